@@ -1,0 +1,1 @@
+//! who and what is being imaged

@@ -1,0 +1,1 @@
+//! the DICOMweb origin server

@@ -1,0 +1,1 @@
+//! pixels before they are DICOM

@@ -1,0 +1,1 @@
+//! live series and their rings

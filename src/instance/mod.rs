@@ -1,0 +1,1 @@
+//! single-frame SOP Instances

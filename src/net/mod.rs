@@ -1,0 +1,1 @@
+//! listeners, TLS and limits

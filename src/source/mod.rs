@@ -1,0 +1,1 @@
+//! what yields frames or instances
