@@ -207,7 +207,7 @@ impl Default for HubSettings {
         Self {
             budget_bytes: 512 << 20,
             max_age: Duration::from_secs(60),
-            quiet: Duration::from_secs(300),
+            quiet: Duration::from_secs(60),
             linger: Duration::from_secs(2),
             max_series: 256,
         }

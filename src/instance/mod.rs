@@ -1,1 +1,238 @@
-//! single-frame SOP Instances
+//! One frame as one SOP Instance, ready for the wire.
+//!
+//! An [`Instance`] is immutable and is made of a few shared byte slices: the **head** (Part 10
+//! preamble, File Meta Information and the data set up to the value of Pixel Data), the
+//! **pixels** (the value) and the **tail** (padding, sequence delimiter, what followed). A reader
+//! costs a reference count and no copy. The head is written once by the DICOM library
+//! ([`encode`]); the pixels are the bytes that came from the socket or the capture buffer.
+//!
+//! [`assemble`] makes instances out of an encoded data set while it is still arriving, with the
+//! help of [`scan`] (where is Pixel Data, without decoding) and [`split`] (the data set of one
+//! frame of a multi-frame object).
+
+pub mod assemble;
+pub mod encode;
+//tmp pub mod json;
+pub mod scan;
+//tmp pub mod secondary_capture;
+pub mod split;
+pub mod uid;
+//tmp pub mod xml;
+
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use dicom_core::{Tag, VR};
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
+use dicom_object::{FileDicomObject, InMemDicomObject};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+/// A decoded data set.
+pub type Dataset = InMemDicomObject;
+
+/// A UID (PS3.5 §9): digits and dots, at most 64 characters.
+pub type Uid = Arc<str>;
+
+/// Explicit VR Little Endian, the transfer syntax that DICOMweb takes as default.
+pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
+
+/// The four UIDs that say which instance of which series this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Study Instance UID (0020,000D).
+    pub study: Uid,
+    /// Series Instance UID (0020,000E).
+    pub series: Uid,
+    /// SOP Class UID (0008,0016).
+    pub sop_class: Uid,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance: Uid,
+}
+
+/// What the Pixel Data element of an instance holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelForm {
+    /// The object has no Pixel Data (a report, a presentation state).
+    Absent,
+    /// Native pixels under this tag and VR (Pixel Data, Float or Double Float Pixel Data).
+    Native(Tag, VR),
+    /// Items: a Basic Offset Table and fragments (PS3.5 §A.4).
+    Encapsulated,
+}
+
+/// One SOP Instance as it goes on the wire. Immutable; cheap to share.
+#[derive(Debug)]
+pub struct Instance {
+    identity: Identity,
+    number: Option<i32>,
+    transfer_syntax: Uid,
+    available: SystemTime,
+    head: Bytes,
+    /// Where in `head` the data set starts (after File Meta Information).
+    dataset_start: usize,
+    /// Where in `head` the data set without Pixel Data ends.
+    dataset_end: usize,
+    form: PixelForm,
+    pixels: Bytes,
+    tail: Bytes,
+}
+
+/// The pieces an [`Instance`] is made of.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pub(crate) identity: Identity,
+    pub(crate) number: Option<i32>,
+    pub(crate) transfer_syntax: Uid,
+    pub(crate) head: Bytes,
+    pub(crate) dataset_start: usize,
+    pub(crate) dataset_end: usize,
+    pub(crate) form: PixelForm,
+    pub(crate) pixels: Bytes,
+    pub(crate) tail: Bytes,
+}
+
+/// An instance's own bytes could not be decoded (they came from a peer and were forwarded as they are).
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The transfer syntax is none that the library can read.
+    #[error("transfer syntax {0} cannot be decoded here")]
+    TransferSyntax(Uid),
+    /// The bytes are not a data set.
+    #[error("the data set cannot be decoded: {0}")]
+    Dataset(String),
+}
+
+impl Instance {
+    pub(crate) fn new(pieces: Pieces) -> Self {
+        let Pieces { identity, number, transfer_syntax, head, dataset_start, dataset_end, form, pixels, tail } =
+            pieces;
+        debug_assert!(dataset_start <= dataset_end && dataset_end <= head.len());
+        Self {
+            identity,
+            number,
+            transfer_syntax,
+            available: SystemTime::now(),
+            head,
+            dataset_start,
+            dataset_end,
+            form,
+            pixels,
+            tail,
+        }
+    }
+
+    /// Study, series, class and instance UID.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Instance Number (0020,0013), where the object has a readable one.
+    pub fn number(&self) -> Option<i32> {
+        self.number
+    }
+
+    /// Transfer Syntax UID (0002,0010) that the bytes are in.
+    pub fn transfer_syntax(&self) -> &Uid {
+        &self.transfer_syntax
+    }
+
+    /// When its last byte was in (wall clock).
+    pub fn available(&self) -> SystemTime {
+        self.available
+    }
+
+    /// What kind of Pixel Data it has.
+    pub fn form(&self) -> PixelForm {
+        self.form
+    }
+
+    /// Length of the Part 10 file (bytes).
+    pub fn len(&self) -> usize {
+        self.head.len() + self.pixels.len() + self.tail.len()
+    }
+
+    /// Never true: an instance has at least its File Meta Information.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The Part 10 file (PS3.10 §7) as consecutive slices; none is copied.
+    pub fn part10(&self) -> [Bytes; 3] {
+        [self.head.clone(), self.pixels.clone(), self.tail.clone()]
+    }
+
+    /// The value of Pixel Data as encoded: native pixels, or items from the Basic Offset Table to
+    /// the last fragment, without the sequence delimiter.
+    pub fn pixels(&self) -> &Bytes {
+        &self.pixels
+    }
+
+    /// Decodes the data set without Pixel Data.
+    ///
+    /// # Errors
+    /// When the bytes, which a peer may have sent, are not a data set.
+    pub fn dataset(&self) -> Result<Dataset, DecodeError> {
+        let bytes = self.head.slice(self.dataset_start..self.dataset_end);
+        decode(&bytes, &self.transfer_syntax)
+    }
+
+    /// Decodes the whole object, Pixel Data included (copied), for rendering and transcoding.
+    ///
+    /// # Errors
+    /// When the bytes, which a peer may have sent, are not a Part 10 object.
+    pub fn object(&self) -> Result<FileDicomObject<Dataset>, DecodeError> {
+        let stream =
+            Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(&self.tail));
+        FileDicomObject::from_reader(stream).map_err(|error| DecodeError::Dataset(chain(&error)))
+    }
+
+    /// The fragments of encapsulated Pixel Data without item headers and without the offset table;
+    /// nothing for native ones.
+    pub fn fragments(&self) -> Vec<Bytes> {
+        if self.form != PixelForm::Encapsulated {
+            return Vec::new();
+        }
+        let mut fragments = Vec::new();
+        let mut rest = self.pixels.clone();
+        while let Some((header, _)) = rest.split_first_chunk::<8>() {
+            let [.., a, b, c, d] = *header;
+            let length = u32::from_le_bytes([a, b, c, d]) as usize;
+            if rest.len() < 8 + length {
+                break;
+            }
+            let mut item = rest.split_to(8 + length);
+            fragments.push(item.split_off(8));
+        }
+        if !fragments.is_empty() {
+            fragments.remove(0);
+        }
+        fragments
+    }
+}
+
+/// Decodes a data set from its bytes.
+///
+/// # Errors
+/// When the transfer syntax is unknown or the bytes are not a data set in it.
+pub fn decode(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeError> {
+    // The data set of an encapsulated or deflated syntax is Explicit VR LE once it is inflated,
+    // which the assembler has done.
+    let syntax = TransferSyntaxRegistry
+        .get(transfer_syntax)
+        .ok_or_else(|| DecodeError::TransferSyntax(transfer_syntax.into()))?;
+    InMemDicomObject::read_dataset_with_ts(bytes, syntax).map_err(|error| DecodeError::Dataset(chain(&error)))
+}
+
+/// An error and its causes in one line. Messages of the DICOM library name tags and lengths, not values.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

@@ -1,1 +1,5 @@
-//! what yields frames or instances
+//! What yields frames or instances. A source publishes into the [hub](crate::hub) and knows
+//! nothing of who reads.
+
+pub mod dimse;
+//tmp pub mod pattern;

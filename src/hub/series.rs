@@ -1,0 +1,249 @@
+//! A series that is growing, or that has ended and can still be read.
+//!
+//! ```text
+//!              open                    last publisher completes, linger over
+//!   (nothing) ─────► Live ─────────────────────────────────────────────► Ended(Completed)
+//!                     ▲ │ nothing came for the quiet time ─────────────► Ended(Completed)
+//!                     │ │ last publisher is dropped (its source died) ─► Ended(Aborted)
+//!                     │ │ shutdown ───────────────────────────────────► Ended(Aborted)
+//!                     └─┴── another object of the series arrives ◄────────┘
+//! ```
+//!
+//! Readers hold a [`Cursor`](super::Cursor) each; the series does not know them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+
+use super::ring::{Ring, Slot};
+use crate::instance::{Dataset, Instance, Uid};
+
+/// How a live series ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its sources said that it is complete, or were quiet for long enough.
+    Completed,
+    /// A source died, or we are shutting down: more was to come.
+    Aborted,
+}
+
+/// Where a reader starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the oldest instance in the ring.
+    Oldest,
+    /// At the newest instance in the ring.
+    Latest,
+    /// At the first instance whose Instance Number is at least this.
+    Number(i32),
+}
+
+/// A live series and its ring.
+#[derive(Debug)]
+pub struct LiveSeries {
+    study: Uid,
+    series: Uid,
+    context: Arc<Dataset>,
+    opened: SystemTime,
+    inner: Mutex<Inner>,
+    /// Wakes readers: changes with every instance and every change of state.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ring: Ring<Arc<Instance>>,
+    /// SOP Instance UIDs in the ring.
+    index: HashMap<Uid, u64>,
+    publishers: usize,
+    end: Option<End>,
+    last_activity: Instant,
+    highest_number: i32,
+    published: u64,
+}
+
+impl LiveSeries {
+    pub(super) fn new(study: Uid, series: Uid, context: Arc<Dataset>, now: Instant) -> Self {
+        Self {
+            study,
+            series,
+            context,
+            opened: SystemTime::now(),
+            inner: Mutex::new(Inner {
+                ring: Ring::new(),
+                index: HashMap::new(),
+                publishers: 0,
+                end: None,
+                last_activity: now,
+                highest_number: 0,
+                published: 0,
+            }),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing that runs under this lock can panic half way through a change.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Study Instance UID.
+    pub fn study(&self) -> &Uid {
+        &self.study
+    }
+
+    /// Series Instance UID.
+    pub fn series(&self) -> &Uid {
+        &self.series
+    }
+
+    /// The data set of the object that opened the series, without Pixel Data: what searches and
+    /// filters match against at study and series level.
+    pub fn context(&self) -> &Arc<Dataset> {
+        &self.context
+    }
+
+    /// When the series was opened (wall clock).
+    pub fn opened(&self) -> SystemTime {
+        self.opened
+    }
+
+    /// `None` while it is live.
+    pub fn end(&self) -> Option<End> {
+        self.inner().end
+    }
+
+    /// The instances in the ring, oldest first.
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        self.inner().ring.iter().cloned().collect()
+    }
+
+    /// How many instances are in the ring.
+    pub fn len(&self) -> usize {
+        self.inner().ring.len()
+    }
+
+    /// Whether the ring is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many instances have been published since the series was opened.
+    pub fn published(&self) -> u64 {
+        self.inner().published
+    }
+
+    /// The instance with this SOP Instance UID, while it is in the ring.
+    pub fn instance(&self, sop_instance: &str) -> Option<Arc<Instance>> {
+        let inner = self.inner();
+        let &number = inner.index.get(sop_instance)?;
+        match inner.ring.get(number) {
+            Slot::Here(instance) => Some(instance),
+            Slot::Gone(_) | Slot::NotYet => None,
+        }
+    }
+
+    /// Where a reader that starts here and now begins: a sequence number, and the least Instance
+    /// Number it wants.
+    pub(super) fn start(&self, from: From) -> (u64, Option<i32>) {
+        let inner = self.inner();
+        match from {
+            From::Oldest => (inner.ring.first(), None),
+            From::Latest => (inner.ring.end().saturating_sub(1).max(inner.ring.first()), None),
+            From::Number(least) => (inner.ring.first(), Some(least)),
+        }
+    }
+
+    pub(super) fn get(&self, number: u64) -> (Slot<Arc<Instance>>, Option<End>) {
+        let inner = self.inner();
+        (inner.ring.get(number), inner.end)
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Adds an instance; `None` where its SOP Instance UID is in the ring already.
+    pub(super) fn push(&self, instance: Arc<Instance>, now: Instant) -> Option<u64> {
+        let mut inner = self.inner();
+        let uid = instance.identity().sop_instance.clone();
+        inner.last_activity = now;
+        if inner.index.contains_key(&uid) {
+            return None;
+        }
+        if let Some(number) = instance.number() {
+            inner.highest_number = inner.highest_number.max(number);
+        }
+        inner.published += 1;
+        let number = inner.ring.push(instance);
+        inner.index.insert(uid, number);
+        drop(inner);
+        self.changed.send_replace(());
+        Some(number)
+    }
+
+    /// Takes the oldest instance out of the ring, for the caller to drop outside of every lock.
+    pub(super) fn pop(&self) -> Option<Arc<Instance>> {
+        let mut inner = self.inner();
+        let instance = inner.ring.pop()?;
+        inner.index.remove(&instance.identity().sop_instance);
+        Some(instance)
+    }
+
+    /// Sets Instance Numbers aside for the frames of one object, above all that were there.
+    pub(super) fn reserve_numbers(&self, count: u32) -> i32 {
+        let mut inner = self.inner();
+        let first = inner.highest_number.saturating_add(1);
+        inner.highest_number = inner.highest_number.saturating_add_unsigned(count);
+        first
+    }
+
+    /// A publisher comes. Says whether this (re)opens the series.
+    pub(super) fn join(&self, now: Instant) -> bool {
+        let mut inner = self.inner();
+        let opens = inner.end.is_some() || (inner.publishers == 0 && inner.published == 0);
+        inner.publishers += 1;
+        inner.end = None;
+        inner.last_activity = now;
+        opens
+    }
+
+    /// A publisher goes. Says how the series ends by that, if it does.
+    pub(super) fn leave(&self, how: End, linger: Duration, now: Instant) -> Option<End> {
+        let mut inner = self.inner();
+        inner.publishers = inner.publishers.saturating_sub(1);
+        inner.last_activity = now;
+        if inner.publishers > 0 || inner.end.is_some() {
+            return None;
+        }
+        if how == End::Completed && !linger.is_zero() {
+            return None;
+        }
+        inner.end = Some(how);
+        drop(inner);
+        self.changed.send_replace(());
+        Some(how)
+    }
+
+    /// Ends the series if its time has come. Says how.
+    pub(super) fn expire(&self, linger: Duration, quiet: Duration, now: Instant) -> Option<End> {
+        let mut inner = self.inner();
+        let patience = if inner.publishers == 0 { linger } else { quiet };
+        if inner.end.is_some() || now.saturating_duration_since(inner.last_activity) < patience {
+            return None;
+        }
+        inner.end = Some(End::Completed);
+        drop(inner);
+        self.changed.send_replace(());
+        Some(End::Completed)
+    }
+
+    /// Ends the series now. Says whether it was live.
+    pub(super) fn abort(&self) -> bool {
+        let was_live = self.inner().end.replace(End::Aborted).is_none();
+        self.changed.send_replace(());
+        was_live
+    }
+}

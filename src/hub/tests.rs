@@ -1,0 +1,292 @@
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::instance::{Identity, Pieces, PixelForm};
+
+thread_local! { static NOW: Cell<Option<Instant>> = const { Cell::new(None) }; }
+
+/// A clock that stands still until the test moves it.
+fn now() -> Instant {
+    NOW.with(|cell| {
+        let now = cell.get().unwrap_or_else(Instant::now);
+        cell.set(Some(now));
+        now
+    })
+}
+
+fn pass(time: Duration) {
+    let then = now() + time;
+    NOW.with(|cell| cell.set(Some(then)));
+}
+
+fn instance(series: &str, number: i32, bytes: usize) -> Instance {
+    Instance::new(Pieces {
+        identity: Identity {
+            study: "1".into(),
+            series: series.into(),
+            sop_class: "1.2".into(),
+            sop_instance: format!("{series}.{number}").into(),
+        },
+        number: Some(number),
+        transfer_syntax: "1.2.840.10008.1.2.1".into(),
+        head: Bytes::new(),
+        dataset_start: 0,
+        dataset_end: 0,
+        form: PixelForm::Absent,
+        pixels: Bytes::from(vec![0; bytes]),
+        tail: Bytes::new(),
+    })
+}
+
+fn open(hub: &Hub, series: &str) -> Publisher {
+    hub.open(&"1".into(), &series.into(), || Ok::<_, Infallible>(Dataset::new_empty())).unwrap()
+}
+
+fn small(budget_bytes: u64) -> HubSettings {
+    HubSettings { budget_bytes, linger: Duration::from_secs(2), quiet: Duration::from_secs(60), ..HubSettings::default() }
+}
+
+/// Everything a cursor has without waiting: numbers seen, missed in all, the end.
+fn drain(cursor: &mut Cursor) -> (Vec<i32>, u64, Option<End>) {
+    let (mut seen, mut missed) = (Vec::new(), 0);
+    loop {
+        match cursor.try_next() {
+            Some(Item::Instance(instance)) => seen.push(instance.number().unwrap()),
+            Some(Item::Missed(n)) => missed += n,
+            Some(Item::End(end)) => return (seen, missed, Some(end)),
+            None => return (seen, missed, None),
+        }
+    }
+}
+
+#[test]
+fn the_oldest_leave_and_are_counted_as_missed() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    let mut slow = Cursor::new(publisher.series().clone(), From::Oldest);
+    for number in 1..=15 {
+        publisher.publish(instance("2", number, 100)).unwrap();
+        assert!(hub.occupancy().bytes <= 1000);
+    }
+    assert_eq!(drain(&mut slow), ((6..=15).collect(), 5, None));
+    assert_eq!(hub.occupancy().evicted, 5);
+}
+
+#[test]
+fn one_budget_holds_over_all_series_and_a_large_instance_is_refused() {
+    let hub = Hub::new(small(1000));
+    let (a, b) = (open(&hub, "2"), open(&hub, "3"));
+    a.publish(instance("2", 1, 600)).unwrap();
+    b.publish(instance("3", 1, 600)).unwrap();
+    assert!(a.series().is_empty(), "the older one left, though it is of another series");
+    assert_eq!(b.series().len(), 1);
+    assert_eq!(b.publish(instance("3", 2, 1001)), Err(PublishError::TooLarge(1000)));
+    assert_eq!(b.series().len(), 1, "what cannot get in pushes nobody out");
+}
+
+#[test]
+fn old_instances_leave_by_age_and_the_series_is_remembered() {
+    let hub = Hub::with_clock(small(1000), now);
+    let publisher = open(&hub, "2");
+    publisher.publish(instance("2", 1, 10)).unwrap();
+    pass(Duration::from_secs(59));
+    publisher.publish(instance("2", 2, 10)).unwrap();
+    publisher.complete();
+    pass(Duration::from_secs(3));
+    hub.tick();
+    let live = hub.find("1", "2").unwrap();
+    assert_eq!(drain(&mut Cursor::new(live, From::Oldest)), (vec![2], 0, Some(End::Completed)));
+    pass(Duration::from_secs(60));
+    hub.tick();
+    assert!(hub.find("1", "2").is_none());
+    assert!(hub.was_here("1", Some("2")) && hub.was_here("1", None) && !hub.was_here("1", Some("9")));
+}
+
+#[test]
+fn a_series_ends_after_the_linger_time_of_its_last_source() {
+    let hub = Hub::with_clock(small(1000), now);
+    let (first, second) = (open(&hub, "2"), open(&hub, "2"));
+    let live = first.series().clone();
+    first.complete();
+    pass(Duration::from_secs(5));
+    hub.tick();
+    assert_eq!(live.end(), None, "another source still feeds it");
+    second.complete();
+    hub.tick();
+    assert_eq!(live.end(), None, "it lingers");
+    pass(Duration::from_secs(2));
+    hub.tick();
+    assert_eq!(live.end(), Some(End::Completed));
+}
+
+#[test]
+fn quiet_ends_a_series_and_the_next_instance_opens_it_again() {
+    let hub = Hub::with_clock(small(1000), now);
+    let mut events = hub.events();
+    let publisher = open(&hub, "2");
+    publisher.publish(instance("2", 1, 10)).unwrap();
+    pass(Duration::from_secs(60));
+    hub.tick();
+    assert_eq!(publisher.series().end(), Some(End::Completed));
+    let again = open(&hub, "2");
+    assert_eq!(again.series().end(), None);
+    publisher.complete();
+    assert_eq!(again.series().end(), None);
+    let kinds: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
+        .map(|event| match event {
+            HubEvent::Opened(_) => "opened",
+            HubEvent::Available(..) => "available",
+            HubEvent::Ended(..) => "ended",
+        })
+        .collect();
+    assert_eq!(kinds, ["opened", "available", "ended", "opened"]);
+}
+
+#[test]
+fn a_dropped_publisher_aborts_and_shutdown_ends_all() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    let dead = publisher.series().clone();
+    drop(publisher);
+    assert_eq!(dead.end(), Some(End::Aborted));
+    let alive = open(&hub, "3");
+    hub.shutdown();
+    assert_eq!(alive.series().end(), Some(End::Aborted));
+    let refused = hub.open(&"1".into(), &"4".into(), || Ok::<_, Infallible>(Dataset::new_empty()));
+    assert!(matches!(refused, Err(OpenError::Draining)));
+}
+
+#[test]
+fn an_instance_is_published_once() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    assert_eq!(publisher.publish(instance("2", 1, 10)), Ok(Published::Accepted));
+    assert_eq!(publisher.publish(instance("2", 1, 10)), Ok(Published::Duplicate));
+    assert_eq!(publisher.series().len(), 1);
+    assert!(publisher.series().instance("2.1").is_some());
+}
+
+#[test]
+fn numbers_are_reserved_above_all_that_were_there() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    assert_eq!(publisher.reserve_numbers(10), 1);
+    assert_eq!(publisher.reserve_numbers(5), 11);
+    publisher.publish(instance("2", 40, 10)).unwrap();
+    assert_eq!(publisher.reserve_numbers(1), 41);
+}
+
+#[test]
+fn readers_start_where_they_ask() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    let mut empty = Cursor::new(publisher.series().clone(), From::Latest);
+    for number in 1..=5 {
+        publisher.publish(instance("2", number, 10)).unwrap();
+    }
+    let seen = |from| drain(&mut Cursor::new(publisher.series().clone(), from)).0;
+    assert_eq!(seen(From::Oldest), [1, 2, 3, 4, 5]);
+    assert_eq!(seen(From::Latest), [5]);
+    assert_eq!(seen(From::Number(4)), [4, 5]);
+    assert_eq!(seen(From::Number(9)), [0; 0]);
+    assert_eq!(drain(&mut empty).0, [1, 2, 3, 4, 5]);
+    let mut behind = Cursor::new(publisher.series().clone(), From::Oldest);
+    behind.skip_to_latest();
+    assert_eq!(drain(&mut behind), (vec![5], 0, None));
+}
+
+#[tokio::test]
+async fn a_study_is_read_across_its_series_until_the_last_ends() {
+    let hub = Hub::new(HubSettings { linger: Duration::ZERO, ..small(1000) });
+    let first = open(&hub, "2");
+    first.publish(instance("2", 1, 10)).unwrap();
+    let mut cursor = StudyCursor::new(hub.clone(), "1".into(), From::Oldest);
+    let mut next = async || match cursor.next().await {
+        Item::Instance(instance) => instance.identity().sop_instance.to_string(),
+        Item::Missed(n) => format!("missed {n}"),
+        Item::End(end) => format!("{end:?}"),
+    };
+    assert_eq!(next().await, "2.1");
+    let late = open(&hub, "3");
+    let feeding = async {
+        late.publish(instance("3", 1, 10)).unwrap();
+        first.complete();
+    };
+    let (seen, ()) = tokio::join!(next(), feeding);
+    assert_eq!(seen, "3.1");
+    late.complete();
+    assert_eq!(next().await, "Completed");
+}
+
+#[test]
+fn the_bound_on_series_holds() {
+    let hub = Hub::new(HubSettings { max_series: 1, ..small(1000) });
+    let _publisher = open(&hub, "2");
+    let full = hub.open(&"1".into(), &"3".into(), || Ok::<_, Infallible>(Dataset::new_empty()));
+    assert!(matches!(full, Err(OpenError::Full(1))));
+    let _joins = open(&hub, "2");
+}
+
+/// Publishers and readers on threads of their own: every reader sees each instance at most once
+/// and in order, what it missed adds up, and the budget holds at every look.
+#[test]
+fn any_interleaving_keeps_the_promises() {
+    const COUNT: i32 = 3000;
+    let hub = Hub::new(small(20_000));
+    let publishers: Vec<_> = ["2", "3", "4"].into_iter().map(|series| (series, open(&hub, series))).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let readers: Vec<_> = publishers
+        .iter()
+        .flat_map(|(_, publisher)| (0..3).map(|_| Cursor::new(publisher.series().clone(), From::Oldest)))
+        .map(|mut cursor| {
+            runtime.spawn(async move {
+                let (mut seen, mut missed, mut last) = (0u64, 0u64, 0);
+                loop {
+                    match cursor.next().await {
+                        Item::Instance(instance) => {
+                            let number = instance.number().unwrap();
+                            assert!(number > last, "{number} after {last}");
+                            assert_eq!(instance.pixels().len(), 100 + number as usize % 50);
+                            (last, seen) = (number, seen + 1);
+                        }
+                        Item::Missed(n) => missed += n,
+                        Item::End(End::Completed) => return seen + missed,
+                        Item::End(End::Aborted) => panic!("aborted"),
+                    }
+                }
+            })
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            while hub.series().iter().any(|live| live.end().is_none()) {
+                assert!(hub.occupancy().bytes <= 20_000);
+                std::thread::yield_now();
+            }
+        });
+        let writers: Vec<_> = publishers
+            .into_iter()
+            .map(|(series, publisher)| {
+                scope.spawn(move || {
+                    for number in 1..=COUNT {
+                        publisher.publish(instance(series, number, 100 + number as usize % 50)).unwrap();
+                    }
+                    publisher.complete();
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        hub.reload(HubSettings { linger: Duration::ZERO, ..small(20_000) });
+        hub.tick();
+        watching.join().unwrap();
+    });
+    for reader in readers {
+        assert_eq!(runtime.block_on(reader).unwrap(), COUNT as u64);
+    }
+}

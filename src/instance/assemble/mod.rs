@@ -1,0 +1,573 @@
+//! Makes instances out of an encoded data set while it is still arriving (cut-through).
+//!
+//! A source asks [`Assembler::target`] where the next bytes belong and how many may go there,
+//! reads them from its socket straight into that buffer, and then takes [`Event`]s from
+//! [`Assembler::poll`] until there is none. So pixels are written to memory once: the buffer they
+//! are read into is the one that readers share.
+//!
+//! ```text
+//!            Pixel Data begins                             last frame
+//!   Head ──┬───────────────────► Native frames ─────────────────────────► Rest
+//!          ├───────────────────► Encapsulated frames ────────────────────► Rest
+//!          ├───────────────────► Whole (one frame, or one that cannot be split)
+//!          └─ no Pixel Data ────► (the head is the object)
+//! ```
+//!
+//! A single-frame object goes on byte for byte. Implicit VR LE, Explicit VR BE and Deflated, which
+//! DICOMweb forbids, become Explicit VR LE; little-endian pixels are not touched by that. A
+//! multi-frame object becomes one instance a frame ([`super::split`]), each published when its
+//! last byte is in.
+
+mod encapsulated;
+mod inflate;
+mod native;
+mod whole;
+
+use bytes::{Bytes, BytesMut};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
+
+use self::encapsulated::EncapsulatedFrames;
+use self::inflate::Inflater;
+use self::native::NativeFrames;
+use self::whole::Whole;
+use super::encode::{self, EncodeError, PixelValue};
+use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, ScanError, Scanner};
+use super::split::{self, SplitError, Splitter};
+use super::{Dataset, DecodeError, EXPLICIT_VR_LITTLE_ENDIAN, Identity, Instance, Pieces, PixelForm, Uid};
+
+/// How much is read at a time where the end of the head is not known: what lies beyond is copied.
+const HEAD_CHUNK: usize = 16 << 10;
+
+/// What is known of an object before its first byte: from the C-STORE command, or a part's header.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    /// Transfer syntax of the bytes.
+    pub transfer_syntax: Uid,
+    /// Affected SOP Class UID.
+    pub sop_class: Uid,
+    /// Affected SOP Instance UID.
+    pub sop_instance: Uid,
+    /// Calling AE title, for Source Application Entity Title (0002,0016).
+    pub source_ae_title: Option<String>,
+}
+
+/// Bounds on one object.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bounds outside Pixel Data.
+    pub head: HeadLimits,
+    /// Bytes of one frame, or of the Pixel Data of an object that is not split.
+    pub frame_bytes: usize,
+    /// Frames of one object.
+    pub frames: u32,
+}
+
+/// What the assembler tells.
+#[derive(Debug)]
+pub enum Event {
+    /// The head is in: this object belongs to that series. Comes once, before any instance.
+    Opened(Opened),
+    /// An instance is whole.
+    Instance(Instance),
+}
+
+/// The object that is arriving.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its own UIDs (not those of the frames it may be split into).
+    pub identity: Identity,
+    /// How many instances it will become.
+    pub instances: u32,
+    head: Bytes,
+    transfer_syntax: Uid,
+}
+
+impl Opened {
+    /// Decodes the data set before Pixel Data, for the context of a new series.
+    ///
+    /// # Errors
+    /// When the bytes are not a data set.
+    pub fn dataset(&self) -> Result<Dataset, DecodeError> {
+        super::decode(&self.head, &self.transfer_syntax)
+    }
+}
+
+/// Why an object is refused. Names attributes and bounds, never values.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The encoding is broken or breaks a bound.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The library cannot decode what the scanner walked over.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The library cannot encode it again.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A multi-frame object that cannot be split.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+    /// An attribute that is needed here is absent or malformed.
+    #[error("{0} is absent or malformed")]
+    Attribute(&'static str),
+    /// The data set is another object than the one announced.
+    #[error("{0} differs between the command and the data set")]
+    Mismatch(&'static str),
+    /// A frame is larger than allowed.
+    #[error("a frame is larger than {0} bytes")]
+    FrameTooLarge(usize),
+    /// More frames than allowed.
+    #[error("the object has more than {0} frames")]
+    TooManyFrames(u32),
+    /// Rows × Columns × … does not give the length of Pixel Data.
+    #[error("Pixel Data is {found} bytes long where the image description asks for {expected}")]
+    PixelLength {
+        /// What the image description gives (bytes).
+        expected: u64,
+        /// What the element says (bytes).
+        found: u64,
+    },
+    /// The number of frames found is not Number of Frames.
+    #[error("Pixel Data holds {found} frames where Number of Frames says {expected}")]
+    FrameCount {
+        /// Number of Frames.
+        expected: u32,
+        /// Frames found.
+        found: u32,
+    },
+    /// Encapsulated Pixel Data that is no sequence of items.
+    #[error("encapsulated Pixel Data is malformed: {0}")]
+    Fragments(&'static str),
+    /// The deflated stream is broken.
+    #[error("the deflated data set is malformed")]
+    Deflate,
+    /// The data set ended early.
+    #[error("the data set ended before its last frame was whole")]
+    Truncated,
+    /// Bytes came after the end of a deflated stream or of the largest tail.
+    #[error("there is more after Pixel Data than {0} bytes")]
+    Trailing(usize),
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    /// Pixel Data was found and told; the next step decides how it is read.
+    Found(PixelElement),
+    Whole(Whole),
+    Native(NativeFrames),
+    Encapsulated(EncapsulatedFrames),
+    /// After the last frame of a split object: padding and signatures, which are void now.
+    Rest(usize),
+    Done,
+}
+
+/// One object on its way in.
+#[derive(Debug)]
+pub struct Assembler {
+    transfer: Transfer,
+    limits: Limits,
+    first_number: i32,
+    inflater: Option<Inflater>,
+    scanner: Scanner,
+    /// File Meta Information, then the data set as it arrives.
+    head: BytesMut,
+    meta_length: usize,
+    /// Bytes that came with the head but belong behind it, or that were inflated.
+    pending: BytesMut,
+    /// Where bytes go that nobody needs.
+    sink: BytesMut,
+    state: State,
+}
+
+impl Assembler {
+    /// Starts an object.
+    ///
+    /// # Errors
+    /// When the announced UIDs cannot stand in File Meta Information.
+    pub fn new(transfer: Transfer, limits: Limits) -> Result<Self, AssembleError> {
+        let kept = kept_syntax(&transfer.transfer_syntax);
+        let head = encode::file_meta(
+            kept,
+            &transfer.sop_class,
+            &transfer.sop_instance,
+            transfer.source_ae_title.as_deref(),
+        )?;
+        let inflater = is_deflated(&transfer.transfer_syntax).then(Inflater::new);
+        let scanner = Scanner::new(Encoding::of(&transfer.transfer_syntax), limits.head);
+        Ok(Self {
+            transfer,
+            limits,
+            first_number: 1,
+            inflater,
+            scanner,
+            meta_length: head.len(),
+            head,
+            pending: BytesMut::new(),
+            sink: BytesMut::new(),
+            state: State::Head,
+        })
+    }
+
+    /// Instance Number of the first frame of an object that is split; 1 unless set after
+    /// [`Event::Opened`].
+    pub fn number_from(&mut self, first: i32) {
+        self.first_number = first;
+    }
+
+    /// Where the next bytes go, and how many at most (at least one).
+    pub fn target(&mut self) -> (&mut BytesMut, usize) {
+        match &mut self.inflater {
+            Some(inflater) => inflater.target(),
+            None => state_target(&mut self.state, &mut self.head, &mut self.pending, &mut self.sink),
+        }
+    }
+
+    /// Takes the next event, if what arrived makes one. `ended` says that the data set's last byte
+    /// is in; then the events up to the last come, and afterwards `None` says that the object was
+    /// whole.
+    ///
+    /// # Errors
+    /// When the object must be refused. Instances already given stay valid.
+    pub fn poll(&mut self, ended: bool) -> Result<Option<Event>, AssembleError> {
+        loop {
+            if let Some(event) = self.step()? {
+                return Ok(Some(event));
+            }
+            if self.pending.is_empty()
+                && let Some(inflater) = &mut self.inflater
+            {
+                inflater.inflate_into(&mut self.pending)?;
+            }
+            if self.pending.is_empty() {
+                return if ended { self.end() } else { Ok(None) };
+            }
+            let mut pending = std::mem::take(&mut self.pending);
+            let (target, room) =
+                state_target(&mut self.state, &mut self.head, &mut self.pending, &mut self.sink);
+            let part = pending.split_to(room.min(pending.len()));
+            target.extend_from_slice(&part);
+            self.pending = pending;
+        }
+    }
+
+    /// One step of the diagram above.
+    fn step(&mut self) -> Result<Option<Event>, AssembleError> {
+        match &mut self.state {
+            State::Head => {
+                let dataset = self.head.get(self.meta_length..).unwrap_or_default();
+                let Scan::PixelData(pixels) = self.scanner.advance(dataset)? else { return Ok(None) };
+                let beyond = self.head.split_off(self.meta_length + pixels.value);
+                self.pending.unsplit(beyond);
+                let opened = self.opened(pixels.start)?;
+                self.state = State::Found(pixels);
+                Ok(Some(Event::Opened(opened)))
+            }
+            State::Found(pixels) => {
+                let pixels = *pixels;
+                self.state = self.begin(pixels)?;
+                Ok(None)
+            }
+            State::Whole(whole) => whole.check().map(|()| None),
+            State::Native(frames) => {
+                let made = frames.step()?;
+                if frames.is_done() {
+                    self.state = State::Rest(0);
+                }
+                Ok(made.map(Event::Instance))
+            }
+            State::Encapsulated(frames) => {
+                let made = frames.step()?;
+                if made.is_none() && frames.is_done() {
+                    self.state = State::Rest(0);
+                }
+                Ok(made.map(Event::Instance))
+            }
+            State::Rest(dropped) => {
+                *dropped += self.sink.len();
+                self.sink.clear();
+                if *dropped > self.limits.head.bytes {
+                    return Err(AssembleError::Trailing(self.limits.head.bytes));
+                }
+                Ok(None)
+            }
+            State::Done => {
+                if self.sink.is_empty() { Ok(None) } else { Err(AssembleError::Trailing(0)) }
+            }
+        }
+    }
+
+    /// The data set's last byte is in and every step has been taken.
+    fn end(&mut self) -> Result<Option<Event>, AssembleError> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Head => {
+                let length = self.head.len() - self.meta_length;
+                self.scanner.finish(length)?;
+                let opened = self.opened(length)?;
+                self.state = State::Whole(Whole::without_pixels());
+                Ok(Some(Event::Opened(opened)))
+            }
+            State::Whole(whole) => self.whole(whole).map(|instance| Some(Event::Instance(instance))),
+            State::Native(_) | State::Encapsulated(_) | State::Found(_) => Err(AssembleError::Truncated),
+            State::Rest(_) | State::Done => Ok(None),
+        }
+    }
+
+    /// Checks who this is and says so.
+    fn opened(&self, dataset_length: usize) -> Result<Opened, AssembleError> {
+        let dataset = self.head.get(self.meta_length..).unwrap_or_default();
+        let found = self.scanner.found();
+        let identity = identity(found, dataset)?;
+        if identity.sop_class != self.transfer.sop_class {
+            return Err(AssembleError::Mismatch("SOP Class UID"));
+        }
+        if identity.sop_instance != self.transfer.sop_instance {
+            return Err(AssembleError::Mismatch("SOP Instance UID"));
+        }
+        Ok(Opened {
+            identity,
+            instances: self.instances(found, dataset)?,
+            head: Bytes::copy_from_slice(dataset.get(..dataset_length).unwrap_or_default()),
+            transfer_syntax: inflated_syntax(&self.transfer.transfer_syntax).into(),
+        })
+    }
+
+    /// How many instances this object becomes: its frames, or one where the transfer syntax has
+    /// no frames to cut (video).
+    fn instances(&self, found: &Found, dataset: &[u8]) -> Result<u32, AssembleError> {
+        if is_video(&self.transfer.transfer_syntax) {
+            return Ok(1);
+        }
+        let frames = match found.text(Key::NumberOfFrames, dataset) {
+            None => 1,
+            Some(text) => {
+                text.parse::<u32>().ok().filter(|&n| n > 0).ok_or(AssembleError::Attribute("Number of Frames"))?
+            }
+        };
+        if frames > self.limits.frames {
+            return Err(AssembleError::TooManyFrames(self.limits.frames));
+        }
+        Ok(frames)
+    }
+
+    /// Pixel Data begins: how it is read.
+    fn begin(&mut self, pixels: PixelElement) -> Result<State, AssembleError> {
+        let dataset = self.head.get(self.meta_length..).unwrap_or_default();
+        let frames = self.instances(self.scanner.found(), dataset)?;
+        if frames == 1 {
+            return Ok(State::Whole(Whole::new(pixels, self.limits)?));
+        }
+        let dataset = dataset.get(..pixels.start).unwrap_or_default();
+        let source = super::decode(dataset, inflated_syntax(&self.transfer.transfer_syntax))?;
+        let identity = identity(self.scanner.found(), dataset)?;
+        let maker = |splitter: Splitter| Maker {
+            splitter,
+            study: identity.study.clone(),
+            series: identity.series.clone(),
+            transfer_syntax: kept_syntax(&self.transfer.transfer_syntax).into(),
+            source_ae_title: self.transfer.source_ae_title.clone(),
+            first_number: self.first_number,
+        };
+        match pixels.length {
+            Some(length) => {
+                let big_endian = Encoding::of(&self.transfer.transfer_syntax).big_endian;
+                let layout = native::Layout::of(&source, frames, length, big_endian, pixels.vr)?;
+                let maker = maker(Splitter::new(source)?);
+                NativeFrames::new(maker, pixels, layout, frames, self.limits).map(State::Native)
+            }
+            None => {
+                let table = encapsulated::extended_offsets(&source, frames);
+                let maker = maker(Splitter::new(source)?);
+                let frames = EncapsulatedFrames::new(maker, frames, table, self.limits);
+                Ok(State::Encapsulated(frames))
+            }
+        }
+    }
+
+    /// An object that is not split: as it came, or in Explicit VR LE.
+    fn whole(&mut self, whole: Whole) -> Result<Instance, AssembleError> {
+        let mut head = std::mem::take(&mut self.head);
+        let dataset = head.get(self.meta_length..).unwrap_or_default();
+        let found = self.scanner.found();
+        let identity = identity(found, dataset)?;
+        let number = found.text(Key::InstanceNumber, dataset).and_then(|text| text.parse().ok());
+        let syntax = self.transfer.transfer_syntax.clone();
+        let kept: Uid = kept_syntax(&syntax).into();
+        let pixel_element = whole.element();
+        let mut dataset_end = self.meta_length + pixel_element.map_or(dataset.len(), |pixels| pixels.start);
+        let mut dataset_start = self.meta_length;
+        let encoding = Encoding::of(&syntax);
+        let rewrite = !encoding.explicit || encoding.big_endian;
+        let (form, pixels, tail) = whole.into_parts(encoding, rewrite)?;
+        if rewrite {
+            let bytes = head.split_off(self.meta_length);
+            let bytes = bytes.get(..dataset_end - self.meta_length).unwrap_or_default();
+            let mut dataset = super::decode(bytes, &syntax)?;
+            drop_group_lengths(&mut dataset);
+            let value = match form {
+                PixelForm::Native(tag, vr) => PixelValue::Native(tag, vr, pixels.len() as u32),
+                PixelForm::Encapsulated => PixelValue::Encapsulated,
+                PixelForm::Absent => PixelValue::None,
+            };
+            let written = encode::head(head, &dataset, value)?;
+            (head, dataset_start, dataset_end) = (written.bytes, written.dataset_start, written.dataset_end);
+        }
+        Ok(Instance::new(Pieces {
+            identity,
+            number,
+            transfer_syntax: kept,
+            head: head.freeze(),
+            dataset_start,
+            dataset_end,
+            form,
+            pixels,
+            tail,
+        }))
+    }
+}
+
+/// Where the bytes of the (inflated) data set go.
+fn state_target<'a>(
+    state: &'a mut State,
+    head: &'a mut BytesMut,
+    pending: &'a mut BytesMut,
+    sink: &'a mut BytesMut,
+) -> (&'a mut BytesMut, usize) {
+    match state {
+        State::Head => (head, HEAD_CHUNK),
+        State::Whole(whole) => whole.target(),
+        State::Native(frames) => frames.target(),
+        State::Encapsulated(frames) => frames.target(),
+        State::Found(_) => (pending, HEAD_CHUNK),
+        State::Rest(_) | State::Done => (sink, HEAD_CHUNK),
+    }
+}
+
+/// Makes the instance of one frame of a multi-frame object.
+#[derive(Debug)]
+struct Maker {
+    splitter: Splitter,
+    study: Uid,
+    series: Uid,
+    transfer_syntax: Uid,
+    source_ae_title: Option<String>,
+    first_number: i32,
+}
+
+impl Maker {
+    /// `frame` counts from 1.
+    fn make(&self, frame: u32, value: PixelValue, pixels: Bytes) -> Result<Instance, AssembleError> {
+        let number = self.first_number.saturating_add_unsigned(frame - 1);
+        let split::Frame { dataset, sop_instance_uid } = self.splitter.frame(frame, number)?;
+        let sop_class = self.splitter.sop_class();
+        let meta = encode::file_meta(
+            &self.transfer_syntax,
+            sop_class,
+            &sop_instance_uid,
+            self.source_ae_title.as_deref(),
+        )?;
+        let head = encode::head(meta, &dataset, value)?;
+        let (form, tail) = match value {
+            PixelValue::Native(tag, vr, length) => {
+                (PixelForm::Native(tag, vr), Bytes::from_static(if length % 2 == 0 { &[] } else { &[0] }))
+            }
+            PixelValue::Encapsulated => {
+                (PixelForm::Encapsulated, Bytes::from_static(&encode::SEQUENCE_DELIMITER))
+            }
+            PixelValue::None => (PixelForm::Absent, Bytes::new()),
+        };
+        Ok(Instance::new(Pieces {
+            identity: Identity {
+                study: self.study.clone(),
+                series: self.series.clone(),
+                sop_class: sop_class.into(),
+                sop_instance: sop_instance_uid.into(),
+            },
+            number: Some(number),
+            transfer_syntax: self.transfer_syntax.clone(),
+            head: head.bytes.freeze(),
+            dataset_start: head.dataset_start,
+            dataset_end: head.dataset_end,
+            form,
+            pixels,
+            tail,
+        }))
+    }
+}
+
+/// Reads the identifying UIDs and holds them to PS3.5 §9.
+fn identity(found: &Found, dataset: &[u8]) -> Result<Identity, AssembleError> {
+    let uid = |key, name| {
+        let text = found.text(key, dataset).ok_or(AssembleError::Attribute(name))?;
+        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if valid { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
+    };
+    Ok(Identity {
+        study: uid(Key::Study, "Study Instance UID")?,
+        series: uid(Key::Series, "Series Instance UID")?,
+        sop_class: uid(Key::SopClass, "SOP Class UID")?,
+        sop_instance: uid(Key::SopInstance, "SOP Instance UID")?,
+    })
+}
+
+/// Group Length elements (gggg,0000) are retired and wrong after re-encoding.
+fn drop_group_lengths(dataset: &mut Dataset) {
+    let lengths: Vec<Tag> = dataset.tags().filter(|tag| tag.element() == 0).collect();
+    for tag in lengths {
+        dataset.remove_element(tag);
+    }
+}
+
+fn is_deflated(transfer_syntax: &str) -> bool {
+    matches!(transfer_syntax, "1.2.840.10008.1.2.1.99" | "1.2.840.10008.1.2.4.95" | "1.2.840.10008.1.2.4.205")
+}
+
+/// The syntax of the bytes once they are inflated.
+fn inflated_syntax(transfer_syntax: &str) -> &str {
+    match transfer_syntax {
+        "1.2.840.10008.1.2.4.95" => "1.2.840.10008.1.2.4.94",
+        "1.2.840.10008.1.2.4.205" => "1.2.840.10008.1.2.4.204",
+        "1.2.840.10008.1.2.1.99" => EXPLICIT_VR_LITTLE_ENDIAN,
+        other => other,
+    }
+}
+
+/// The syntax of the instances: as it came, or Explicit VR LE where DICOMweb forbids that.
+fn kept_syntax(transfer_syntax: &str) -> &str {
+    match transfer_syntax {
+        "1.2.840.10008.1.2" | "1.2.840.10008.1.2.2" => EXPLICIT_VR_LITTLE_ENDIAN,
+        other => inflated_syntax(other),
+    }
+}
+
+/// MPEG-2, MPEG-4 and HEVC: one stream over all frames (PS3.5 §A.4.5 ff.); nothing to cut.
+fn is_video(transfer_syntax: &str) -> bool {
+    transfer_syntax
+        .strip_prefix("1.2.840.10008.1.2.4.10")
+        .is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
+}
+
+/// Swaps every `unit` bytes in place (Explicit VR Big Endian to Little Endian).
+fn swap_bytes(pixels: &mut [u8], vr: VR) {
+    let unit = match vr {
+        VR::OW => 2,
+        VR::OF | VR::OL => 4,
+        VR::OD | VR::OV => 8,
+        _ => return,
+    };
+    pixels.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+}
+
+/// Pixel Data under its tag in Explicit VR LE: OB and OW stay, UN becomes OW.
+fn native_vr(pixels: PixelElement) -> VR {
+    match (pixels.tag, pixels.vr) {
+        (tags::FLOAT_PIXEL_DATA, _) => VR::OF,
+        (tags::DOUBLE_FLOAT_PIXEL_DATA, _) => VR::OD,
+        (_, VR::OB) => VR::OB,
+        _ => VR::OW,
+    }
+}
+
+#[cfg(test)]
+mod tests;

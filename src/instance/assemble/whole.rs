@@ -1,0 +1,121 @@
+//! An object that is not split: one frame, no frames, or a video stream. Its pixels and what
+//! follows them are kept as they came.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{AssembleError, Limits, native_vr, swap_bytes};
+use crate::instance::PixelForm;
+use crate::instance::encode::{EMPTY_OFFSET_TABLE, SEQUENCE_DELIMITER};
+use crate::instance::scan::{Encoding, PixelElement};
+
+/// Read in steps of this where the length is not known.
+const CHUNK: usize = 256 << 10;
+
+/// Pixel Data and what follows, as they arrive.
+#[derive(Debug)]
+pub(super) struct Whole {
+    element: Option<PixelElement>,
+    limit: usize,
+    pixels: BytesMut,
+    /// What follows a value of known length.
+    tail: BytesMut,
+    tail_limit: usize,
+}
+
+impl Whole {
+    /// An object without Pixel Data.
+    pub(super) fn without_pixels() -> Self {
+        Self { element: None, limit: 0, pixels: BytesMut::new(), tail: BytesMut::new(), tail_limit: 0 }
+    }
+
+    pub(super) fn new(element: PixelElement, limits: Limits) -> Result<Self, AssembleError> {
+        let limit = limits.frame_bytes;
+        let pixels = match element.length {
+            Some(length) if length as usize > limit => return Err(AssembleError::FrameTooLarge(limit)),
+            Some(length) => BytesMut::with_capacity(length as usize),
+            None => BytesMut::with_capacity(CHUNK),
+        };
+        let tail_limit = limits.head.bytes;
+        Ok(Self { element: Some(element), limit, pixels, tail: BytesMut::new(), tail_limit })
+    }
+
+    pub(super) fn element(&self) -> Option<PixelElement> {
+        self.element
+    }
+
+    pub(super) fn target(&mut self) -> (&mut BytesMut, usize) {
+        match self.element.and_then(|element| element.length) {
+            Some(length) if self.pixels.len() < length as usize => {
+                let room = length as usize - self.pixels.len();
+                (&mut self.pixels, room)
+            }
+            Some(_) => (&mut self.tail, CHUNK),
+            None => (&mut self.pixels, CHUNK),
+        }
+    }
+
+    /// Holds the bounds while bytes arrive.
+    pub(super) fn check(&self) -> Result<(), AssembleError> {
+        // The delimiter and what follows it are in the same buffer when the length is unknown.
+        if self.pixels.len() > self.limit + self.tail_limit.min(CHUNK) {
+            return Err(AssembleError::FrameTooLarge(self.limit));
+        }
+        if self.tail.len() > self.tail_limit {
+            return Err(AssembleError::Trailing(self.tail_limit));
+        }
+        Ok(())
+    }
+
+    /// The pieces behind the head. `rewrite` drops what follows Pixel Data, since it stands in
+    /// another encoding than the one that is written.
+    pub(super) fn into_parts(
+        self,
+        encoding: Encoding,
+        rewrite: bool,
+    ) -> Result<(PixelForm, Bytes, Bytes), AssembleError> {
+        let Some(element) = self.element else {
+            return Ok((PixelForm::Absent, Bytes::new(), Bytes::new()));
+        };
+        let mut pixels = self.pixels;
+        if let Some(length) = element.length {
+            if pixels.len() < length as usize {
+                return Err(AssembleError::Truncated);
+            }
+            let vr = native_vr(element);
+            if encoding.big_endian {
+                swap_bytes(&mut pixels, vr);
+            }
+            let odd = pixels.len() % 2 == 1;
+            let tail = match (rewrite, odd) {
+                (false, _) => self.tail.freeze(),
+                (true, true) => Bytes::from_static(&[0]),
+                (true, false) => Bytes::new(),
+            };
+            return Ok((PixelForm::Native(element.tag, vr), pixels.freeze(), tail));
+        }
+        let end = fragments_end(&pixels)?;
+        let tail = pixels.split_off(end).freeze();
+        let tail = if rewrite { Bytes::from_static(&SEQUENCE_DELIMITER) } else { tail };
+        Ok((PixelForm::Encapsulated, pixels.freeze(), tail))
+    }
+}
+
+/// Walks the items and returns the offset of the Sequence Delimitation Item.
+fn fragments_end(pixels: &[u8]) -> Result<usize, AssembleError> {
+    let mut at = 0;
+    loop {
+        let header = pixels.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(AssembleError::Truncated)?;
+        let [t0, t1, t2, t3, l0, l1, l2, l3] = *header;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        if SEQUENCE_DELIMITER.starts_with(&[t0, t1, t2, t3]) {
+            return if at == 0 { Err(AssembleError::Fragments("there is no offset table")) } else { Ok(at) };
+        }
+        if !EMPTY_OFFSET_TABLE.starts_with(&[t0, t1, t2, t3]) {
+            return Err(AssembleError::Fragments("an item is expected"));
+        }
+        if length == u32::MAX {
+            return Err(AssembleError::Fragments("a fragment has no length"));
+        }
+        at += 8 + length as usize;
+    }
+}

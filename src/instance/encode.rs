@@ -1,0 +1,116 @@
+//! Writes what stands before the pixels: the Part 10 preamble, File Meta Information and the data
+//! set up to the value of Pixel Data (PS3.10 §7.1, PS3.5 §A.2 and §A.4).
+//!
+//! The DICOM library serialises; the pixels are never handed to it. That rests on Pixel Data
+//! being the last element, which [`head`] asserts by leaving out what would follow.
+
+use bytes::{BufMut, BytesMut};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
+use dicom_object::FileMetaTableBuilder;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+use super::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN};
+
+/// Implementation Class UID (0002,0012) of framegate.
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.43280747284120107757023361360262359890";
+/// Implementation Version Name (0002,0013), at most 16 characters.
+pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("FRAMEGATE_", env!("CARGO_PKG_VERSION"));
+
+/// An empty Basic Offset Table: an item of length 0 (PS3.5 §A.4).
+pub const EMPTY_OFFSET_TABLE: [u8; 8] = [0xFE, 0xFF, 0x00, 0xE0, 0, 0, 0, 0];
+/// The Sequence Delimitation Item that closes encapsulated Pixel Data.
+pub const SEQUENCE_DELIMITER: [u8; 8] = [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
+
+/// A data set could not be written; the library's words.
+#[derive(Debug, thiserror::Error)]
+#[error("the data set cannot be encoded: {0}")]
+pub struct EncodeError(String);
+
+impl EncodeError {
+    fn of(error: impl std::error::Error) -> Self {
+        Self(super::chain(&error))
+    }
+}
+
+/// The value of Pixel Data that is to follow a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelValue {
+    /// No Pixel Data.
+    None,
+    /// A native value of this many bytes, made even by the tail.
+    Native(Tag, VR, u32),
+    /// Items up to a delimiter.
+    Encapsulated,
+}
+
+/// A head and where the data set in it stands.
+#[derive(Debug)]
+pub struct Head {
+    /// Preamble, File Meta Information, data set, header of Pixel Data.
+    pub bytes: BytesMut,
+    /// Offset of the data set.
+    pub dataset_start: usize,
+    /// Offset of Pixel Data's element header, or the end.
+    pub dataset_end: usize,
+}
+
+/// Preamble and File Meta Information; the data set follows directly.
+///
+/// # Errors
+/// When a UID is none.
+pub fn file_meta(
+    transfer_syntax: &str,
+    sop_class: &str,
+    sop_instance: &str,
+    source_ae_title: Option<&str>,
+) -> Result<BytesMut, EncodeError> {
+    let mut builder = FileMetaTableBuilder::new()
+        .transfer_syntax(transfer_syntax)
+        .media_storage_sop_class_uid(sop_class)
+        .media_storage_sop_instance_uid(sop_instance)
+        .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
+        .implementation_version_name(IMPLEMENTATION_VERSION_NAME);
+    if let Some(title) = source_ae_title {
+        builder = builder.source_application_entity_title(title);
+    }
+    let meta = builder.build().map_err(EncodeError::of)?;
+    let mut bytes = BytesMut::with_capacity(4096);
+    bytes.put_bytes(0, 128);
+    bytes.put_slice(b"DICM");
+    let mut writer = bytes.writer();
+    meta.write(&mut writer).map_err(EncodeError::of)?;
+    Ok(writer.into_inner())
+}
+
+/// Appends `dataset` in Explicit VR Little Endian, and the element header of `pixels`, to what
+/// [`file_meta`] gave. Elements at and after Pixel Data must have been removed.
+///
+/// # Errors
+/// When the library cannot encode a value.
+pub fn head(meta: BytesMut, dataset: &Dataset, pixels: PixelValue) -> Result<Head, EncodeError> {
+    debug_assert!(
+        pixels == PixelValue::None || dataset.tags().all(|tag| tag < tags::PIXEL_DATA),
+        "Pixel Data is last"
+    );
+    let dataset_start = meta.len();
+    let syntax = TransferSyntaxRegistry
+        .get(EXPLICIT_VR_LITTLE_ENDIAN)
+        .ok_or_else(|| EncodeError("Explicit VR Little Endian is not in the registry".to_owned()))?;
+    let mut writer = meta.writer();
+    dataset.write_dataset_with_ts(&mut writer, syntax).map_err(EncodeError::of)?;
+    let mut bytes = writer.into_inner();
+    let dataset_end = bytes.len();
+    let (tag, vr, length) = match pixels {
+        PixelValue::None => return Ok(Head { bytes, dataset_start, dataset_end }),
+        PixelValue::Native(tag, vr, length) => (tag, vr, length.next_multiple_of(2)),
+        PixelValue::Encapsulated => (tags::PIXEL_DATA, VR::OB, u32::MAX),
+    };
+    bytes.put_u16_le(tag.group());
+    bytes.put_u16_le(tag.element());
+    bytes.put_slice(&vr.to_bytes());
+    bytes.put_u16_le(0);
+    bytes.put_u32_le(length);
+    Ok(Head { bytes, dataset_start, dataset_end })
+}

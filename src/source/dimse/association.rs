@@ -1,0 +1,295 @@
+//! One association, from A-ASSOCIATE-RQ to its end.
+//!
+//! ```text
+//!   request ──► negotiate ──► message ──► message ──► … ──► release   (series complete)
+//!      │            │            │
+//!      └ A-ABORT    └ RJ         └ broken, stalled, aborted           (series aborted)
+//! ```
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use super::command::{self, Command, CommandError, Status};
+use super::counters::{DimseCounters, Reason};
+use super::negotiate::{Accepted, Context, Refusal, negotiate};
+use super::pdu::{Next, Pdv, PduError, PduStream, command_pdu};
+use super::store::{self, Claims};
+use crate::config::settings::DimseSettings;
+use crate::hub::Hub;
+
+/// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
+const REQUEST_LIMIT: u32 = 512 << 10;
+/// The longest command set; real ones have a few hundred bytes.
+const COMMAND_LIMIT: usize = 64 << 10;
+
+/// Why an association ended, other than by release.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AssociationError {
+    /// The stream.
+    #[error(transparent)]
+    Pdu(#[from] PduError),
+    /// Not let in.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// The request could not be read.
+    #[error("the A-ASSOCIATE-RQ is malformed: {0}")]
+    Request(String),
+    /// The negotiation took too long (ARTIM).
+    #[error("no association was negotiated within dimse.limits.handshake_ms")]
+    Handshake,
+    /// A message broke the protocol.
+    #[error("protocol violation: {0}")]
+    Protocol(&'static str),
+    /// A command set broke the protocol.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// We are shutting down.
+    #[error("the service is shutting down")]
+    Draining,
+}
+
+impl AssociationError {
+    /// A word for the counter's label.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Pdu(error) => error.kind(),
+            Self::Refused(refusal) => refusal.kind(),
+            Self::Request(_) => "malformed_request",
+            Self::Handshake => "handshake_timeout",
+            Self::Protocol(_) => "protocol",
+            Self::Command(_) => "command",
+            Self::Draining => "draining",
+        }
+    }
+
+    fn abort(&self) -> Option<Pdu> {
+        let provider = |reason| Some(Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) });
+        match self {
+            Self::Pdu(error) => error.abort(),
+            Self::Refused(_) => None,
+            Self::Request(_) | Self::Protocol(_) | Self::Command(_) => {
+                provider(AbortRQServiceProviderReason::InvalidPduParameter)
+            }
+            Self::Handshake | Self::Draining => provider(AbortRQServiceProviderReason::ReasonNotSpecified),
+        }
+    }
+}
+
+/// What an association works with.
+#[derive(Debug, Clone)]
+pub(super) struct Service {
+    pub(super) hub: Hub,
+    pub(super) settings: Arc<DimseSettings>,
+    pub(super) counters: DimseCounters,
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// Runs an association on `stream` to its end. `admitted` is what the listener thinks of the peer.
+///
+/// # Errors
+/// How it ended, if not by release; the peer has been told.
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: PduStream<S>,
+    peer: SocketAddr,
+    service: Service,
+    admitted: Result<(), Refusal>,
+) -> Result<(), AssociationError> {
+    let handshake = service.settings.limits.handshake;
+    let accepted = match tokio::time::timeout(handshake, establish(&mut stream, &service, admitted)).await {
+        Ok(Ok(accepted)) => accepted,
+        Ok(Err(error)) => {
+            service.counters.refused.get_or_create(&Reason { reason: error.kind() }).inc();
+            return fail(&mut stream, error).await;
+        }
+        Err(_) => {
+            let error = AssociationError::Handshake;
+            service.counters.refused.get_or_create(&Reason { reason: error.kind() }).inc();
+            return fail(&mut stream, error).await;
+        }
+    };
+    service.counters.accepted.inc();
+    tracing::info!(%peer, calling = %printable(&accepted.calling), contexts = accepted.contexts.len(), "association accepted");
+    let calling = accepted.calling.clone();
+    let mut association =
+        Association { stream, contexts: accepted.contexts, calling, service, claims: Claims::default() };
+    service_gauge(&association, 1);
+    let ended = association.messages().await;
+    service_gauge(&association, -1);
+    match ended {
+        Ok(()) => {
+            association.claims.complete();
+            Ok(())
+        }
+        Err(error) => {
+            // Dropping the claims tells the hub that their source died.
+            let Association { mut stream, service, .. } = association;
+            service.counters.broken.get_or_create(&Reason { reason: error.kind() }).inc();
+            fail(&mut stream, error).await
+        }
+    }
+}
+
+fn service_gauge<S>(association: &Association<S>, change: i64) {
+    association.service.counters.open.inc_by(change);
+}
+
+/// An AE title is the peer's text: only what cannot break a log line.
+fn printable(title: &str) -> String {
+    title.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(16).collect()
+}
+
+async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+    service: &Service,
+    admitted: Result<(), Refusal>,
+) -> Result<Accepted, AssociationError> {
+    let request = stream.associate_request(REQUEST_LIMIT).await?;
+    let parsed = read_pdu(&request.0[..], REQUEST_LIMIT, true);
+    let request = match parsed {
+        Ok(Some(Pdu::AssociationRQ(request))) => request,
+        Ok(_) => return Err(AssociationError::Request("it ends early".to_owned())),
+        Err(error) => return Err(AssociationError::Request(error.to_string())),
+    };
+    let answer = admitted.and_then(|()| negotiate(request, &service.settings));
+    match answer {
+        Ok(accepted) => {
+            send(stream, &Pdu::AssociationAC(accepted.answer.clone())).await?;
+            Ok(accepted)
+        }
+        Err(refusal) => {
+            send(stream, &Pdu::AssociationRJ(refusal.answer())).await?;
+            Err(AssociationError::Refused(refusal))
+        }
+    }
+}
+
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+    pdu: &Pdu,
+) -> Result<(), AssociationError> {
+    let mut bytes = Vec::with_capacity(1024);
+    write_pdu(&mut bytes, pdu).map_err(|error| AssociationError::Request(error.to_string()))?;
+    Ok(stream.send(&bytes).await?)
+}
+
+/// Tells the peer, if it still listens, and closes.
+async fn fail<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+    error: AssociationError,
+) -> Result<(), AssociationError> {
+    if let Some(abort) = error.abort() {
+        // The peer may be gone already.
+        let _ = send(stream, &abort).await;
+    }
+    stream.close().await;
+    Err(error)
+}
+
+struct Association<S> {
+    stream: PduStream<S>,
+    contexts: HashMap<u8, Context>,
+    calling: String,
+    service: Service,
+    claims: Claims,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
+    /// Serves messages until the peer releases.
+    async fn messages(&mut self) -> Result<(), AssociationError> {
+        let mut shutdown = self.service.shutdown.clone();
+        loop {
+            let next = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|&down| down) => return Err(AssociationError::Draining),
+                next = self.stream.next(self.service.settings.limits.idle) => next?,
+            };
+            let Next::Pdv(pdv) = next else {
+                send(&mut self.stream, &Pdu::ReleaseRP).await?;
+                self.stream.close().await;
+                return Ok(());
+            };
+            self.message(pdv).await?;
+        }
+    }
+
+    async fn message(&mut self, first: Pdv) -> Result<(), AssociationError> {
+        let Some(context) = self.contexts.get(&first.context).cloned() else {
+            return Err(AssociationError::Protocol("a presentation context that was not accepted"));
+        };
+        let command = self.command(first).await?;
+        let (status, comment) = match &command {
+            Command::Echo { .. } => (Status::Success, None),
+            Command::Store { sop_class, sop_instance, .. } => {
+                let outcome = store::receive(
+                    &mut self.stream,
+                    &self.service,
+                    &mut self.claims,
+                    store::Request {
+                        context: first.context,
+                        negotiated: &context,
+                        sop_class,
+                        sop_instance,
+                        calling: &self.calling,
+                    },
+                )
+                .await?;
+                match outcome {
+                    Ok(()) => {
+                        self.service.counters.stored.inc();
+                        (Status::Success, None)
+                    }
+                    Err(refused) => {
+                        let reason = Reason { reason: refused.kind() };
+                        self.service.counters.failed.get_or_create(&reason).inc();
+                        tracing::warn!(
+                            calling = %printable(&self.calling),
+                            sop_class = %sop_class,
+                            status = format_args!("{:04X}H", refused.status().code()),
+                            "C-STORE refused: {refused}{}", refused.mend()
+                        );
+                        (refused.status(), Some(refused.to_string()))
+                    }
+                }
+            }
+            Command::Cancel => return Ok(()),
+            Command::Other { data_set, .. } => {
+                if *data_set {
+                    store::discard(&mut self.stream, first.context).await?;
+                }
+                (Status::UnrecognizedOperation, None)
+            }
+        };
+        let response = command::response(&command, status, comment.as_deref());
+        Ok(self.stream.send(&command_pdu(first.context, &response)).await?)
+    }
+
+    /// Reads a whole command set, of which `pdv` is the first fragment.
+    async fn command(&mut self, mut pdv: Pdv) -> Result<Command, AssociationError> {
+        let context = pdv.context;
+        let mut bytes = BytesMut::new();
+        loop {
+            if !pdv.command || pdv.context != context {
+                return Err(AssociationError::Protocol("a fragment that is not of the command set"));
+            }
+            if bytes.len() + self.stream.payload_left() > COMMAND_LIMIT {
+                return Err(AssociationError::Protocol("the command set is too long"));
+            }
+            while self.stream.payload_left() > 0 {
+                self.stream.payload(&mut bytes, COMMAND_LIMIT).await?;
+            }
+            if pdv.last {
+                return Ok(command::read(&bytes)?);
+            }
+            pdv = match self.stream.next(self.service.settings.limits.stall).await? {
+                Next::Pdv(pdv) => pdv,
+                Next::Release => return Err(AssociationError::Protocol("a release inside a message")),
+            };
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Accepts connections for the DIMSE source, plain and TLS, and holds the policy on who and how
+//! many. A peer that is not let in is told so by an A-ASSOCIATE-RJ, not by silence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::association::{self, AssociationError, Service};
+use super::counters::{DimseCounters, Reason};
+use super::negotiate::Refusal;
+use super::pdu::PduStream;
+use crate::config::settings::DimseSettings;
+use crate::hub::Hub;
+use crate::net::limits::{Connections, Permit, allows};
+use crate::net::tls::Reloading;
+
+/// Connections beyond the bound that may wait to be told so.
+const REFUSING: usize = 16;
+/// After a failed accept (no descriptors, no memory) the listener waits this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The DIMSE source. Cheap to clone; every listener runs [`DimseSource::serve`].
+#[derive(Debug, Clone)]
+pub struct DimseSource {
+    hub: Hub,
+    settings: Arc<ArcSwap<DimseSettings>>,
+    counters: DimseCounters,
+    connections: Connections,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl DimseSource {
+    /// A source that publishes into `hub`. What `settings` holds at the time counts for each new
+    /// association; `shutdown` turning true ends it.
+    pub fn new(
+        hub: Hub,
+        settings: Arc<ArcSwap<DimseSettings>>,
+        counters: DimseCounters,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        Self { hub, settings, counters, connections: Connections::new(), shutdown }
+    }
+
+    /// Accepts until shutdown, then waits for the associations that are in a message.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Reloading>>) {
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|&down| down) => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, tls.clone()),
+                Err(error) => {
+                    tracing::error!(%error, "the DIMSE listener cannot accept; it tries again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        self.connections.closed().await;
+    }
+
+    /// Starts the association's task.
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Reloading>>) {
+        let settings = self.settings.load_full();
+        let limits = &settings.limits;
+        // A few more than allowed are let in, to be told that they are too many.
+        let permit = self.connections.admit(peer.ip(), limits.associations + REFUSING, usize::MAX);
+        let Ok(permit) = permit else {
+            self.counters.refused.get_or_create(&Reason { reason: "flood" }).inc();
+            return;
+        };
+        let too_many = self.connections.len() > limits.associations
+            || self.connections.of(peer.ip()) > limits.associations_per_peer;
+        let admitted = if !allows(&settings.allow, peer.ip()) {
+            Err(Refusal::Address)
+        } else if too_many {
+            Err(Refusal::Limit)
+        } else {
+            Ok(())
+        };
+        let service = Service {
+            hub: self.hub.clone(),
+            settings,
+            counters: self.counters.clone(),
+            shutdown: self.shutdown.clone(),
+        };
+        tokio::spawn(connection(stream, peer, tls, service, admitted, permit));
+    }
+}
+
+/// One connection, from accept to close.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Arc<Reloading>>,
+    service: Service,
+    admitted: Result<(), Refusal>,
+    permit: Permit,
+) {
+    let outcome = match prepare(&stream) {
+        Ok(socket) => drive(stream, socket, peer, tls, service, admitted).await,
+        Err(error) => Err(AssociationError::Pdu(error.into())),
+    };
+    match outcome {
+        Ok(()) => tracing::info!(%peer, "association released"),
+        Err(error) => tracing::warn!(%peer, reason = error.kind(), "association ended: {error}"),
+    }
+    drop(permit);
+}
+
+async fn drive(
+    stream: TcpStream,
+    socket: socket2::Socket,
+    peer: SocketAddr,
+    tls: Option<Arc<Reloading>>,
+    service: Service,
+    admitted: Result<(), Refusal>,
+) -> Result<(), AssociationError> {
+    let (limit, stall) = (service.settings.limits.pdu_bytes, service.settings.limits.stall);
+    let Some(tls) = tls else {
+        let stream = PduStream::new(stream, Some(socket), limit, stall);
+        return association::run(stream, peer, service, admitted).await;
+    };
+    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    let stream = match tokio::time::timeout(service.settings.limits.handshake, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            service.counters.refused.get_or_create(&Reason { reason: "tls" }).inc();
+            return Err(AssociationError::Pdu(error.into()));
+        }
+        Err(_) => {
+            service.counters.refused.get_or_create(&Reason { reason: "handshake_timeout" }).inc();
+            return Err(AssociationError::Handshake);
+        }
+    };
+    let stream = PduStream::new(stream, Some(socket), limit, stall);
+    Box::pin(association::run(stream, peer, service, admitted)).await
+}
+
+/// Turns Nagle's algorithm off and gives a second handle on the socket, for TCP_QUICKACK.
+fn prepare(stream: &TcpStream) -> io::Result<socket2::Socket> {
+    stream.set_nodelay(true)?;
+    Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
