@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-/// Everything `framegate run` needs, validated.
-#[derive(Debug, Clone, PartialEq)]
+/// Everything `framegate run` needs, validated. The default is what runs without any file: all on
+/// loopback, DICOMweb with a [self-signed certificate](HttpTls::SelfSigned).
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// What is imaged when no worklist or modality says so, and the root for generated UIDs.
     pub hub: HubSettings,
@@ -127,7 +128,8 @@ pub struct DicomwebSettings {
 pub enum HttpTls {
     /// PEM files, reloaded when they change.
     Files(TlsIdentity),
-    /// A fresh self-signed certificate for the loopback names, made at the start (demo only).
+    /// A fresh self-signed certificate for the loopback names, made at the start (trials only). A
+    /// configuration file gets it by saying so, never by leaving the certificate out.
     SelfSigned,
 }
 
@@ -187,7 +189,8 @@ pub struct ServiceSettings {
 }
 
 /// Form of log lines on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One human-readable line an event.
     Text,
@@ -243,6 +246,18 @@ impl Default for DimseLimits {
             handshake: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             stall: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for DicomwebSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            tls: HttpTls::SelfSigned,
+            allow: loopback_networks(),
+            cors_origins: Vec::new(),
+            limits: HttpLimits::default(),
         }
     }
 }

@@ -1,0 +1,101 @@
+//! `framegate check FILE`: is this configuration right, and what does it come to? Prints the
+//! effective configuration as TOML, each value with the place that sets it, so that the output can
+//! be read, compared, and used as a file.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::config::{self, EffectiveValue};
+
+/// Loads `file` with its drop-ins and the `FRAMEGATE_*` variables of `env`, and prints the
+/// effective configuration on standard output.
+///
+/// # Errors
+/// Problems go to standard error, one a line, and the error counts them. Also fails when an output
+/// cannot be written to.
+pub fn check(file: &Path, env: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
+    match config::load(Some(file), env) {
+        Ok(loaded) => Ok(print(&loaded.values, &mut io::stdout().lock())?),
+        Err(errors) => {
+            writeln!(io::stderr().lock(), "{errors}")?;
+            match errors.problems.len() {
+                1 => anyhow::bail!("1 problem in the configuration"),
+                count => anyhow::bail!("{count} problems in the configuration"),
+            }
+        }
+    }
+}
+
+/// Writes the values as TOML with their origins as comments.
+fn print(values: &[EffectiveValue], out: &mut impl Write) -> io::Result<()> {
+    let mut current = "";
+    for EffectiveValue { key, value, origin } in values {
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+        if section != current {
+            let gap = if current.is_empty() { "" } else { "\n" };
+            writeln!(out, "{gap}[{section}]")?;
+            current = section;
+        }
+        writeln!(out, "{name} = {value} # {origin}")?;
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(file: &Path, env: &[(&str, &str)]) -> (config::Loaded, String) {
+        let env: Vec<_> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let loaded = config::load(Some(file), env.into_iter()).unwrap();
+        let mut out = Vec::new();
+        print(&loaded.values, &mut out).unwrap();
+        (loaded, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_is_printed_loads_to_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = directory.path().join("first.toml");
+        let text = "[dicomweb]\ntls.self_signed = true\ncors_origins = [\"https://viewer.example\"]\n\
+                    [dimse.tls]\ncertificate = '/a \"b\" \\c.pem'\nkey = \"/d'#'.pem\"\n";
+        std::fs::write(&first, text).unwrap();
+        let env = [("FRAMEGATE_PATTERN__FPS", "30"), ("FRAMEGATE_DIMSE__CALLING_AE_TITLES", "A,B")];
+        let (loaded, text) = printed(&first, &env);
+        assert!(text.starts_with("[hub]\nbudget_bytes = 536870912 # built-in\n"), "{text}");
+        assert!(text.contains("\n\n[dimse.limits]\nassociations = 32 # built-in\n"), "{text}");
+        let line = format!("self_signed = true # {}:2\n", first.display());
+        assert!(text.contains(&line), "{text}");
+        assert!(
+            text.contains("calling_ae_titles = [\"A\", \"B\"] # FRAMEGATE_DIMSE__CALLING_AE_TITLES\n"),
+            "{text}"
+        );
+
+        let second = directory.path().join("second.toml");
+        std::fs::write(&second, &text).unwrap();
+        let (again, _) = printed(&second, &[]);
+        assert_eq!(again.settings, loaded.settings);
+        assert_eq!(
+            again.values.iter().map(|v| &v.value).collect::<Vec<_>>(),
+            loaded.values.iter().map(|v| &v.value).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_path_cannot_break_out_of_its_comment() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a\nb.toml");
+        std::fs::write(&file, "dicomweb.tls.self_signed = true").unwrap();
+        let (_, text) = printed(&file, &[]);
+        assert!(text.parse::<toml::Table>().is_ok(), "{text}");
+    }
+
+    #[test]
+    fn problems_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("framegate.toml");
+        std::fs::write(&file, "a = 1\nb = 2\n").unwrap();
+        let error = check(&file, std::iter::empty()).unwrap_err();
+        assert_eq!(error.to_string(), "2 problems in the configuration");
+    }
+}
