@@ -150,7 +150,7 @@ pub struct HttpLimits {
     pub header_bytes: usize,
     /// From TCP accept to a finished TLS handshake, and from there to a whole request head.
     pub header_timeout: Duration,
-    /// An HTTP/1.1 connection without a request in flight is closed after this.
+    /// A connection without a request in flight is closed after this.
     pub idle: Duration,
     /// A client that takes none of the bytes on offer for this long is dropped.
     pub send_timeout: Duration,

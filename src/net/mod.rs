@@ -1,1 +1,17 @@
-//! listeners, TLS and limits
+//! Listeners: everything between a TCP socket and a request. TLS with one security profile and
+//! reload ([`tls`]), the HTTP server ([`http`]), the bounds on what a peer may do ([`limits`]) and
+//! the counts of what was turned away ([`counters`]).
+//!
+//! Nothing here knows of frames or DICOM. The DICOMweb layer gives [`http::serve`] a
+//! [`http::Handler`]; the DIMSE source takes its TLS configuration from [`tls::Reloading`] and may
+//! bound its associations with [`limits::Connections`]. A connection passes, in this order: allow
+//! list, connection limits, TLS handshake with a deadline, request head with a deadline, request
+//! rate; while it is answered, a watch drops it when the client stops taking bytes.
+
+mod connection;
+pub mod counters;
+pub mod http;
+pub mod limits;
+mod progress;
+mod socket;
+pub mod tls;

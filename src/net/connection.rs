@@ -1,0 +1,283 @@
+//! The life of one connection: TLS handshake, HTTP, and the watch that ends it when the client
+//! leaves us waiting.
+//!
+//! A client that does not take what it asked for loses the whole connection, on HTTP/2 too, although
+//! one stream could be reset: hyper keeps a body's bytes until there is window for them without
+//! asking the body, so there is nothing to make it let go, and one slow stream can hold up its
+//! siblings by the connection's shared window (hyperium/hyper#2899).
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::counters::NetCounters;
+use super::http::{Handler, PeerInfo, Refusal, Shared};
+use super::limits::{Limits, Permit};
+use super::progress::{Activity, InFlight, Verdict, Watched};
+use super::socket::{Socket, tune};
+use crate::config::settings::HttpLimits;
+
+/// Header fields of one HTTP/1.1 request. On HTTP/2 the size bounds them: each counts at least 32 bytes
+/// (RFC 9113 §6.5.2).
+const HEADERS: usize = 100;
+/// Receive windows of HTTP/2 (bytes): what a client may send before a handler reads it.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// HTTP/2 PING after this much silence, and how long its answer may take.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client without a request under way has to close its side.
+const GOODBYE: Duration = Duration::from_secs(1);
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 68\r\n\
+    Connection: close\r\n\
+    \r\n\
+    This port speaks HTTPS; use https:// instead of http:// in the URL.\n";
+/// Bytes of a plain HTTP request that are read so that our answer is not lost to a TCP reset.
+const PLAIN_HTTP_REQUEST: u64 = 64 << 10;
+
+/// Serves an accepted connection until it ends.
+pub(super) async fn run<H: Handler>(
+    stream: TcpStream,
+    address: SocketAddr,
+    permit: Permit,
+    limits: Arc<Limits>,
+    shared: Arc<Shared<H>>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let http = limits.http();
+    if let Err(error) = tune(&stream, http.send_timeout) {
+        tracing::debug!(peer = %address, %error, "the connection was gone before it began");
+        return;
+    }
+    let activity = Arc::new(Activity::new());
+    let handshake = handshake(stream, address, permit, http, &shared, &activity);
+    let stream = tokio::select! {
+        stream = handshake => stream,
+        () = told(&mut closing) => None,
+    };
+    let Some(stream) = stream else { return };
+
+    let (_, session) = stream.get_ref();
+    let client_certificate =
+        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| Bytes::copy_from_slice(leaf));
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    let peer = PeerInfo { address, client_certificate };
+    activity.begin(!is_h2);
+    let watch = Watch { peer: address, activity: &activity, http, counters: &shared.parts.counters };
+    let service = service_fn(|request| {
+        let in_flight = activity.request();
+        answer(request, peer.clone(), in_flight, Arc::clone(&shared), Arc::clone(&activity))
+    });
+    let io = TokioIo::new(stream);
+    if is_h2 {
+        let connection = http2_builder(http).serve_connection(io, service);
+        watch.drive(connection, http2::Connection::graceful_shutdown, closing).await;
+    } else {
+        let connection = http1_builder(http).serve_connection(io, service).with_upgrades();
+        watch.drive(connection, http1::UpgradeableConnection::graceful_shutdown, closing).await;
+    }
+}
+
+/// Waits until the service stops.
+async fn told(closing: &mut watch::Receiver<bool>) {
+    // An error means that the server itself is gone, which is the same.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// `None` if it came to nothing, which is then counted.
+async fn handshake<H>(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    http: &HttpLimits,
+    shared: &Shared<H>,
+    activity: &Arc<Activity>,
+) -> Option<TlsStream<Socket>> {
+    let counters = &shared.parts.counters;
+    let deadline = Instant::now() + http.header_timeout;
+    let late = || {
+        counters.tls_timeout.note(|suppressed| {
+            tracing::info!(%peer, suppressed, "dropped a client that did not finish its TLS handshake within {:?}", http.header_timeout);
+        });
+    };
+    let mut first = [0];
+    match timeout_at(deadline, stream.peek(&mut first)).await {
+        // Opened and closed: a port scan or a load balancer's check.
+        Ok(Ok(0) | Err(_)) => return None,
+        Ok(Ok(_)) => {}
+        Err(_) => {
+            late();
+            return None;
+        }
+    }
+    // A TLS record begins with its type, 22 for a handshake (RFC 8446 §5.1), an HTTP request with a
+    // method.
+    if first.iter().all(u8::is_ascii_uppercase) {
+        counters.plain_http.note(|suppressed| {
+            tracing::info!(%peer, suppressed, "a client spoke plain HTTP; its URL should begin with https://");
+        });
+        let _ = timeout_at(deadline, answer_plain_http(&mut stream)).await;
+        return None;
+    }
+    let socket =
+        Socket::new(stream, peer, http.send_timeout, permit, Arc::clone(activity), Arc::clone(counters));
+    let acceptor = TlsAcceptor::from(shared.parts.tls.current());
+    match timeout_at(deadline, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            counters.tls_failed.note(|suppressed| {
+                tracing::info!(%peer, %error, suppressed, "a TLS handshake failed; check that the client trusts our certificate, speaks TLS 1.2 or 1.3, and shows its own if one is asked for");
+            });
+            None
+        }
+        Err(_) => {
+            late();
+            None
+        }
+    }
+}
+
+async fn answer_plain_http(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.write_all(PLAIN_HTTP_ANSWER).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(PLAIN_HTTP_REQUEST), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
+fn http1_builder(http: &HttpLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Ours tells a request that is late from a connection that is idle; hyper's does not.
+        .header_read_timeout(None)
+        .max_headers(HEADERS)
+        .max_header_size(http.header_bytes);
+    builder
+}
+
+fn http2_builder(http: &HttpLimits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(http.streams)
+        .max_header_list_size(u32::try_from(http.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_AFTER)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+async fn answer<H: Handler>(
+    request: Request<Incoming>,
+    peer: PeerInfo,
+    in_flight: InFlight,
+    shared: Arc<Shared<H>>,
+    activity: Arc<Activity>,
+) -> Result<Response<Watched>, Infallible> {
+    let taken = shared.parts.limits.load().take_request(peer.address.ip());
+    let response = match taken {
+        Ok(()) => shared.handler.handle(request, peer).await,
+        Err(retry_after) => {
+            shared.parts.counters.rate_limited.note(|suppressed| {
+                tracing::warn!(peer = %peer.address, suppressed, "too many requests; slow the client down or raise dicomweb.limits.requests_per_second");
+            });
+            let mut response = shared.handler.refuse(Refusal::TooManyRequests { retry_after });
+            // Whole seconds, and never "at once" (RFC 9110 §10.2.3).
+            let seconds = retry_after.as_secs().saturating_add(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
+    };
+    Ok(response.map(|body| activity.watch(body, in_flight)))
+}
+
+/// Watches over a connection that is being served.
+struct Watch<'a> {
+    peer: SocketAddr,
+    activity: &'a Activity,
+    http: &'a HttpLimits,
+    counters: &'a NetCounters,
+}
+
+impl Watch<'_> {
+    /// Drives `connection` to its end, or drops it. `finish` makes it end after the requests it is at.
+    async fn drive<C>(&self, connection: C, finish: fn(Pin<&mut C>), mut closing: watch::Receiver<bool>)
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        let shortest = self.http.send_timeout.min(self.http.header_timeout).min(self.http.idle);
+        let mut check = interval((shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)));
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(peer = %self.peer, %error, "a connection ended early");
+                    }
+                    return;
+                }
+                () = told(&mut closing) => {
+                    finish(connection.as_mut());
+                    break;
+                }
+                _ = check.tick() => match self.activity.verdict(self.http) {
+                    Verdict::Fine => {}
+                    Verdict::Idle => {
+                        self.counters.idle_closed.add(1);
+                        finish(connection.as_mut());
+                        break;
+                    }
+                    verdict => return self.drop_for(verdict),
+                },
+            }
+        }
+        // Its requests may take their time, but not for want of a reader; and a client that has none
+        // under way may leave the goodbye unanswered, or not even have begun to speak HTTP/2.
+        let goodbye = Instant::now() + GOODBYE;
+        let parting = HttpLimits { idle: GOODBYE, ..self.http.clone() };
+        loop {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = check.tick() => match self.activity.verdict(&parting) {
+                    Verdict::Fine => {}
+                    Verdict::Idle if Instant::now() < goodbye => {}
+                    Verdict::Idle => return,
+                    verdict => return self.drop_for(verdict),
+                },
+            }
+        }
+    }
+
+    fn drop_for(&self, verdict: Verdict) {
+        let peer = self.peer;
+        if verdict == Verdict::Stalled {
+            self.counters.stalled_dropped.note(|suppressed| {
+                tracing::warn!(%peer, suppressed, "dropped a client that took no bytes of a response for {:?}; it should read each response or cancel it", self.http.send_timeout);
+            });
+        } else {
+            self.counters.slow_head.note(|suppressed| {
+                tracing::info!(%peer, suppressed, "dropped a client that did not send its request within {:?}", self.http.header_timeout);
+            });
+        }
+    }
+}

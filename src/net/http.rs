@@ -1,0 +1,239 @@
+//! The HTTPS server: accepts connections, turns away those that have no business here, and gives
+//! every request to a [`Handler`]. HTTP/1.1 and HTTP/2 are told apart by ALPN (RFC 9113 §3.2).
+//!
+//! The handler owns everything about a request from its head on: routing, methods (HEAD included),
+//! how long it reads a request body, and ending its live responses when the service stops.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::connection;
+use super::counters::NetCounters;
+use super::limits::{Connections, Full as NoRoom, Limits};
+use super::tls::Reloading;
+
+/// A response body. Not `Sync`, so that a live stream may be one.
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+/// Why a response body ends before its end. The client sees an HTTP/1.1 message cut short or an
+/// HTTP/2 stream reset, never the text.
+pub type BodyError = Box<dyn Error + Send + Sync>;
+
+/// After an `accept` that failed for want of descriptors or memory: time for others to close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub struct PeerInfo {
+    /// Address and port of the client.
+    pub address: SocketAddr,
+    /// DER of the certificate that the client has shown, verified; `None` if none was asked for.
+    pub client_certificate: Option<Bytes>,
+}
+
+/// Why the server answers a request itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The address has used up its requests (429, RFC 6585 §4).
+    TooManyRequests {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+/// What answers requests. Any `Fn(Request<Incoming>, PeerInfo) -> impl Future<Output = Response<Body>>`
+/// is one.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a request. The future is dropped when the client goes away.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: PeerInfo,
+    ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Words a refusal: status and text are the handler's, the server adds `Retry-After`.
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        let Refusal::TooManyRequests { .. } = refusal;
+        let text = Full::from("Too many requests from this address.\n");
+        let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response
+    }
+}
+
+impl<F, A> Handler for F
+where
+    F: Fn(Request<Incoming>, PeerInfo) -> A + Send + Sync + 'static,
+    A: Future<Output = Response<Body>> + Send,
+{
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: PeerInfo,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self(request, peer)
+    }
+}
+
+/// What a server is made of, beside its handler.
+#[derive(Debug)]
+pub struct ServerParts {
+    /// Certificate; read at every accept, so that a reload serves new connections.
+    pub tls: Arc<Reloading>,
+    /// Policy; a connection keeps the timeouts that held when it was accepted, while request rates
+    /// follow a reload at once.
+    pub limits: Arc<ArcSwap<Limits>>,
+    /// What is open. Upgraded connections count until they close.
+    pub connections: Connections,
+    /// What is counted.
+    pub counters: Arc<NetCounters>,
+    /// How long connections may take to end once the shutdown is signalled.
+    pub drain: Duration,
+}
+
+/// What all connections of a server share.
+pub(super) struct Shared<H> {
+    pub(super) parts: ServerParts,
+    pub(super) handler: H,
+}
+
+/// Serves `listener` until `shutdown` completes, then closes it, lets every connection finish the
+/// request it is at, and drops those that are still open after the drain time. An upgraded
+/// connection belongs to the handler: it is waited for, not dropped.
+///
+/// Returns how many connections were open when the drain time was over.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    parts: ServerParts,
+    handler: H,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    let shared = Arc::new(Shared { parts, handler });
+    let (closing, _) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let mut housekeeping = interval(HOUSEKEEPING);
+    housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, &shared, &closing, &mut tasks),
+                Err(error) => {
+                    note_accept_failure(&shared.parts.counters, &error);
+                    if !concerns_one_connection(&error) {
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            },
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                if ended.is_err() {
+                    note_panic(&shared.parts.counters);
+                }
+            }
+            _ = housekeeping.tick() => shared.parts.limits.load().forget_idle(),
+        }
+    }
+    drop(listener);
+    drain(&shared.parts, &closing, tasks).await
+}
+
+fn admit<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared<H>>,
+    closing: &watch::Sender<bool>,
+    tasks: &mut JoinSet<()>,
+) {
+    let ServerParts { counters, limits, connections, .. } = &shared.parts;
+    let limits = limits.load_full();
+    let ip = peer.ip();
+    counters.accepted.add(1);
+    if !limits.allows(ip) {
+        counters.refused_network.note(|suppressed| {
+            tracing::warn!(%peer, suppressed, "refused a connection from a network that is not allowed; add it to dicomweb.allow if it should be");
+        });
+        return;
+    }
+    let http = limits.http();
+    match connections.admit(ip, http.connections, http.connections_per_peer) {
+        Ok(permit) => {
+            let connection =
+                connection::run(stream, peer, permit, limits, Arc::clone(shared), closing.subscribe());
+            // On the heap: the state of a whole HTTP connection is some KiB.
+            tasks.spawn(Box::pin(connection));
+        }
+        Err(NoRoom::Total) => counters.refused_connections.note(|suppressed| {
+            tracing::warn!(%peer, suppressed, limit = http.connections, "refused a connection: too many are open; raise dicomweb.limits.connections if these clients are expected");
+        }),
+        Err(NoRoom::Peer) => counters.refused_peer_connections.note(|suppressed| {
+            tracing::warn!(%peer, suppressed, limit = http.connections_per_peer, "refused a connection: too many are open from that address; close some there or raise dicomweb.limits.connections_per_peer");
+        }),
+    }
+}
+
+async fn drain(parts: &ServerParts, closing: &watch::Sender<bool>, mut tasks: JoinSet<()>) -> usize {
+    closing.send_replace(true);
+    let ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            if ended.is_err() {
+                note_panic(&parts.counters);
+            }
+        }
+        parts.connections.closed().await;
+    };
+    if timeout(parts.drain, ended).await.is_ok() {
+        return 0;
+    }
+    let open = parts.connections.len();
+    parts.counters.drain_dropped.add(open as u64);
+    tracing::warn!(open, "connections were still open after {:?}; they are dropped", parts.drain);
+    tasks.shutdown().await;
+    open
+}
+
+/// Whether `accept` failed because of the connection it was about to return (accept(2)), so that
+/// the next one may well succeed.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn note_accept_failure(counters: &NetCounters, error: &io::Error) {
+    counters.accept_failed.note(|suppressed| {
+        tracing::error!(%error, suppressed, "cannot accept connections; if file descriptors have run out, raise LimitNOFILE or lower dicomweb.limits.connections");
+    });
+}
+
+fn note_panic(counters: &NetCounters) {
+    counters.panicked.note(|suppressed| {
+        tracing::error!(
+            suppressed,
+            "a connection ended in a panic; this is a fault of framegate, please report it"
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! An accepted TCP socket with what belongs to it for as long as it is open: its place among the
+//! [`super::limits::Connections`], and a deadline for the peer to take bytes. As both sit in the
+//! socket, they also hold for a connection that was upgraded and left HTTP behind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::counters::NetCounters;
+use super::limits::Permit;
+use super::progress::Activity;
+
+/// A peer that answers no keep-alive probe is gone: noticed within a minute, even on a stream that
+/// has nothing to send.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new();
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Sets up an accepted socket: small messages go out at once, and the kernel gives up on a peer
+/// that acknowledges nothing (TCP_USER_TIMEOUT, RFC 5482). Its time is twice ours, so that it is
+/// our own deadline that ends a connection whose peer is merely not reading.
+pub(super) fn tune(stream: &TcpStream, send_timeout: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(send_timeout.saturating_mul(2)))?;
+    socket.set_tcp_keepalive(
+        &KEEPALIVE.with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(KEEPALIVE_PROBES),
+    )
+}
+
+/// The socket below TLS.
+pub(super) struct Socket {
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+    counters: Arc<NetCounters>,
+    send_timeout: Duration,
+    /// Runs while the kernel takes nothing. Kept when it does not, as making one costs.
+    deadline: Pin<Box<Sleep>>,
+    sending: Sending,
+    _permit: Permit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// The kernel took the last bytes.
+    Free,
+    /// It did not, and the deadline runs.
+    Blocked,
+    /// The deadline has passed: nothing is sent any more.
+    GivenUp,
+}
+
+impl Socket {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        send_timeout: Duration,
+        permit: Permit,
+        activity: Arc<Activity>,
+        counters: Arc<NetCounters>,
+    ) -> Self {
+        let deadline = Box::pin(sleep_until(Instant::now()));
+        Self {
+            stream,
+            peer,
+            activity,
+            counters,
+            send_timeout,
+            deadline,
+            sending: Sending::Free,
+            _permit: permit,
+        }
+    }
+
+    /// Turns "not now" into an error when it has been said for too long.
+    fn bounded(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let stalled = || io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes");
+        if self.sending == Sending::GivenUp {
+            return Poll::Ready(Err(stalled()));
+        }
+        if written.is_ready() {
+            if self.sending == Sending::Blocked {
+                self.sending = Sending::Free;
+                self.activity.set_blocked(false);
+            }
+            return written;
+        }
+        if self.sending == Sending::Free {
+            self.sending = Sending::Blocked;
+            self.activity.set_blocked(true);
+            self.deadline.as_mut().reset(Instant::now() + self.send_timeout);
+        }
+        ready!(self.deadline.as_mut().poll(context));
+        self.sending = Sending::GivenUp;
+        self.counters.stalled_dropped.note(|suppressed| {
+            tracing::warn!(
+                peer = %self.peer,
+                suppressed,
+                "dropped a client that took no bytes for {:?}; check the client and the network to it",
+                self.send_timeout,
+            );
+        });
+        // What the kernel still holds is of no use to anyone: let it go at once instead of keeping it
+        // until the peer closes.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        Poll::Ready(Err(stalled()))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.bounded(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.bounded(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
