@@ -1,2 +1,7 @@
 //! Arguments in, exit status out.
-fn main() {}
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    framegate::cli::main()
+}

@@ -1,2 +1,91 @@
-//! The subcommands, one file each.
+//! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
+//! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
+
 pub mod check;
+mod demo;
+mod run;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::config::settings::{LogFormat, ServiceSettings};
+use crate::config::{self, ConfigErrors, Loaded};
+
+/// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
+/// DICOMweb.
+#[derive(Debug, Parser)]
+#[command(name = "framegate", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run on loopback with a synthetic angiogram: no hardware, no configuration
+    Demo(demo::Options),
+    /// Run with a configuration file, its drop-ins and FRAMEGATE_* variables
+    Run {
+        /// Configuration file (TOML); `framegate.d/*.toml` beside it are laid over it
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Validate a configuration file and print what it comes to, with the origin of every value
+    Check {
+        /// Configuration file (TOML)
+        file: PathBuf,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(options) => demo::demo(options),
+        Command::Run { config } => run::run(config),
+        Command::Check { file } => {
+            check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nowhere left to say it if standard error is closed.
+            let _ = writeln!(io::stderr().lock(), "framegate: {error:#}");
+            ExitCode::from(if error.is::<Misconfigured>() { 78 } else { 1 })
+        }
+    }
+}
+
+/// Marks an error as one of configuration.
+#[derive(Debug, Clone, Copy)]
+struct Misconfigured;
+
+impl std::fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the configuration cannot be used")
+    }
+}
+
+/// Loads a configuration, or says one line for each problem.
+fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
+    config::load(file, config::process_environment()).map_err(|errors: ConfigErrors| {
+        let _ = writeln!(io::stderr().lock(), "{errors}");
+        anyhow::anyhow!("{} problem(s)", errors.problems.len()).context(Misconfigured)
+    })
+}
+
+/// Log lines go to standard error, where the journal picks them up.
+fn start_log(settings: &ServiceSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log)?;
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    match settings.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@
 //! The DICOM library serialises; the pixels are never handed to it. That rests on Pixel Data
 //! being the last element, which [`head`] asserts by leaving out what would follow.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
@@ -32,6 +32,11 @@ impl EncodeError {
     fn of(error: impl std::error::Error) -> Self {
         Self(super::chain(&error))
     }
+
+    /// An element that the instance cannot do without.
+    pub(super) fn missing(tag: Tag) -> Self {
+        Self(format!("{tag} is absent or unusable"))
+    }
 }
 
 /// The value of Pixel Data that is to follow a head.
@@ -43,6 +48,11 @@ pub enum PixelValue {
     Native(Tag, VR, u32),
     /// Items up to a delimiter.
     Encapsulated,
+}
+
+/// What follows a native value of this many bytes: a zero where it is odd (PS3.5 §8.1.1).
+pub fn native_tail(length: u32) -> Bytes {
+    Bytes::from_static(if length.is_multiple_of(2) { &[] } else { &[0] })
 }
 
 /// A head and where the data set in it stands.

@@ -25,9 +25,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::{FileDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+use self::encode::{EncodeError, PixelValue};
 
 /// A decoded data set.
 pub type Dataset = InMemDicomObject;
@@ -121,6 +124,41 @@ impl Instance {
             pixels,
             tail,
         }
+    }
+
+    /// An instance in Explicit VR Little Endian from a whole data set without Pixel Data, and its
+    /// native pixels (OW where Bits Allocated is above 8, else OB).
+    ///
+    /// # Errors
+    /// When the data set lacks one of its UIDs or cannot be encoded.
+    pub fn native(dataset: &Dataset, pixels: Bytes) -> Result<Self, EncodeError> {
+        let text = |tag| {
+            let value = dataset.get(tag).and_then(|element| element.to_str().ok());
+            value.map(|text| Uid::from(text.trim_matches(['\0', ' ']))).ok_or(EncodeError::missing(tag))
+        };
+        let identity = Identity {
+            study: text(tags::STUDY_INSTANCE_UID)?,
+            series: text(tags::SERIES_INSTANCE_UID)?,
+            sop_class: text(tags::SOP_CLASS_UID)?,
+            sop_instance: text(tags::SOP_INSTANCE_UID)?,
+        };
+        let number = |tag| dataset.get(tag).and_then(|element| element.to_int::<i32>().ok());
+        let vr = if number(tags::BITS_ALLOCATED) > Some(8) { VR::OW } else { VR::OB };
+        let length = u32::try_from(pixels.len()).map_err(|_| EncodeError::missing(tags::PIXEL_DATA))?;
+        let meta =
+            encode::file_meta(EXPLICIT_VR_LITTLE_ENDIAN, &identity.sop_class, &identity.sop_instance, None)?;
+        let head = encode::head(meta, dataset, PixelValue::Native(tags::PIXEL_DATA, vr, length))?;
+        Ok(Self::new(Pieces {
+            identity,
+            number: number(tags::INSTANCE_NUMBER),
+            transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.into(),
+            head: head.bytes.freeze(),
+            dataset_start: head.dataset_start,
+            dataset_end: head.dataset_end,
+            form: PixelForm::Native(tags::PIXEL_DATA, vr),
+            tail: encode::native_tail(length),
+            pixels,
+        }))
     }
 
     /// Study, series, class and instance UID.

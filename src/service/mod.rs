@@ -1,1 +1,266 @@
-//! composition, reload, drain, telemetry
+//! The process: puts the parts together, says when it is ready, reloads, drains.
+//!
+//! Nobody knows this module but the command line. What runs:
+//!
+//! ```text
+//!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
+//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
+//! ```
+
+pub mod metrics;
+mod pattern;
+mod reload;
+mod signals;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::pattern::PatternSource;
+use self::reload::Reloader;
+use self::signals::{Signal, Signals};
+use crate::config::settings::{DimseSettings, HttpTls};
+use crate::config::{ConfigErrors, Loaded};
+use crate::dicomweb::{DicomwebCounters, Origin};
+use crate::hub::Hub;
+use crate::net::counters::NetCounters;
+use crate::net::http::{self, ServerParts};
+use crate::net::limits::{Connections, Limits};
+use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::source::dimse::{DimseCounters, DimseSource};
+
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// What of the drain time is kept for connections to close after their streams have ended.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {what}: {error}; is another process there, or is the address not ours?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Which configuration key.
+        what: &'static str,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// A certificate cannot be used.
+    #[error("{what}: {error}")]
+    Tls {
+        /// Which configuration section.
+        what: &'static str,
+        /// Why.
+        error: TlsError,
+    },
+    /// The pattern source cannot start.
+    #[error("the pattern source cannot start: {0}")]
+    Pattern(String),
+    /// The kernel refuses something basic.
+    #[error("the process cannot be set up: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Where the configuration can be read again.
+pub type Reload = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
+
+/// What is there once everything listens.
+#[derive(Debug)]
+pub struct Ready {
+    /// Where DICOMweb is served.
+    pub dicomweb: SocketAddr,
+    /// Where the DIMSE source listens, if it does.
+    pub dimse: Option<SocketAddr>,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
+    /// The certificate that was made at the start, in PEM, for clients to trust.
+    pub certificate_pem: Option<String>,
+    /// The pattern source's study and series.
+    pub pattern: Option<(String, String)>,
+}
+
+/// Runs until SIGTERM or SIGINT, then drains. `ready` is called once everything listens.
+///
+/// # Errors
+/// When something that the configuration asks for cannot be started.
+pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
+    let settings = loaded.settings.clone();
+    let mut signals = Signals::listen()?;
+    let hub = Hub::new(settings.hub.clone());
+    let (stop, stopping) = watch::channel(false);
+    let counters = metrics::Counters {
+        hub: hub.clone(),
+        dimse: DimseCounters::default(),
+        dicomweb: DicomwebCounters::default(),
+        net: Arc::new(NetCounters::default()),
+    };
+    let mut tasks = JoinSet::new();
+
+    let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
+    let source = DimseSource::new(
+        hub.clone(),
+        dimse_settings.clone(),
+        counters.dimse.clone(),
+        stopping.clone(),
+    );
+    let mut dimse = None;
+    if let Some(address) = settings.dimse.listen {
+        let (listener, bound) = listen(address, "dimse.listen").await?;
+        dimse = Some(bound);
+        tasks.spawn(source.clone().serve(listener, None));
+    }
+    let dimse_tls = dimse_tls(&settings.dimse)?;
+    if let Some((tls, address)) = &dimse_tls {
+        let (listener, bound) = listen(*address, "dimse.tls.listen").await?;
+        tracing::info!(address = %bound, "DICOM over TLS");
+        tasks.spawn(source.serve(listener, Some(tls.clone())));
+    }
+
+    let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
+    let (listener, dicomweb) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
+    let limits = Limits::new(settings.dicomweb.allow.clone(), settings.dicomweb.limits.clone());
+    let limits = Arc::new(ArcSwap::from_pointee(limits));
+    let parts = ServerParts {
+        tls: web_tls.clone(),
+        limits: limits.clone(),
+        connections: Connections::new(),
+        counters: counters.net.clone(),
+        drain: settings.service.drain.saturating_sub(LAST_WORDS),
+    };
+    let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
+    let origin = Origin::new(
+        hub.clone(),
+        dicomweb_settings.clone(),
+        counters.dicomweb.clone(),
+        dicomweb,
+        stopping.clone(),
+    );
+    let mut stop_web = stopping.clone();
+    tasks.spawn(async move {
+        let dropped = http::serve(listener, parts, origin, async move {
+            let _ = stop_web.wait_for(|&down| down).await;
+        })
+        .await;
+        if dropped > 0 {
+            tracing::warn!(dropped, "connections were still open when service.drain_ms was over");
+        }
+    });
+
+    let mut metrics = None;
+    if let Some(address) = settings.service.metrics_listen {
+        let (listener, bound) = listen(address, "service.metrics_listen").await?;
+        metrics = Some(bound);
+        tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
+    }
+    tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    let pattern = if settings.pattern.enabled {
+        Some(PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now()).map_err(ServiceError::Pattern)?)
+    } else {
+        None
+    };
+
+    ready(&Ready {
+        dicomweb,
+        dimse,
+        metrics,
+        certificate_pem,
+        pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
+    });
+    tracing::info!(%dicomweb, dimse = ?dimse, "ready");
+    notify(&[NotifyState::Ready]);
+
+    let mut reloader = Reloader {
+        loaded,
+        reload,
+        hub: hub.clone(),
+        dimse: dimse_settings,
+        dicomweb: dicomweb_settings,
+        limits,
+        tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
+    };
+    let mut watch_files = tokio::time::interval(Duration::from_secs(30));
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => reloader.reload(),
+            },
+            _ = watch_files.tick() => reloader.renew_certificates(false),
+        }
+    }
+
+    notify(&[NotifyState::Stopping]);
+    let drain = reloader.loaded.settings.service.drain;
+    tracing::info!(?drain, "stopping");
+    if let Some(pattern) = pattern {
+        pattern.stop();
+    }
+    let _ = stop.send(true);
+    hub.shutdown();
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, all).await.is_err() {
+        tracing::warn!("something was still open when service.drain_ms was over");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Tells systemd, where there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    // Without a socket there is nobody to tell.
+    let _ = sd_notify::notify(states);
+}
+
+async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), ServiceError> {
+    let fail = |error| ServiceError::Listen { address, what, error };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok((listener, bound))
+}
+
+async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|&down| down) => return,
+            _ = tick.tick() => hub.tick(),
+        }
+    }
+}
+
+type DimseTls = Option<(Arc<Reloading>, SocketAddr)>;
+
+fn dimse_tls(settings: &DimseSettings) -> Result<DimseTls, ServiceError> {
+    let Some(tls) = &settings.tls else { return Ok(None) };
+    let reloading = Reloading::from_files(&tls.identity, DICOM_ALPN)
+        .map_err(|error| ServiceError::Tls { what: "dimse.tls", error })?;
+    Ok(Some((Arc::new(reloading), tls.listen)))
+}
+
+fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<String>), ServiceError> {
+    let fail = |error| ServiceError::Tls { what: "dicomweb.tls", error };
+    match settings {
+        HttpTls::Files(identity) => {
+            Ok((Arc::new(Reloading::from_files(identity, HTTP_ALPN).map_err(fail)?), None))
+        }
+        HttpTls::SelfSigned => {
+            let names = ["localhost", "127.0.0.1", "::1"];
+            let made = tls::self_signed(&names, HTTP_ALPN, SystemTime::now()).map_err(fail)?;
+            Ok((Arc::new(Reloading::fixed(made.loaded)), Some(made.certificate_pem)))
+        }
+    }
+}
+
+/// Where a configuration file was given, its path, for messages.
+pub fn describe(file: Option<&PathBuf>) -> String {
+    file.map_or_else(|| "the built-in defaults".to_owned(), |file| file.display().to_string())
+}

@@ -470,7 +470,7 @@ impl Maker {
         let head = encode::head(meta, &dataset, value)?;
         let (form, tail) = match value {
             PixelValue::Native(tag, vr, length) => {
-                (PixelForm::Native(tag, vr), Bytes::from_static(if length % 2 == 0 { &[] } else { &[0] }))
+                (PixelForm::Native(tag, vr), encode::native_tail(length))
             }
             PixelValue::Encapsulated => {
                 (PixelForm::Encapsulated, Bytes::from_static(&encode::SEQUENCE_DELIMITER))

@@ -1,0 +1,148 @@
+//! `/metrics` in the Prometheus text format (OpenMetrics), on a loopback address of its own. No
+//! value and no label holds PHI.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::dicomweb::DicomwebCounters;
+use crate::hub::Hub;
+use crate::net::counters::NetCounters;
+use crate::source::dimse::DimseCounters;
+
+const CONNECTIONS: usize = 8;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Everything that is counted, by the room that counts it.
+#[derive(Debug, Clone)]
+pub struct Counters {
+    /// How full the rings are.
+    pub hub: Hub,
+    /// The DIMSE source.
+    pub dimse: DimseCounters,
+    /// The DICOMweb origin server.
+    pub dicomweb: DicomwebCounters,
+    /// Its listener.
+    pub net: Arc<NetCounters>,
+}
+
+impl Counters {
+    /// A registry with all of them.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("framegate");
+        self.dimse.register(&mut registry);
+        self.dicomweb.register(&mut registry);
+        registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
+        registry
+    }
+}
+
+/// What is read when somebody asks.
+#[derive(Debug)]
+struct Sampled {
+    hub: Hub,
+    net: Arc<NetCounters>,
+}
+
+impl Collector for Sampled {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let hub = self.hub.occupancy();
+        let gauges = [
+            ("hub_bytes", "Bytes in all rings", hub.bytes),
+            ("hub_instances", "Instances in all rings", hub.instances as u64),
+            ("hub_series", "Series that are live or still readable", hub.series as u64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let net = &self.net;
+        let counts = [
+            ("hub_evicted", "Instances that left a ring", hub.evicted),
+            ("http_connections", "Connections accepted", net.accepted.get()),
+            ("http_accept_failed", "Accepts that failed", net.accept_failed.get()),
+            ("http_refused_network", "Connections from networks not allowed", net.refused_network.get()),
+            ("http_refused_connections", "Connections beyond the bound", net.refused_connections.get()),
+            (
+                "http_refused_peer_connections",
+                "Connections beyond the bound of one address",
+                net.refused_peer_connections.get(),
+            ),
+            ("http_plain", "Connections that did not speak TLS", net.plain_http.get()),
+            ("http_tls_failed", "TLS handshakes that failed", net.tls_failed.get()),
+            ("http_tls_timeout", "TLS handshakes that took too long", net.tls_timeout.get()),
+            ("http_slow_head", "Request heads that took too long", net.slow_head.get()),
+            ("http_idle_closed", "Idle connections closed", net.idle_closed.get()),
+            ("http_rate_limited", "Requests answered with 429", net.rate_limited.get()),
+            ("http_stalled_dropped", "Readers dropped because they took nothing", net.stalled_dropped.get()),
+            ("http_drain_dropped", "Connections dropped at shutdown", net.drain_dropped.get()),
+            ("http_panicked", "Handlers that panicked", net.panicked.get()),
+        ];
+        for (name, help, value) in counts {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Serves `registry` until `stopping` turns true.
+pub async fn serve(listener: TcpListener, registry: Registry, mut stopping: watch::Receiver<bool>) {
+    let registry = Arc::new(registry);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            _ = stopping.wait_for(|&down| down) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (Ok((stream, _)), Ok(slot)) = (accepted, slots.clone().try_acquire_owned()) else { continue };
+        let registry = registry.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| {
+                let response = respond(&registry, &request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // What a scraper does wrong is its own affair.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+            drop(slot);
+        });
+    }
+}
+
+fn respond(registry: &Registry, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut body = String::new();
+    let mut response = Response::new(Full::default());
+    if request.uri().path() != "/metrics" {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        let _ = writeln!(body, "metrics are at /metrics");
+    } else if text::encode(&mut body, registry).is_err() {
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        body.clear();
+    } else {
+        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    *response.body_mut() = Full::from(body);
+    response
+}

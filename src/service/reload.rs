@@ -1,0 +1,75 @@
+//! Reads the configuration again on SIGHUP, applies what can change while everything runs, and
+//! says what cannot. A configuration with a fault changes nothing.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sd_notify::NotifyState;
+
+use super::{Reload, notify};
+use crate::config::settings::{DicomwebSettings, DimseSettings};
+use crate::config::{Loaded, changes, merge_reloadable};
+use crate::hub::Hub;
+use crate::net::limits::Limits;
+use crate::net::tls::Reloading;
+
+/// What a reload reaches.
+pub(super) struct Reloader {
+    /// What is in force.
+    pub(super) loaded: Loaded,
+    pub(super) reload: Reload,
+    pub(super) hub: Hub,
+    pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
+    pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
+    pub(super) limits: Arc<ArcSwap<Limits>>,
+    pub(super) tls: Vec<Arc<Reloading>>,
+}
+
+impl Reloader {
+    /// SIGHUP.
+    pub(super) fn reload(&mut self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+        self.renew_certificates(true);
+        match (self.reload)() {
+            Ok(fresh) => self.apply(fresh),
+            Err(errors) => {
+                for problem in &errors.problems {
+                    tracing::error!("configuration not reloaded: {problem}");
+                }
+            }
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    fn apply(&mut self, fresh: Loaded) {
+        let changed = changes(&self.loaded, &fresh);
+        let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
+        self.hub.reload(settings.hub.clone());
+        self.dimse.store(Arc::new(settings.dimse.clone()));
+        let web = &settings.dicomweb;
+        if web.allow != self.loaded.settings.dicomweb.allow || web.limits != self.loaded.settings.dicomweb.limits {
+            self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
+        }
+        self.dicomweb.store(Arc::new(web.clone()));
+        tracing::info!(applied = ?changed.applied, "configuration reloaded");
+        if !changed.needs_restart.is_empty() {
+            tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");
+        }
+        self.loaded = Loaded { settings, values: fresh.values };
+    }
+
+    /// Takes certificates that have changed on disk, or all of them. Live streams go on.
+    pub(super) fn renew_certificates(&self, all: bool) {
+        for tls in &self.tls {
+            if !all && !tls.changed_on_disk() {
+                continue;
+            }
+            match tls.reload() {
+                Ok(validity) => tracing::info!(?validity, "certificate reloaded"),
+                Err(error) => tracing::error!("the certificate in force stays: {error}"),
+            }
+        }
+    }
+}
