@@ -1,5 +1,6 @@
 //! single-frame SOP Instances
 
+pub mod split;
 pub mod uid;
 
 /// A decoded data set, without file meta information and without Pixel Data.
