@@ -2,4 +2,4 @@
 //! nothing of who reads.
 
 pub mod dimse;
-//tmp pub mod pattern;
+pub mod pattern;
