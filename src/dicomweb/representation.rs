@@ -1,0 +1,225 @@
+//! In which form an instance goes to a client: as it is, in Explicit VR Little Endian, as bulk
+//! data, or rendered.
+//!
+//! As it is costs nothing. Everything that decodes or encodes pixels runs on the blocking threads,
+//! as many at once as there are cores, so that it never holds up a stream of somebody else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::media::{Alternative, EXPLICIT_VR_LITTLE_ENDIAN, ImageFormat, InstanceMedia, TransferSyntaxWish};
+use super::multipart::PartHead;
+use super::routes::Urls;
+use crate::frame::render::{self, RenderParameters, RenderedType};
+use crate::frame::transcode;
+use crate::instance::{Instance, PixelForm};
+
+/// Decoded pixels of one frame may be this large (bytes); headers lie.
+const DECODED_LIMIT: usize = 256 << 20;
+
+/// One body part: its header fields and its content.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) head: PartHead,
+    pub(super) content: Vec<Bytes>,
+}
+
+impl Part {
+    /// Length of the content (bytes).
+    pub(super) fn len(&self) -> usize {
+        self.content.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Why an instance cannot be had in a form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsuitable {
+    /// It has no pixels, or not of the kind asked for.
+    #[error("the instance has no such representation")]
+    Form,
+    /// The pixels cannot be decoded.
+    #[error("the pixels cannot be decoded: {0}")]
+    Codec(String),
+}
+
+/// The form of the instances of one response.
+#[derive(Debug, Clone)]
+pub(super) enum Representation {
+    /// DICOM or bulk data, by what the client accepts, best first.
+    Instances(Arc<[Alternative<InstanceMedia>]>),
+    /// An image that anybody can show.
+    Rendered(ImageFormat, RenderParameters),
+}
+
+/// Runs codecs on the blocking threads, a bounded number at once.
+#[derive(Debug, Clone)]
+pub(super) struct Codecs {
+    slots: Arc<Semaphore>,
+}
+
+impl Codecs {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { slots: Arc::new(Semaphore::new(cores)) }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Unsuitable> + Send + 'static,
+    ) -> Result<T, Unsuitable> {
+        let lost = || Unsuitable::Codec("the codec was stopped".to_owned());
+        let slot = self.slots.clone().acquire_owned().await.map_err(|_| lost())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        });
+        done.await.map_err(|_| lost())?
+    }
+}
+
+/// What is done to an instance for one alternative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    AsItIs,
+    Decode,
+}
+
+/// What it takes to give `instance` as `alternative`; `None` where that is impossible.
+fn plan(alternative: &Alternative<InstanceMedia>, instance: &Instance) -> Option<Plan> {
+    let syntax = instance.transfer_syntax();
+    let wish = &alternative.transfer_syntax;
+    let wants_native = match wish {
+        TransferSyntaxWish::Absent | TransferSyntaxWish::Any => true,
+        TransferSyntaxWish::Uid(uid) => uid == EXPLICIT_VR_LITTLE_ENDIAN,
+    };
+    let decodable =
+        instance.form() == PixelForm::Encapsulated && wants_native && transcode::is_supported(syntax);
+    match alternative.media {
+        InstanceMedia::DicomMultipart | InstanceMedia::DicomSingle => {
+            if wish.admits(syntax, EXPLICIT_VR_LITTLE_ENDIAN) {
+                Some(Plan::AsItIs)
+            } else {
+                decodable.then_some(Plan::Decode)
+            }
+        }
+        InstanceMedia::OctetStreamMultipart => match instance.form() {
+            PixelForm::Native(..) if wants_native => Some(Plan::AsItIs),
+            _ => decodable.then_some(Plan::Decode),
+        },
+    }
+}
+
+/// The first alternative that this instance can be given as.
+pub(super) fn choose<'a>(
+    alternatives: &'a [Alternative<InstanceMedia>],
+    instance: &Instance,
+) -> Option<&'a Alternative<InstanceMedia>> {
+    alternatives.iter().find(|alternative| plan(alternative, instance).is_some())
+}
+
+/// Makes the body part of an instance.
+pub(super) async fn part(
+    representation: &Representation,
+    instance: &Arc<Instance>,
+    urls: &Urls,
+    codecs: &Codecs,
+) -> Result<Part, Unsuitable> {
+    let identity = instance.identity();
+    match representation {
+        Representation::Instances(alternatives) => {
+            let alternative = choose(alternatives, instance).ok_or(Unsuitable::Form)?;
+            let plan = plan(alternative, instance).ok_or(Unsuitable::Form)?;
+            let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance);
+            if alternative.media == InstanceMedia::OctetStreamMultipart {
+                let pixels = native_pixels(instance, codecs).await?;
+                let url = urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, "7FE00010");
+                return Ok(make("application/octet-stream".to_owned(), url, vec![pixels]));
+            }
+            let (content, syntax) = match plan {
+                Plan::AsItIs => (instance.part10().to_vec(), &**instance.transfer_syntax()),
+                Plan::Decode => (vec![decoded(instance, codecs).await?], EXPLICIT_VR_LITTLE_ENDIAN),
+            };
+            Ok(make(format!("application/dicom; transfer-syntax={syntax}"), url, content))
+        }
+        Representation::Rendered(format, parameters) => {
+            let image = rendered(instance, *format, parameters, codecs).await?;
+            let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance) + "/rendered";
+            Ok(make(format.essence().to_owned(), url, vec![image]))
+        }
+    }
+}
+
+fn make(content_type: String, location: String, mut content: Vec<Bytes>) -> Part {
+    content.retain(|bytes| !bytes.is_empty());
+    let length = content.iter().map(|bytes| bytes.len() as u64).sum();
+    Part {
+        head: PartHead { content_type: Some(content_type), content_length: Some(length), content_location: Some(location) },
+        content,
+    }
+}
+
+/// The whole object in Explicit VR Little Endian.
+async fn decoded(instance: &Arc<Instance>, codecs: &Codecs) -> Result<Bytes, Unsuitable> {
+    let instance = instance.clone();
+    codecs
+        .run(move || {
+            let object = instance.object().map_err(codec)?;
+            let object = transcode::to_explicit_little_endian(object, DECODED_LIMIT).map_err(codec)?;
+            let mut bytes = Vec::with_capacity(instance.len());
+            object.write_all(&mut bytes).map_err(codec)?;
+            Ok(Bytes::from(bytes))
+        })
+        .await
+}
+
+/// Native pixels, little endian, without padding.
+pub(super) async fn native_pixels(instance: &Arc<Instance>, codecs: &Codecs) -> Result<Bytes, Unsuitable> {
+    match instance.form() {
+        PixelForm::Native(..) => Ok(instance.pixels().clone()),
+        PixelForm::Absent => Err(Unsuitable::Form),
+        PixelForm::Encapsulated => {
+            let instance = instance.clone();
+            codecs
+                .run(move || {
+                    let object = instance.object().map_err(codec)?;
+                    let object =
+                        transcode::to_explicit_little_endian(object, DECODED_LIMIT).map_err(codec)?;
+                    let pixels = object.element(dicom_dictionary_std::tags::PIXEL_DATA).map_err(codec)?;
+                    Ok(Bytes::from(pixels.to_bytes().map_err(codec)?.into_owned()))
+                })
+                .await
+        }
+    }
+}
+
+/// An image that anybody can show.
+pub(super) async fn rendered(
+    instance: &Arc<Instance>,
+    format: ImageFormat,
+    parameters: &RenderParameters,
+    codecs: &Codecs,
+) -> Result<Bytes, Unsuitable> {
+    if instance.form() == PixelForm::Absent {
+        return Err(Unsuitable::Form);
+    }
+    let (instance, parameters) = (instance.clone(), parameters.clone());
+    let format = match format {
+        ImageFormat::Jpeg => RenderedType::Jpeg,
+        ImageFormat::Png => RenderedType::Png,
+        ImageFormat::Gif => RenderedType::Gif,
+    };
+    codecs
+        .run(move || {
+            let object = instance.object().map_err(codec)?;
+            let image = render::render(object, format, &parameters, DECODED_LIMIT).map_err(codec)?;
+            Ok(Bytes::from(image))
+        })
+        .await
+}
+
+fn codec(error: impl std::fmt::Display) -> Unsuitable {
+    Unsuitable::Codec(error.to_string())
+}
