@@ -1,1 +1,275 @@
-//! the DICOMweb origin server
+//! The DICOMweb origin server (PS3.18): requests in, what the hub holds out.
+//!
+//! [`routes`] has every URL, [`media`] what a client accepts, [`problem`] every error. `retrieve`,
+//! `metadata` and `search` answer; `live` is the body that goes on while a series grows, and
+//! `representation` the form that each instance takes in it.
+
+pub mod capabilities;
+mod counters;
+mod cors;
+mod live;
+pub mod media;
+mod metadata;
+pub mod multipart;
+mod parameters;
+pub mod problem;
+mod render_parameters;
+mod representation;
+mod retrieve;
+pub mod routes;
+mod search;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::header::{HOST, HeaderValue, WARNING};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+
+pub use self::counters::DicomwebCounters;
+use self::counters::Answered;
+use self::media::{Accept, CapabilitiesMedia, MediaError};
+use self::metadata::Entry;
+use self::parameters::Parameters;
+use self::problem::Problem;
+use self::representation::Codecs;
+use self::retrieve::respond_full;
+use self::routes::{BASE, Level, Match, Resource, Route, RouteError, Transaction, Urls};
+use self::search::Scope;
+use crate::config::settings::DicomwebSettings;
+use crate::hub::Hub;
+use crate::net::http::{Body, Handler, PeerInfo, Refusal};
+use crate::subscription::query::Query;
+
+type Answer = Result<Response<Body>, Problem>;
+
+/// A client that comes while we stop may try again after this.
+const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// The origin server.
+#[derive(Debug)]
+pub struct Origin {
+    hub: Hub,
+    settings: Arc<ArcSwap<DicomwebSettings>>,
+    counters: DicomwebCounters,
+    address: SocketAddr,
+    stopping: watch::Receiver<bool>,
+    codecs: Codecs,
+}
+
+impl Origin {
+    /// A server of what `hub` holds, listening at `address` (for URLs, where a client names no
+    /// host).
+    pub fn new(
+        hub: Hub,
+        settings: Arc<ArcSwap<DicomwebSettings>>,
+        counters: DicomwebCounters,
+        address: SocketAddr,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { hub, settings, counters, address, stopping, codecs: Codecs::new() }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> (&'static str, Answer) {
+        let Match { template, route } = match routes::parse(request.uri().path()) {
+            Ok(found) => found,
+            Err(error) => return ("unknown", Err(error.into())),
+        };
+        let transaction = word(template.transaction);
+        if !template.methods.contains(request.method()) {
+            return (transaction, Err(Problem::method_not_allowed(template)));
+        }
+        if *self.stopping.borrow() {
+            return (transaction, Err(Problem::draining(BACK_SOON)));
+        }
+        if request.method() == Method::OPTIONS {
+            return ("capabilities", self.capabilities(request));
+        }
+        (transaction, self.get(request, route).await)
+    }
+
+    async fn get(&self, request: &Request<Incoming>, route: Route) -> Answer {
+        let urls = self.urls(request);
+        let raw_query = request.uri().query().unwrap_or_default();
+        if let Route::Search { level, study, series } = &route {
+            let scope = Scope { level: *level, study: study.as_deref(), series: series.as_deref() };
+            return self.search(request, &urls, &scope, raw_query);
+        }
+        let parameters = Parameters::parse(raw_query)?;
+        let retrieval = retrieve::Request {
+            hub: &self.hub,
+            urls: &urls,
+            codecs: &self.codecs,
+            counters: &self.counters,
+            headers: request.headers(),
+            parameters: &parameters,
+        };
+        match &route {
+            Route::Capabilities => self.capabilities(request),
+            Route::Search { .. } => Err(Problem::internal()),
+            Route::Retrieve(resource) => retrieval.retrieve(resource).await,
+            Route::Rendered(resource) => retrieval.rendered(resource).await,
+            Route::Frames(resource, frames) => retrieval.frames(resource, frames).await,
+            Route::RenderedFrames(resource, frames) => retrieval.rendered_frames(resource, frames).await,
+            Route::Bulkdata(resource, path) => retrieval.bulkdata(resource, path).await,
+            Route::Metadata(resource) => {
+                let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
+                let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
+                metadata::respond(&self.metadata(resource)?, media, &urls)
+            }
+        }
+    }
+
+    /// The metadata of everything that a resource has at this moment.
+    fn metadata(&self, resource: &Resource) -> Result<Vec<Entry>, Problem> {
+        let series = match &resource.series {
+            Some(series) => self.hub.find(&resource.study, series).into_iter().collect(),
+            None => self.hub.study(&resource.study),
+        };
+        if series.is_empty() {
+            let gone = self.hub.was_here(&resource.study, resource.series.as_deref());
+            return Err(if gone { Problem::gone() } else { Problem::not_live() });
+        }
+        let instances = series.iter().flat_map(|live| match &resource.instance {
+            Some(instance) => live.instance(instance).into_iter().collect(),
+            None => live.instances(),
+        });
+        let entries: Vec<_> = instances.filter_map(Entry::metadata).collect();
+        if entries.is_empty() && resource.instance.is_some() {
+            return Err(Problem::not_live());
+        }
+        Ok(entries)
+    }
+
+    fn search(&self, request: &Request<Incoming>, urls: &Urls, scope: &Scope<'_>, raw_query: &str) -> Answer {
+        let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_query(&error))?;
+        let accepted = query.extra.iter().map(|(_, value)| value.as_str());
+        let accept = Accept::parse(request.headers(), accepted)?;
+        let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
+        let most = self.settings.load().limits.search_results;
+        let results = search::search(&self.hub, urls, scope, &query, most);
+        let mut response = if results.datasets.is_empty() {
+            let mut response = Response::new(empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        } else {
+            let entries: Vec<_> = results.datasets.into_iter().map(Entry::result).collect();
+            metadata::respond(&entries, media, urls)?
+        };
+        if results.more > 0 {
+            warn(&mut response, &format!("There are {} additional results that can be requested", results.more));
+        }
+        if !query.unknown.is_empty() {
+            warn(&mut response, "The following parameters are not supported and were ignored: see the Capabilities Description");
+        }
+        Ok(response)
+    }
+
+    fn capabilities(&self, request: &Request<Incoming>) -> Answer {
+        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
+        let media = media::capabilities(&accept)?.first().copied().ok_or_else(Problem::internal)?;
+        let base = self.urls(request);
+        let content = match media {
+            CapabilitiesMedia::Wadl => capabilities::wadl(base.base()),
+            CapabilitiesMedia::Json | CapabilitiesMedia::DicomJson => capabilities::json(base.base()),
+        };
+        let mut response = respond_full(media.essence(), content);
+        let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+        response.headers_mut().insert(http::header::ALLOW, allow);
+        Ok(response)
+    }
+
+    /// URLs as this client reaches us.
+    fn urls(&self, request: &Request<Incoming>) -> Urls {
+        let named = request.uri().authority().map(|authority| authority.as_str().to_owned());
+        let named = named.or_else(|| request.headers().get(HOST)?.to_str().ok().map(str::to_owned));
+        let plain = |host: &String| {
+            !host.is_empty()
+                && host.len() <= 256
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+        };
+        let host = named.filter(plain).unwrap_or_else(|| self.address.to_string());
+        Urls::new(&format!("https://{host}{BASE}"))
+    }
+}
+
+impl Handler for Origin {
+    async fn handle(&self, request: Request<Incoming>, peer: PeerInfo) -> Response<Body> {
+        let settings = self.settings.load();
+        if let Some(preflight) = cors::preflight(&request, &settings.cors_origins) {
+            return preflight;
+        }
+        let (transaction, answer) = self.answer(&request).await;
+        let mut response = answer.unwrap_or_else(|problem| {
+            tracing::debug!(peer = %peer.address, transaction, status = %problem.status, "{}", problem.detail);
+            told(problem)
+        });
+        cors::allow(&mut response, request.headers(), &settings.cors_origins);
+        if request.method() == Method::HEAD {
+            *response.body_mut() = empty();
+        }
+        let answered = Answered { transaction, status: response.status().as_u16() };
+        self.counters.requests.get_or_create(&answered).inc();
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        let Refusal::TooManyRequests { retry_after } = refusal;
+        self.counters.requests.get_or_create(&Answered { transaction: "unknown", status: 429 }).inc();
+        told(Problem::too_many_requests(retry_after))
+    }
+}
+
+fn told(problem: Problem) -> Response<Body> {
+    problem.into_response().map(|content| Full::from(content).map_err(|never| match never {}).boxed_unsync())
+}
+
+fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// Adds a Warning header (PS3.18 §8.3.4.2.1; 299 is a miscellaneous persistent warning).
+fn warn(response: &mut Response<Body>, text: &str) {
+    if let Ok(value) = HeaderValue::try_from(format!("299 framegate \"{text}\"")) {
+        response.headers_mut().append(WARNING, value);
+    }
+}
+
+fn word(transaction: Transaction) -> &'static str {
+    match transaction {
+        Transaction::Capabilities => "capabilities",
+        Transaction::Search(Level::Studies) => "search_studies",
+        Transaction::Search(Level::Series) => "search_series",
+        Transaction::Search(Level::Instances) => "search_instances",
+        Transaction::Retrieve => "retrieve",
+        Transaction::Metadata => "metadata",
+        Transaction::Rendered | Transaction::RenderedFrames => "rendered",
+        Transaction::Frames => "frames",
+        Transaction::Bulkdata => "bulkdata",
+    }
+}
+
+impl std::convert::From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::NotAcceptable(available) => Problem::not_acceptable(available),
+            MediaError::Mixed => Problem::bad_accept("it mixes DICOM and rendered media types"),
+            MediaError::Malformed(what) => Problem::bad_accept(what),
+        }
+    }
+}
+
+impl std::convert::From<RouteError> for Problem {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::NotFound => Problem::unknown_path(),
+            RouteError::Malformed(what) => Problem::bad_path(what),
+            RouteError::TooLong => Problem::uri_too_long(routes::MAX_PATH_BYTES),
+        }
+    }
+}

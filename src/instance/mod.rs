@@ -12,12 +12,13 @@
 
 pub mod assemble;
 pub mod encode;
-//tmp pub mod json;
+pub mod json;
+pub mod metadata;
 pub mod scan;
 //tmp pub mod secondary_capture;
 pub mod split;
 pub mod uid;
-//tmp pub mod xml;
+pub mod xml;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;

@@ -1,0 +1,371 @@
+//! Retrieve (PS3.18 §10.4): instances, series and studies as they grow, rendered or not; frames and
+//! bulk data of one instance.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dicom_dictionary_std::tags;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body_util::{BodyExt, Full};
+
+use super::live::{Live, Pace, Reader};
+use super::media::{
+    self, Accept, BulkDataMedia, BulkDataType, Extent, InstanceMedia, Packaging, RenderedForm, RenderedMedia,
+};
+use super::multipart::{self, PartHead, Writer};
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::representation::{self, Codecs, Part, Representation, Unsuitable};
+use super::routes::{Resource, Urls};
+use super::{Answer, DicomwebCounters, render_parameters};
+use crate::frame::transcode;
+use crate::hub::{Cursor, From, Hub, LiveSeries, StudyCursor};
+use crate::instance::metadata::find_bulk;
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
+use crate::net::http::Body;
+
+/// What every retrieval needs.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) hub: &'a Hub,
+    pub(super) urls: &'a Urls,
+    pub(super) codecs: &'a Codecs,
+    pub(super) counters: &'a DicomwebCounters,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) parameters: &'a Parameters,
+}
+
+impl Request<'_> {
+    fn accept(&self) -> Result<Accept, Problem> {
+        Ok(Accept::parse(self.headers, self.parameters.values("accept"))?)
+    }
+
+    /// `GET` of a study, a series or an instance.
+    pub(super) async fn retrieve(&self, resource: &Resource) -> Answer {
+        let extent = if resource.instance.is_some() { Extent::One } else { Extent::Many };
+        let alternatives = media::instances(&self.accept()?, extent)?;
+        let found = self.find(resource)?;
+        let unsuitable = || Problem::not_acceptable(&available(found.first().as_deref()));
+        // What is there already decides; before the first instance the client's first choice does.
+        let chosen = match found.first() {
+            Some(instance) => representation::choose(&alternatives, &instance).ok_or_else(unsuitable)?.media,
+            None => alternatives.first().ok_or_else(unsuitable)?.media,
+        };
+        let alternatives: Arc<[_]> =
+            alternatives.into_iter().filter(|alternative| alternative.media == chosen).collect();
+        let form = Representation::Instances(alternatives);
+        let part_type = match chosen {
+            InstanceMedia::DicomMultipart | InstanceMedia::DicomSingle => "application/dicom",
+            InstanceMedia::OctetStreamMultipart => "application/octet-stream",
+        };
+        match found {
+            Found::Instance(instance) => {
+                let part = self.part(&form, &instance).await?;
+                if chosen == InstanceMedia::DicomSingle {
+                    return Ok(single(part));
+                }
+                Ok(several(part_type, vec![part]))
+            }
+            Found::Live { reader, .. } => {
+                let writer = Writer::new(multipart::boundary(entropy()));
+                let kind = multipart::related(part_type, writer.boundary());
+                self.stream(reader, form, writer, &kind, false)
+            }
+        }
+    }
+
+    /// `GET …/rendered` of a study, a series or an instance.
+    pub(super) async fn rendered(&self, resource: &Resource) -> Answer {
+        let extent = if resource.instance.is_some() { Extent::One } else { Extent::Many };
+        let chosen = first(media::rendered(&self.accept()?, extent)?)?;
+        let form = Representation::Rendered(chosen.format, render_parameters::read(self.parameters)?);
+        match self.find_from(resource, chosen)? {
+            Found::Instance(instance) => {
+                let part = self.part(&form, &instance).await?;
+                Ok(if chosen.form == RenderedForm::Single {
+                    single(part)
+                } else {
+                    several(chosen.format.essence(), vec![part])
+                })
+            }
+            Found::Live { reader, .. } => {
+                let writer = Writer::new(multipart::boundary(entropy()));
+                let replace = chosen.form == RenderedForm::MultipartReplace;
+                let kind = if replace {
+                    multipart::replace(writer.boundary())
+                } else {
+                    multipart::related(chosen.format.essence(), writer.boundary())
+                };
+                self.stream(reader, form, writer, &kind, replace)
+            }
+        }
+    }
+
+    /// `GET …/frames/{list}`: every instance here has one frame.
+    pub(super) async fn frames(&self, resource: &Resource, frames: &[u32]) -> Answer {
+        let instance = self.one_frame(resource, frames)?;
+        let identity = instance.identity();
+        let url = self.urls.frames(&identity.study, &identity.series, &identity.sop_instance, &[1]);
+        self.pixels(&instance, url, frames.len()).await
+    }
+
+    /// `GET …/frames/{list}/rendered`.
+    pub(super) async fn rendered_frames(&self, resource: &Resource, frames: &[u32]) -> Answer {
+        let instance = self.one_frame(resource, frames)?;
+        let extent = if frames.len() == 1 { Extent::One } else { Extent::Many };
+        let chosen = first(media::rendered(&self.accept()?, extent)?)?;
+        let form = Representation::Rendered(chosen.format, render_parameters::read(self.parameters)?);
+        let part = self.part(&form, &instance).await?;
+        if chosen.form == RenderedForm::Single {
+            return Ok(single(part));
+        }
+        Ok(several(chosen.format.essence(), repeat(part, frames.len())))
+    }
+
+    /// `GET …/bulkdata/{path}`: the value that metadata points at.
+    pub(super) async fn bulkdata(&self, resource: &Resource, path: &str) -> Answer {
+        let Found::Instance(instance) = self.find(resource)? else { return Err(Problem::unknown_path()) };
+        let identity = instance.identity();
+        let url = self.urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, path);
+        if path == "7FE00010" {
+            return self.pixels(&instance, url, 1).await;
+        }
+        let chosen = media::bulk_data(&self.accept()?, Extent::One)?;
+        let octets = chosen.iter().find(|one| one.media.media_type == BulkDataType::OctetStream);
+        let packaging = octets
+            .ok_or_else(|| Problem::not_acceptable(&["application/octet-stream"]))?
+            .media
+            .packaging;
+        let dataset = instance.dataset().map_err(|_| Problem::internal())?;
+        let value = find_bulk(&dataset, path).ok_or_else(Problem::unknown_path)?;
+        Ok(packed(packaging, "application/octet-stream", octets_part("application/octet-stream", url, value.into()), 1))
+    }
+
+    /// The pixels of an instance, in the first form that the client accepts and that they have.
+    async fn pixels(&self, instance: &Arc<Instance>, url: String, times: usize) -> Answer {
+        let extent = if times == 1 { Extent::One } else { Extent::Many };
+        let alternatives = media::bulk_data(&self.accept()?, extent)?;
+        let syntax = &**instance.transfer_syntax();
+        for alternative in &alternatives {
+            let BulkDataMedia { media_type, packaging } = alternative.media;
+            let wish = &alternative.transfer_syntax;
+            if media_type == BulkDataType::OctetStream {
+                let native = wish.admits(EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN);
+                let possible = match instance.form() {
+                    PixelForm::Native(..) => true,
+                    PixelForm::Encapsulated => transcode::is_supported(syntax),
+                    PixelForm::Absent => false,
+                };
+                if native && possible {
+                    let pixels = representation::native_pixels(instance, self.codecs).await;
+                    let pixels = pixels.map_err(|error| self.unsuitable(instance, &error))?;
+                    let kind = "application/octet-stream";
+                    return Ok(packed(packaging, kind, octets_part(kind, url, pixels), times));
+                }
+            } else if instance.form() == PixelForm::Encapsulated
+                && BulkDataType::of_transfer_syntax(syntax) == Some(media_type)
+                && wish.admits(syntax, media_type.default_transfer_syntax())
+            {
+                let kind = format!("{}; transfer-syntax={syntax}", media_type.essence());
+                let mut part = octets_part(&kind, url, Bytes::new());
+                part.content = instance.fragments();
+                part.head.content_length = Some(part.len() as u64);
+                return Ok(packed(packaging, media_type.essence(), part, times));
+            }
+        }
+        Err(Problem::not_acceptable(&available(Some(instance))))
+    }
+
+    async fn part(&self, form: &Representation, instance: &Arc<Instance>) -> Result<Part, Problem> {
+        let part = representation::part(form, instance, self.urls, self.codecs).await;
+        let part = part.map_err(|error| self.unsuitable(instance, &error))?;
+        self.counters.sent.inc();
+        self.counters.sent_bytes.inc_by(part.len() as u64);
+        Ok(part)
+    }
+
+    fn unsuitable(&self, instance: &Instance, error: &Unsuitable) -> Problem {
+        self.counters.unsuitable.inc();
+        tracing::debug!(transfer_syntax = %instance.transfer_syntax(), "{error}");
+        Problem::not_acceptable(&available(Some(instance)))
+    }
+
+    fn stream(&self, reader: Reader, form: Representation, writer: Writer, kind: &str, newest_only: bool) -> Answer {
+        let live = Live {
+            reader,
+            representation: form,
+            writer,
+            pace: self.parameters.rate()?.map(Pace::new),
+            newest_only,
+            urls: self.urls.clone(),
+            codecs: self.codecs.clone(),
+            counters: self.counters.clone(),
+        };
+        Ok(respond(kind, live.into_body()))
+    }
+
+    /// The instance of a resource whose frames are asked for; frame 1 is all it has.
+    fn one_frame(&self, resource: &Resource, frames: &[u32]) -> Result<Arc<Instance>, Problem> {
+        match self.find(resource)? {
+            Found::Instance(instance) if frames.iter().all(|&frame| frame == 1) => Ok(instance),
+            Found::Instance(_) => Err(Problem::not_live()),
+            Found::Live { .. } => Err(Problem::unknown_path()),
+        }
+    }
+
+    fn find(&self, resource: &Resource) -> Result<Found, Problem> {
+        find(self.hub, resource, self.parameters.from(From::Oldest)?)
+    }
+
+    /// A browser that shows the series live starts at the present.
+    fn find_from(&self, resource: &Resource, media: RenderedMedia) -> Result<Found, Problem> {
+        let replace = media.form == RenderedForm::MultipartReplace;
+        let default = if replace { From::Latest } else { From::Oldest };
+        find(self.hub, resource, self.parameters.from(default)?)
+    }
+}
+
+/// What a resource is at this moment.
+enum Found {
+    Instance(Arc<Instance>),
+    Live { reader: Reader, series: Vec<Arc<LiveSeries>> },
+}
+
+impl Found {
+    /// An instance that shows what kind they are.
+    fn first(&self) -> Option<Arc<Instance>> {
+        match self {
+            Self::Instance(instance) => Some(instance.clone()),
+            Self::Live { series, .. } => series.iter().find_map(|live| live.instances().into_iter().next()),
+        }
+    }
+}
+
+/// Finds a resource among what is live or in a ring.
+fn find(hub: &Hub, resource: &Resource, from: From) -> Result<Found, Problem> {
+    let absent = |series: Option<&str>| {
+        if hub.was_here(&resource.study, series) { Problem::gone() } else { Problem::not_live() }
+    };
+    let Some(series) = &resource.series else {
+        let series = hub.study(&resource.study);
+        if series.is_empty() {
+            return Err(absent(None));
+        }
+        let cursor = StudyCursor::new(hub.clone(), resource.study.clone(), from);
+        return Ok(Found::Live { reader: Reader::Study(cursor), series });
+    };
+    let live = hub.find(&resource.study, series).ok_or_else(|| absent(Some(series)))?;
+    match &resource.instance {
+        // It may never have been here, or have left its ring: nobody remembers single instances.
+        Some(instance) => live.instance(instance).map(Found::Instance).ok_or_else(Problem::not_live),
+        None => {
+            let cursor = Cursor::new(live.clone(), from);
+            Ok(Found::Live { reader: Reader::Series(cursor), series: vec![live] })
+        }
+    }
+}
+
+/// The media types that an instance can be had in, for a 406.
+fn available(instance: Option<&Instance>) -> Vec<String> {
+    let Some(instance) = instance else {
+        return vec!["multipart/related; type=\"application/dicom\"; transfer-syntax=*".to_owned()];
+    };
+    let syntax = instance.transfer_syntax();
+    let mut types = vec![format!("multipart/related; type=\"application/dicom\"; transfer-syntax={syntax}")];
+    match instance.form() {
+        PixelForm::Encapsulated => {
+            if transcode::is_supported(syntax) {
+                types.push("multipart/related; type=\"application/octet-stream\"".to_owned());
+            }
+            if let Some(media) = BulkDataType::of_transfer_syntax(syntax) {
+                let essence = media.essence();
+                types.push(format!("multipart/related; type=\"{essence}\"; transfer-syntax={syntax}"));
+            }
+        }
+        PixelForm::Native(tags::PIXEL_DATA, _) => {
+            types.push("multipart/related; type=\"application/octet-stream\"".to_owned());
+        }
+        PixelForm::Native(..) | PixelForm::Absent => {}
+    }
+    types
+}
+
+fn first<T>(list: Vec<T>) -> Result<T, Problem> {
+    list.into_iter().next().ok_or_else(Problem::internal)
+}
+
+fn entropy() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
+}
+
+fn octets_part(kind: &str, url: String, value: Bytes) -> Part {
+    Part {
+        head: PartHead {
+            content_type: Some(kind.to_owned()),
+            content_length: Some(value.len() as u64),
+            content_location: Some(url),
+        },
+        content: vec![value],
+    }
+}
+
+fn repeat(part: Part, times: usize) -> Vec<Part> {
+    (0..times).map(|_| Part { head: part.head.clone(), content: part.content.clone() }).collect()
+}
+
+fn packed(packaging: Packaging, part_type: &str, part: Part, times: usize) -> Response<Body> {
+    match packaging {
+        Packaging::Single => single(part),
+        Packaging::Multipart => several(part_type, repeat(part, times)),
+    }
+}
+
+/// One part as the whole payload.
+fn single(part: Part) -> Response<Body> {
+    let length = part.len();
+    let PartHead { content_type, content_location, .. } = part.head;
+    let mut response = respond(&content_type.unwrap_or_default(), chunks(part.content));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(location) = content_location.and_then(|location| HeaderValue::try_from(location).ok()) {
+        response.headers_mut().insert(CONTENT_LOCATION, location);
+    }
+    response
+}
+
+/// A multipart payload of known length.
+fn several(part_type: &str, parts: Vec<Part>) -> Response<Body> {
+    let mut writer = Writer::new(multipart::boundary(entropy()));
+    let kind = multipart::related(part_type, writer.boundary());
+    let mut content = Vec::new();
+    for part in parts {
+        content.push(writer.part(&part.head));
+        content.extend(part.content);
+    }
+    content.push(writer.close());
+    let length: usize = content.iter().map(Bytes::len).sum();
+    let mut response = respond(&kind, chunks(content));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+fn chunks(content: Vec<Bytes>) -> Body {
+    let frames = content.into_iter().map(|chunk| Ok(http_body::Frame::data(chunk)));
+    http_body_util::StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
+}
+
+/// A 200 with this payload. Nothing of it may be kept by a cache: we do not keep it either.
+pub(super) fn respond(content_type: &str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    if let Ok(kind) = HeaderValue::try_from(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A 200 with a payload that is in memory.
+pub(super) fn respond_full(content_type: &str, content: Vec<u8>) -> Response<Body> {
+    let body = Full::from(content).map_err(|never| match never {}).boxed_unsync();
+    respond(content_type, body)
+}
