@@ -1,1 +1,4 @@
 //! the DICOMweb origin server
+
+pub mod problem;
+pub mod routes;
