@@ -1,4 +1,5 @@
 //! the DICOMweb origin server
 
+pub mod media;
 pub mod problem;
 pub mod routes;
