@@ -96,7 +96,11 @@ pub struct BulkDataMedia {
     pub packaging: Packaging,
 }
 
-const SERVED: &str = "application/octet-stream, image/jpeg, image/jls, image/jp2, image/jph, image/dicom-rle or image/jxl in a transfer syntax of that media type, as multipart/related or, for one frame, single part";
+const SERVED: &[&str] = &[
+    r#"multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1"#,
+    "multipart/related of the media type and transfer syntax that the data has",
+    "the same media types single part (one frame)",
+];
 
 /// The acceptable representations of frames or of a bulkdata resource, best first; [`Extent::Many`]
 /// where more than one frame is asked for.

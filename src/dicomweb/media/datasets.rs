@@ -65,7 +65,11 @@ pub fn datasets(accept: &Accept) -> Result<Vec<DatasetMedia>, MediaError> {
         },
     ];
     accept.refuse_mixed(Resource::Dataset)?;
-    media_only(accept, &OFFERS, "application/dicom+json or multipart/related of application/dicom+xml")
+    media_only(
+        accept,
+        &OFFERS,
+        &["application/dicom+json", r#"multipart/related; type="application/dicom+xml""#],
+    )
 }
 
 /// The acceptable representations of the capabilities description, best first.
@@ -78,7 +82,7 @@ pub fn capabilities(accept: &Accept) -> Result<Vec<CapabilitiesMedia>, MediaErro
         single(CapabilitiesMedia::Json, CapabilitiesMedia::Json.essence()),
         single(CapabilitiesMedia::DicomJson, CapabilitiesMedia::DicomJson.essence()),
     ];
-    media_only(accept, &OFFERS, "application/vnd.sun.wadl+xml or application/json")
+    media_only(accept, &OFFERS, &["application/vnd.sun.wadl+xml", "application/json"])
 }
 
 const NO_TRANSFER_SYNTAX: &[TransferSyntaxWish] = &[TransferSyntaxWish::Absent];
@@ -91,7 +95,7 @@ const fn single<M: Copy>(media: M, essence: &'static str) -> Offer<M> {
 fn media_only<M: Copy + PartialEq>(
     accept: &Accept,
     offers: &[Offer<M>],
-    served: &'static str,
+    served: &'static [&'static str],
 ) -> Result<Vec<M>, MediaError> {
     let mut media = Vec::with_capacity(offers.len());
     for alternative in select(accept, offers, |_, _| true, served)? {

@@ -6,10 +6,10 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
     /// Well formed, but none of the acceptable representations exists here.
-    #[error("no acceptable representation: this resource is served as {0}")]
+    #[error("none of the acceptable media types and transfer syntaxes is served here")]
     NotAcceptable(
-        /// The media types that the resource does have, in words.
-        &'static str,
+        /// The media types that the resource does have, for the response to list.
+        &'static [&'static str],
     ),
     /// DICOM and rendered media types in one list, which PS3.18 §8.7.5 forbids.
     #[error("acceptable media types are either DICOM or rendered media types, not both")]

@@ -16,7 +16,11 @@ pub enum InstanceMedia {
     DicomSingle,
 }
 
-const SERVED: &str = "multipart/related of application/dicom (one instance: also application/dicom) or application/octet-stream, not in Implicit VR Little Endian or Explicit VR Big Endian";
+const SERVED: &[&str] = &[
+    r#"multipart/related; type="application/dicom""#,
+    r#"multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1"#,
+    "application/dicom (one instance)",
+];
 
 /// A wildcard has named no media type, hence not meant its default transfer syntax: what cannot be
 /// decoded here may go out as it is.

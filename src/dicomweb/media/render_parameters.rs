@@ -68,12 +68,12 @@ pub enum VoiLutFunction {
 
 /// A rendering parameter that cannot be followed. Names the parameter, never its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("query parameter {parameter}: {problem}")]
+#[error("query parameter {parameter} takes {expected}")]
 pub struct RenderParameterError {
     /// The name of the parameter.
     pub parameter: &'static str,
-    /// What is wrong with it.
-    pub problem: &'static str,
+    /// What it takes instead.
+    pub expected: &'static str,
 }
 
 impl RenderParameterError {
@@ -110,10 +110,10 @@ fn set<T>(
     parameter: &'static str,
     value: Result<T, &'static str>,
 ) -> Result<(), RenderParameterError> {
-    let value = value.map_err(|problem| RenderParameterError { parameter, problem })?;
+    let value = value.map_err(|expected| RenderParameterError { parameter, expected })?;
     match slot.replace(value) {
         None => Ok(()),
-        Some(_) => Err(RenderParameterError { parameter, problem: "stands twice" }),
+        Some(_) => Err(RenderParameterError { parameter, expected: "one value" }),
     }
 }
 
@@ -124,31 +124,33 @@ fn quality(value: &str) -> Result<u8, &'static str> {
     }
 }
 
-const QUALITY: &str = "must be an integer from 1 to 100";
+const QUALITY: &str = "an integer from 1 to 100";
 
 /// `vw,vh[,sx[,sy[,sw[,sh]]]]`, where each of the last four may be left empty.
 fn viewport(value: &str) -> Result<Viewport, &'static str> {
     let mut parts = value.split(',');
     let mut side = || match parts.next().and_then(integer) {
         Some(side @ 1..=MAX_VIEWPORT) => Ok(side),
-        _ => Err("width and height must be integers from 1 to 4096"),
+        _ => Err("a width and a height that are integers from 1 to 4096"),
     };
     let (width, height) = (side()?, side()?);
 
     let mut coordinate = || match parts.next() {
         None | Some("") => Ok(None),
         Some(text) => match decimal(text) {
-            Some(negative) if negative < 0.0 => Err("a negative source region (a flip) is not supported"),
+            Some(negative) if negative < 0.0 => {
+                Err("a source region without negative numbers: flips are not supported")
+            }
             Some(pixels) if pixels <= MAX_COORDINATE => Ok(Some(pixels)),
-            _ => Err("the source region must be decimal numbers from 0 to 65535"),
+            _ => Err("a source region of decimal numbers from 0 to 65535"),
         },
     };
     let (x, y, region_width, region_height) = (coordinate()?, coordinate()?, coordinate()?, coordinate()?);
     if parts.next().is_some() {
-        return Err("has more than six values");
+        return Err("six numbers at most");
     }
     if region_width == Some(0.0) || region_height == Some(0.0) {
-        return Err("the source region is empty");
+        return Err("a source region that is not empty");
     }
     let region = [x, y, region_width, region_height].iter().any(Option::is_some).then(|| SourceRegion {
         x: x.unwrap_or(0.0),
@@ -162,21 +164,21 @@ fn viewport(value: &str) -> Result<Viewport, &'static str> {
 /// `center,width,function`. The function may be missing, as it may be in an instance.
 fn window(value: &str) -> Result<Window, &'static str> {
     let mut parts = value.split(',');
-    let mut number = || parts.next().and_then(decimal).ok_or("center and width must be decimal numbers");
+    let mut number = || parts.next().and_then(decimal).ok_or("a center and a width that are decimal numbers");
     let (center, width) = (number()?, number()?);
     // PS3.18 spells them linear, linear-exact and sigmoid; PS3.3 LINEAR, LINEAR_EXACT and SIGMOID
     let function = match parts.next().map(|name| name.to_ascii_lowercase().replace('_', "-")).as_deref() {
         None | Some("linear") => VoiLutFunction::Linear,
         Some("linear-exact") => VoiLutFunction::LinearExact,
         Some("sigmoid") => VoiLutFunction::Sigmoid,
-        Some(_) => return Err("the function must be LINEAR, LINEAR_EXACT or SIGMOID"),
+        Some(_) => return Err("LINEAR, LINEAR_EXACT or SIGMOID as its third value"),
     };
     if parts.next().is_some() {
-        return Err("has more than three values");
+        return Err("three values at most");
     }
     match function {
-        VoiLutFunction::Linear if width < 1.0 => Err("the width must be at least 1"),
-        _ if width <= 0.0 => Err("the width must be above 0"),
+        VoiLutFunction::Linear if width < 1.0 => Err("a width of at least 1 with the function LINEAR"),
+        _ if width <= 0.0 => Err("a width above 0"),
         _ => Ok(Window { center, width, function }),
     }
 }

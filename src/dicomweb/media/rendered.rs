@@ -51,8 +51,13 @@ pub struct RenderedMedia {
     pub form: RenderedForm,
 }
 
-const SERVED: &str =
-    "image/jpeg, image/png or image/gif, single part or as multipart/related or multipart/x-mixed-replace";
+const SERVED: &[&str] = &[
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "multipart/related of these",
+    "multipart/x-mixed-replace of these",
+];
 
 /// The acceptable representations of a rendered study or series ([`Extent::Many`]), or of a rendered
 /// instance or frame ([`Extent::One`]), best first.

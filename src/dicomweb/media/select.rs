@@ -63,7 +63,7 @@ pub(super) fn select<M: Copy + PartialEq>(
     accept: &Accept,
     offers: &[Offer<M>],
     makes: impl Fn(M, &TransferSyntaxWish) -> bool,
-    served: &'static str,
+    served: &'static [&'static str],
 ) -> Result<Vec<Alternative<M>>, MediaError> {
     let mut chosen: Vec<Alternative<M>> = Vec::new();
     let ranked = [&accept.query, &accept.header].into_iter().flat_map(|ranges| rank(ranges, offers));
