@@ -1,5 +1,6 @@
 //! the DICOMweb origin server
 
+pub mod capabilities;
 pub mod media;
 pub mod multipart;
 pub mod problem;

@@ -13,6 +13,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, He
 use http::{Response, StatusCode};
 use serde_json::json;
 
+use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
 
 /// Media type of Problem Details (RFC 9457 §3).
@@ -80,7 +81,7 @@ impl Problem {
 
     /// 400: the Accept header field or parameter is malformed or contradicts itself (PS3.18
     /// §8.7.5: DICOM and rendered media types mixed).
-    pub fn bad_accept(reason: &'static str) -> Self {
+    pub fn bad_accept(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
             "urn:framegate:problem:bad-accept",
@@ -267,6 +268,15 @@ impl From<RouteError> for Problem {
     }
 }
 
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::NotAcceptable(available) => Self::not_acceptable(available),
+            MediaError::Mixed | MediaError::Malformed(_) => Self::bad_accept(error.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +352,16 @@ mod tests {
             let detail = Problem::bad_parameter(text, "a date").detail;
             assert_eq!(detail, "The parameter (not a name) takes a date.");
         }
+    }
+
+    #[test]
+    fn media_errors_keep_their_status_and_list_what_is_available() {
+        const AVAILABLE: &[&str] = &["image/jpeg", "image/png"];
+        for error in [MediaError::NotAcceptable(AVAILABLE), MediaError::Mixed, MediaError::Malformed("x")] {
+            assert_eq!(Problem::from(error).status, error.status());
+        }
+        let detail = Problem::from(MediaError::NotAcceptable(AVAILABLE)).detail;
+        assert_eq!(detail, "Available: image/jpeg, image/png.");
     }
 
     #[test]
