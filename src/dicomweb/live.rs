@@ -76,7 +76,8 @@ impl Pace {
 pub(super) struct Live {
     pub(super) reader: Reader,
     pub(super) representation: Representation,
-    pub(super) writer: Writer,
+    /// Gone once the closing delimiter is written.
+    pub(super) writer: Option<Writer>,
     pub(super) pace: Option<Pace>,
     /// Only the newest instance matters: what came in between is passed over.
     pub(super) newest_only: bool,
@@ -89,7 +90,7 @@ impl Live {
     /// The body that writes it.
     pub(super) fn into_body(self) -> Body {
         let open = Open::new(&self.counters.streams);
-        let state = State { live: self, queue: VecDeque::with_capacity(4), closed: false, _open: open };
+        let state = State { live: self, queue: VecDeque::with_capacity(5), _open: open };
         let chunks = stream::unfold(state, |mut state| async move {
             let chunk = state.next().await?;
             Some((Ok::<_, BodyError>(Frame::data(chunk)), state))
@@ -118,7 +119,6 @@ impl Drop for Open {
 struct State {
     live: Live,
     queue: VecDeque<Bytes>,
-    closed: bool,
     _open: Open,
 }
 
@@ -128,9 +128,7 @@ impl State {
             if let Some(chunk) = self.queue.pop_front() {
                 return Some(chunk);
             }
-            if self.closed {
-                return None;
-            }
+            self.live.writer.as_ref()?;
             if self.live.newest_only
                 && let Reader::Series(cursor) = &mut self.live.reader
             {
@@ -142,8 +140,7 @@ impl State {
                     self.live.counters.missed.inc_by(count);
                 }
                 Item::End(_) => {
-                    self.closed = true;
-                    self.queue.push_back(self.live.writer.close());
+                    self.queue.extend(self.live.writer.take().map(Writer::close));
                 }
             }
         }
@@ -151,6 +148,7 @@ impl State {
 
     async fn take(&mut self, instance: &Arc<Instance>) {
         let live = &mut self.live;
+        let Some(writer) = &mut live.writer else { return };
         if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.available())) {
             return;
         }
@@ -158,8 +156,10 @@ impl State {
             Ok(part) => {
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);
-                self.queue.push_back(live.writer.part(&part.head));
+                self.queue.push_back(writer.part(&part.head));
                 self.queue.extend(part.content);
+                // So that a reader who looks for the delimiter has the part now.
+                self.queue.push_back(writer.end_part());
             }
             Err(_) => {
                 live.counters.unsuitable.inc();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
-use http::Response;
+use http::{HeaderValue, Response};
 
 use super::media::DatasetMedia;
-use super::multipart::{self, PartHead, Writer};
+use super::multipart::{PartHead, Writer};
 use super::problem::Problem;
-use super::retrieve::respond_full;
+use super::retrieve::{boundary, respond_full};
 use super::routes::Urls;
 use crate::instance::metadata::BulkData;
 use crate::instance::{Dataset, Instance, PixelForm, json, xml};
@@ -60,12 +60,14 @@ pub(super) fn respond(entries: &[Entry], media: DatasetMedia, urls: &Urls) -> Re
     };
     if media == DatasetMedia::DicomXmlMultipart {
         let kind = "application/dicom+xml";
-        let mut writer = Writer::new(multipart::boundary(uuid::Uuid::new_v4().into_bytes()));
+        let boundary = boundary();
+        let message = boundary.related(kind).map_err(|_| Problem::internal())?;
+        let mut writer = Writer::new(boundary);
         let mut content = Vec::new();
         for entry in entries {
             let document = entry.with_bulk(urls, xml::to_xml).map_err(fail)?;
             let head = PartHead {
-                content_type: Some(kind.to_owned()),
+                content_type: HeaderValue::from_static(kind),
                 content_length: Some(document.len() as u64),
                 content_location: None,
             };
@@ -73,9 +75,9 @@ pub(super) fn respond(entries: &[Entry], media: DatasetMedia, urls: &Urls) -> Re
             content.extend_from_slice(&document);
         }
         content.extend_from_slice(&writer.close());
-        return Ok(respond_full(&multipart::related(kind, writer.boundary()), content));
+        return Ok(respond_full(message, content));
     }
     let models = entries.iter().map(|entry| entry.with_bulk(urls, json::to_json)).collect::<Result<Vec<_>, _>>();
     let content = serde_json::to_vec(&models.map_err(fail)?).map_err(|_| Problem::internal())?;
-    Ok(respond_full(media.essence(), content))
+    Ok(respond_full(HeaderValue::from_static(media.essence()), content))
 }

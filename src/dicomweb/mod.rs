@@ -178,7 +178,7 @@ impl Origin {
             CapabilitiesMedia::Wadl => capabilities::wadl(base.base()),
             CapabilitiesMedia::Json | CapabilitiesMedia::DicomJson => capabilities::json(base.base()),
         };
-        let mut response = respond_full(media.essence(), content);
+        let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
         response.headers_mut().insert(http::header::ALLOW, allow);
         Ok(response)

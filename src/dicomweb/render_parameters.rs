@@ -10,7 +10,7 @@ const DEFAULT_QUALITY: u8 = 90;
 /// Reads `quality`, `viewport` and `window` (PS3.18 §8.3.5).
 pub(super) fn read(parameters: &Parameters) -> Result<RenderParameters, Problem> {
     let asked = media::RenderParameters::parse(parameters.iter())
-        .map_err(|error| Problem::bad_parameter(error.parameter, error.problem))?;
+        .map_err(|error| Problem::bad_parameter(error.parameter, error.expected))?;
     Ok(RenderParameters {
         quality: asked.quality.unwrap_or(DEFAULT_QUALITY),
         viewport: asked.viewport.map(|viewport| Viewport {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 use super::media::{Alternative, EXPLICIT_VR_LITTLE_ENDIAN, ImageFormat, InstanceMedia, TransferSyntaxWish};
@@ -27,6 +28,18 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// A part that has all its header fields.
+    pub(super) fn new(content_type: &str, location: &str, mut content: Vec<Bytes>) -> Result<Self, Unsuitable> {
+        content.retain(|bytes| !bytes.is_empty());
+        let length = content.iter().map(|bytes| bytes.len() as u64).sum();
+        let head = PartHead {
+            content_type: HeaderValue::from_str(content_type).map_err(|_| Unsuitable::Form)?,
+            content_length: Some(length),
+            content_location: HeaderValue::from_str(location).ok(),
+        };
+        Ok(Self { head, content })
+    }
+
     /// Length of the content (bytes).
     pub(super) fn len(&self) -> usize {
         self.content.iter().map(Bytes::len).sum()
@@ -136,28 +149,19 @@ pub(super) async fn part(
             if alternative.media == InstanceMedia::OctetStreamMultipart {
                 let pixels = native_pixels(instance, codecs).await?;
                 let url = urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, "7FE00010");
-                return Ok(make("application/octet-stream".to_owned(), url, vec![pixels]));
+                return Part::new("application/octet-stream", &url, vec![pixels]);
             }
             let (content, syntax) = match plan {
                 Plan::AsItIs => (instance.part10().to_vec(), &**instance.transfer_syntax()),
                 Plan::Decode => (vec![decoded(instance, codecs).await?], EXPLICIT_VR_LITTLE_ENDIAN),
             };
-            Ok(make(format!("application/dicom; transfer-syntax={syntax}"), url, content))
+            Part::new(&format!("application/dicom; transfer-syntax={syntax}"), &url, content)
         }
         Representation::Rendered(format, parameters) => {
             let image = rendered(instance, *format, parameters, codecs).await?;
             let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance) + "/rendered";
-            Ok(make(format.essence().to_owned(), url, vec![image]))
+            Part::new(format.essence(), &url, vec![image])
         }
-    }
-}
-
-fn make(content_type: String, location: String, mut content: Vec<Bytes>) -> Part {
-    content.retain(|bytes| !bytes.is_empty());
-    let length = content.iter().map(|bytes| bytes.len() as u64).sum();
-    Part {
-        head: PartHead { content_type: Some(content_type), content_length: Some(length), content_location: Some(location) },
-        content,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dicom_dictionary_std::tags;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE};
+use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 
@@ -13,7 +14,7 @@ use super::live::{Live, Pace, Reader};
 use super::media::{
     self, Accept, BulkDataMedia, BulkDataType, Extent, InstanceMedia, Packaging, RenderedForm, RenderedMedia,
 };
-use super::multipart::{self, PartHead, Writer};
+use super::multipart::{Boundary, PartHead, Writer};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::representation::{self, Codecs, Part, Representation, Unsuitable};
@@ -65,12 +66,12 @@ impl Request<'_> {
                 if chosen == InstanceMedia::DicomSingle {
                     return Ok(single(part));
                 }
-                Ok(several(part_type, vec![part]))
+                several(part_type, vec![part])
             }
             Found::Live { reader, .. } => {
-                let writer = Writer::new(multipart::boundary(entropy()));
-                let kind = multipart::related(part_type, writer.boundary());
-                self.stream(reader, form, writer, &kind, false)
+                let boundary = boundary();
+                let kind = boundary.related(part_type);
+                self.stream(reader, form, boundary, kind, false)
             }
         }
     }
@@ -83,21 +84,24 @@ impl Request<'_> {
         match self.find_from(resource, chosen)? {
             Found::Instance(instance) => {
                 let part = self.part(&form, &instance).await?;
-                Ok(if chosen.form == RenderedForm::Single {
-                    single(part)
-                } else {
-                    several(chosen.format.essence(), vec![part])
-                })
+                match chosen.form {
+                    RenderedForm::Single => Ok(single(part)),
+                    _ => several(chosen.format.essence(), vec![part]),
+                }
+            }
+            // One image of many: the newest.
+            Found::Live { series, .. } if chosen.form == RenderedForm::Single => {
+                let newest = series.iter().filter_map(|live| live.instances().pop());
+                let newest = newest.max_by_key(|instance| instance.available()).ok_or_else(Problem::not_live)?;
+                Ok(single(self.part(&form, &newest).await?))
             }
             Found::Live { reader, .. } => {
-                let writer = Writer::new(multipart::boundary(entropy()));
-                let replace = chosen.form == RenderedForm::MultipartReplace;
-                let kind = if replace {
-                    multipart::replace(writer.boundary())
-                } else {
-                    multipart::related(chosen.format.essence(), writer.boundary())
+                let boundary = boundary();
+                let (kind, newest_only) = match chosen.form {
+                    RenderedForm::MultipartReplace => (boundary.mixed_replace(), true),
+                    _ => (boundary.related(chosen.format.essence()), false),
                 };
-                self.stream(reader, form, writer, &kind, replace)
+                self.stream(reader, form, boundary, kind, newest_only)
             }
         }
     }
@@ -120,7 +124,7 @@ impl Request<'_> {
         if chosen.form == RenderedForm::Single {
             return Ok(single(part));
         }
-        Ok(several(chosen.format.essence(), repeat(part, frames.len())))
+        several(chosen.format.essence(), repeat(&part, frames.len()))
     }
 
     /// `GET …/bulkdata/{path}`: the value that metadata points at.
@@ -139,7 +143,8 @@ impl Request<'_> {
             .packaging;
         let dataset = instance.dataset().map_err(|_| Problem::internal())?;
         let value = find_bulk(&dataset, path).ok_or_else(Problem::unknown_path)?;
-        Ok(packed(packaging, "application/octet-stream", octets_part("application/octet-stream", url, value.into()), 1))
+        let kind = BulkDataType::OctetStream.essence();
+        packed(packaging, kind, self.made(kind, &url, vec![value.into()], &instance)?, 1)
     }
 
     /// The pixels of an instance, in the first form that the client accepts and that they have.
@@ -160,18 +165,16 @@ impl Request<'_> {
                 if native && possible {
                     let pixels = representation::native_pixels(instance, self.codecs).await;
                     let pixels = pixels.map_err(|error| self.unsuitable(instance, &error))?;
-                    let kind = "application/octet-stream";
-                    return Ok(packed(packaging, kind, octets_part(kind, url, pixels), times));
+                    let kind = media_type.essence();
+                    return packed(packaging, kind, self.made(kind, &url, vec![pixels], instance)?, times);
                 }
             } else if instance.form() == PixelForm::Encapsulated
                 && BulkDataType::of_transfer_syntax(syntax) == Some(media_type)
                 && wish.admits(syntax, media_type.default_transfer_syntax())
             {
                 let kind = format!("{}; transfer-syntax={syntax}", media_type.essence());
-                let mut part = octets_part(&kind, url, Bytes::new());
-                part.content = instance.fragments();
-                part.head.content_length = Some(part.len() as u64);
-                return Ok(packed(packaging, media_type.essence(), part, times));
+                let part = self.made(&kind, &url, instance.fragments(), instance)?;
+                return packed(packaging, media_type.essence(), part, times);
             }
         }
         Err(Problem::not_acceptable(&available(Some(instance))))
@@ -185,24 +188,35 @@ impl Request<'_> {
         Ok(part)
     }
 
+    fn made(&self, kind: &str, url: &str, content: Vec<Bytes>, instance: &Instance) -> Result<Part, Problem> {
+        Part::new(kind, url, content).map_err(|error| self.unsuitable(instance, &error))
+    }
+
     fn unsuitable(&self, instance: &Instance, error: &Unsuitable) -> Problem {
         self.counters.unsuitable.inc();
         tracing::debug!(transfer_syntax = %instance.transfer_syntax(), "{error}");
         Problem::not_acceptable(&available(Some(instance)))
     }
 
-    fn stream(&self, reader: Reader, form: Representation, writer: Writer, kind: &str, newest_only: bool) -> Answer {
+    fn stream(
+        &self,
+        reader: Reader,
+        form: Representation,
+        boundary: Boundary,
+        kind: Result<HeaderValue, InvalidHeaderValue>,
+        newest_only: bool,
+    ) -> Answer {
         let live = Live {
             reader,
             representation: form,
-            writer,
+            writer: Some(Writer::new(boundary)),
             pace: self.parameters.rate()?.map(Pace::new),
             newest_only,
             urls: self.urls.clone(),
             codecs: self.codecs.clone(),
             counters: self.counters.clone(),
         };
-        Ok(respond(kind, live.into_body()))
+        Ok(respond(kind.map_err(|_| Problem::internal())?, live.into_body()))
     }
 
     /// The instance of a resource whose frames are asked for; frame 1 is all it has.
@@ -295,29 +309,19 @@ fn first<T>(list: Vec<T>) -> Result<T, Problem> {
     list.into_iter().next().ok_or_else(Problem::internal)
 }
 
-fn entropy() -> [u8; 16] {
-    uuid::Uuid::new_v4().into_bytes()
+/// A boundary that nobody can foresee.
+pub(super) fn boundary() -> Boundary {
+    Boundary::from_entropy(uuid::Uuid::new_v4().into_bytes())
 }
 
-fn octets_part(kind: &str, url: String, value: Bytes) -> Part {
-    Part {
-        head: PartHead {
-            content_type: Some(kind.to_owned()),
-            content_length: Some(value.len() as u64),
-            content_location: Some(url),
-        },
-        content: vec![value],
-    }
-}
-
-fn repeat(part: Part, times: usize) -> Vec<Part> {
+fn repeat(part: &Part, times: usize) -> Vec<Part> {
     (0..times).map(|_| Part { head: part.head.clone(), content: part.content.clone() }).collect()
 }
 
-fn packed(packaging: Packaging, part_type: &str, part: Part, times: usize) -> Response<Body> {
+fn packed(packaging: Packaging, part_type: &str, part: Part, times: usize) -> Answer {
     match packaging {
-        Packaging::Single => single(part),
-        Packaging::Multipart => several(part_type, repeat(part, times)),
+        Packaging::Single => Ok(single(part)),
+        Packaging::Multipart => several(part_type, repeat(&part, times)),
     }
 }
 
@@ -325,18 +329,19 @@ fn packed(packaging: Packaging, part_type: &str, part: Part, times: usize) -> Re
 fn single(part: Part) -> Response<Body> {
     let length = part.len();
     let PartHead { content_type, content_location, .. } = part.head;
-    let mut response = respond(&content_type.unwrap_or_default(), chunks(part.content));
+    let mut response = respond(content_type, chunks(part.content));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    if let Some(location) = content_location.and_then(|location| HeaderValue::try_from(location).ok()) {
+    if let Some(location) = content_location {
         response.headers_mut().insert(CONTENT_LOCATION, location);
     }
     response
 }
 
 /// A multipart payload of known length.
-fn several(part_type: &str, parts: Vec<Part>) -> Response<Body> {
-    let mut writer = Writer::new(multipart::boundary(entropy()));
-    let kind = multipart::related(part_type, writer.boundary());
+fn several(part_type: &str, parts: Vec<Part>) -> Answer {
+    let boundary = boundary();
+    let kind = boundary.related(part_type).map_err(|_| Problem::internal())?;
+    let mut writer = Writer::new(boundary);
     let mut content = Vec::new();
     for part in parts {
         content.push(writer.part(&part.head));
@@ -344,9 +349,9 @@ fn several(part_type: &str, parts: Vec<Part>) -> Response<Body> {
     }
     content.push(writer.close());
     let length: usize = content.iter().map(Bytes::len).sum();
-    let mut response = respond(&kind, chunks(content));
+    let mut response = respond(kind, chunks(content));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    response
+    Ok(response)
 }
 
 fn chunks(content: Vec<Bytes>) -> Body {
@@ -355,17 +360,15 @@ fn chunks(content: Vec<Bytes>) -> Body {
 }
 
 /// A 200 with this payload. Nothing of it may be kept by a cache: we do not keep it either.
-pub(super) fn respond(content_type: &str, body: Body) -> Response<Body> {
+pub(super) fn respond(content_type: HeaderValue, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    if let Ok(kind) = HeaderValue::try_from(content_type) {
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-    }
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// A 200 with a payload that is in memory.
-pub(super) fn respond_full(content_type: &str, content: Vec<u8>) -> Response<Body> {
+pub(super) fn respond_full(content_type: HeaderValue, content: Vec<u8>) -> Response<Body> {
     let body = Full::from(content).map_err(|never| match never {}).boxed_unsync();
     respond(content_type, body)
 }

@@ -1,0 +1,379 @@
+//! What a client is told when it does not get what it asked for.
+//!
+//! A [`Problem`] is a status, a stable type that a program can act on and a sentence that a person
+//! can act on, sent as Problem Details (RFC 9457). Texts name the parameter, field or resource
+//! kind at fault and what would have been right; they never repeat a value, since values of a
+//! DICOMweb request (patient names, identifiers, filters) are PHI and responses end up in logs.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::media::MediaError;
+use super::routes::{MAX_PATH_BYTES, RouteError, Template};
+
+/// Media type of Problem Details (RFC 9457 §3).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Longest parameter name that a detail repeats (characters).
+const MAX_NAME: usize = 64;
+
+/// One failed request, ready to become its response.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{status}: {detail}")]
+pub struct Problem {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Type URI, `urn:framegate:problem:…`; stable across releases.
+    pub kind: &'static str,
+    /// The type in words; the same for every problem of one kind.
+    pub title: &'static str,
+    /// What was wrong this time and what would be right. Free of PHI.
+    pub detail: Cow<'static, str>,
+    /// Further header fields, such as `Retry-After` or `Allow`.
+    pub headers: HeaderMap,
+}
+
+impl Problem {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, kind, title, detail: detail.into(), headers: HeaderMap::new() }
+    }
+
+    /// Adds a header field to the response.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Whole seconds, rounded up and at least one, so that no client comes back too early.
+    fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// 400: a query parameter or header field has a value that cannot be read. `expected` says
+    /// what it takes, such as `a number from 1 to 100`.
+    pub fn bad_parameter(name: &str, expected: &str) -> Self {
+        // A name may come from the request's own text; one that is no name at all may hold a value.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let name = if name.len() <= MAX_NAME && !name.is_empty() && name.chars().all(is_name) {
+            name
+        } else {
+            "(not a name)"
+        };
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-parameter",
+            "A parameter is malformed",
+            format!("The parameter {name} takes {expected}."),
+        )
+    }
+
+    /// 400: the Accept header field or parameter is malformed or contradicts itself (PS3.18
+    /// §8.7.5: DICOM and rendered media types mixed).
+    pub fn bad_accept(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-accept",
+            "The acceptable media types cannot be read",
+            reason,
+        )
+    }
+
+    /// 400: a part of the path cannot be read; `part` names it, such as `frame list`.
+    pub fn bad_path(part: &'static str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-path",
+            "A part of the path is malformed",
+            format!("The {part} in the path is malformed."),
+        )
+    }
+
+    /// 403: the client is known and may not have this; `reason` says why, or what would allow it.
+    pub fn forbidden(reason: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "urn:framegate:problem:forbidden", "Not allowed", reason)
+    }
+
+    /// 404: no resource of this server has such a path.
+    pub fn unknown_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:framegate:problem:unknown-path",
+            "No such resource",
+            "No resource has this path. OPTIONS on the service root lists those that exist.",
+        )
+    }
+
+    /// 404: the path is right, but what it names is neither live nor still held.
+    pub fn not_live() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:framegate:problem:not-live",
+            "Not live here",
+            "Nothing with these identifiers is live or still held. This server is no archive: it has a \
+             series only while it is acquired and for a short time after.",
+        )
+    }
+
+    /// 405, with the methods that this resource answers.
+    pub fn method_not_allowed(template: &Template) -> Self {
+        let allow = template.allow();
+        let problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "urn:framegate:problem:method-not-allowed",
+            "Method not allowed",
+            format!("This resource answers {allow}."),
+        );
+        match HeaderValue::from_str(&allow) {
+            Ok(allow) => problem.with_header(ALLOW, allow),
+            Err(_) => problem,
+        }
+    }
+
+    /// 406: none of the acceptable media types and transfer syntaxes can be made; `available`
+    /// lists those that can.
+    pub fn not_acceptable<S: AsRef<str>>(available: &[S]) -> Self {
+        let list = available.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+        let detail = if list.is_empty() {
+            Cow::Borrowed("This resource has no representation in any media type.")
+        } else {
+            Cow::Owned(format!("Available: {list}."))
+        };
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "urn:framegate:problem:not-acceptable",
+            "No acceptable representation",
+            detail,
+        )
+    }
+
+    /// 410: it was here and has left the ring.
+    pub fn gone() -> Self {
+        Self::new(
+            StatusCode::GONE,
+            "urn:framegate:problem:gone",
+            "No longer held",
+            "This was live here and has left the ring; it will not come back. Ask the archive.",
+        )
+    }
+
+    /// 413: a request body, or what a response would hold, exceeds `limit` bytes.
+    pub fn too_large(limit: u64) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:framegate:problem:too-large",
+            "Too large",
+            format!("The limit is {limit} bytes; ask for, or send, less at once."),
+        )
+    }
+
+    /// 414: the request target exceeds `limit` bytes.
+    pub fn uri_too_long(limit: usize) -> Self {
+        Self::new(
+            StatusCode::URI_TOO_LONG,
+            "urn:framegate:problem:uri-too-long",
+            "Request target too long",
+            format!("The limit is {limit} bytes."),
+        )
+    }
+
+    /// 429: this client is over its rate; it may come back after `wait`.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:framegate:problem:too-many-requests",
+            "Too many requests",
+            "This address is over its request rate; Retry-After says when it may come back.",
+        )
+        .retry_after(wait)
+    }
+
+    /// 431: the header fields together exceed `limit` bytes.
+    pub fn header_fields_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "urn:framegate:problem:header-fields-too-large",
+            "Header fields too large",
+            format!("The limit is {limit} bytes for all header fields together."),
+        )
+    }
+
+    /// 500: our fault. The cause goes to our log, not to the client.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:framegate:problem:internal",
+            "Internal error",
+            "The server failed to answer this request; its log holds the cause.",
+        )
+    }
+
+    /// 503: a limit on what is served at once is reached; worth another try after `wait`.
+    pub fn overloaded(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:overloaded",
+            "At capacity",
+            "The server serves as much as it is configured to; Retry-After says when to try again.",
+        )
+        .retry_after(wait)
+    }
+
+    /// 503: the server is going down and takes nothing new; `wait` is when it may be back.
+    pub fn draining(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:draining",
+            "Going down",
+            "The server is going down and takes no new request; Retry-After says when to try again.",
+        )
+        .retry_after(wait)
+    }
+
+    /// The response: Problem Details, never cached.
+    pub fn into_response(self) -> Response<Bytes> {
+        let body = json!({
+            "type": self.kind,
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let mut response = Response::new(Bytes::from(body.to_string()));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+impl From<RouteError> for Problem {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::NotFound => Self::unknown_path(),
+            RouteError::Malformed(part) => Self::bad_path(part),
+            RouteError::TooLong => Self::uri_too_long(MAX_PATH_BYTES),
+        }
+    }
+}
+
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::NotAcceptable(available) => Self::not_acceptable(available),
+            MediaError::Mixed | MediaError::Malformed(_) => Self::bad_accept(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicomweb::routes::{TEMPLATES, parse};
+    use serde_json::Value;
+
+    fn all() -> Vec<(u16, Problem)> {
+        let wait = Duration::from_millis(1500);
+        vec![
+            (400, Problem::bad_parameter("limit", "a number from 0")),
+            (400, Problem::bad_accept("The media types of DICOM and rendered resources are mixed.")),
+            (400, Problem::bad_path("frame list")),
+            (403, Problem::forbidden("This network is not let in.")),
+            (404, Problem::unknown_path()),
+            (404, Problem::not_live()),
+            (405, Problem::method_not_allowed(&TEMPLATES[0])),
+            (406, Problem::not_acceptable(&["image/jpeg", "image/png"])),
+            (410, Problem::gone()),
+            (413, Problem::too_large(10)),
+            (414, Problem::uri_too_long(10)),
+            (429, Problem::too_many_requests(wait)),
+            (431, Problem::header_fields_too_large(10)),
+            (500, Problem::internal()),
+            (503, Problem::overloaded(wait)),
+            (503, Problem::draining(wait)),
+        ]
+    }
+
+    #[test]
+    fn every_problem_is_a_whole_response() {
+        for (status, problem) in all() {
+            let kind = problem.kind;
+            let response = problem.into_response();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["type"], kind);
+            assert_eq!(body["status"], status);
+            assert!(!body["title"].as_str().unwrap().is_empty());
+            assert!(!body["detail"].as_str().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn kinds_are_distinct_urns() {
+        let mut kinds: Vec<_> = all().into_iter().map(|(_, problem)| problem.kind).collect();
+        assert!(kinds.iter().all(|kind| kind.starts_with("urn:framegate:problem:")));
+        let before = kinds.len();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds.len(), before);
+    }
+
+    #[test]
+    fn waits_are_rounded_up_to_whole_seconds() {
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (60_000, "60")] {
+            let response = Problem::draining(Duration::from_millis(millis)).into_response();
+            assert_eq!(response.headers()[RETRY_AFTER], seconds, "{millis} ms");
+        }
+    }
+
+    #[test]
+    fn method_not_allowed_carries_allow() {
+        let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD, OPTIONS");
+    }
+
+    #[test]
+    fn what_is_not_a_parameter_name_is_not_repeated() {
+        assert!(Problem::bad_parameter("StudyDate", "a date").detail.contains("StudyDate"));
+        for text in ["DOE^JOHN", "a b", "é", "", &"x".repeat(65)] {
+            let detail = Problem::bad_parameter(text, "a date").detail;
+            assert_eq!(detail, "The parameter (not a name) takes a date.");
+        }
+    }
+
+    #[test]
+    fn media_errors_keep_their_status_and_list_what_is_available() {
+        const AVAILABLE: &[&str] = &["image/jpeg", "image/png"];
+        for error in [MediaError::NotAcceptable(AVAILABLE), MediaError::Mixed, MediaError::Malformed("x")] {
+            assert_eq!(Problem::from(error).status, error.status());
+        }
+        let detail = Problem::from(MediaError::NotAcceptable(AVAILABLE)).detail;
+        assert_eq!(detail, "Available: image/jpeg, image/png.");
+    }
+
+    #[test]
+    fn route_errors_keep_their_status_and_not_their_text() {
+        for (path, status) in [
+            ("/dicomweb/DOE", StatusCode::NOT_FOUND),
+            ("/dicomweb/studies/DOE", StatusCode::BAD_REQUEST),
+            (&*format!("/dicomweb/DOE{}", "/".repeat(MAX_PATH_BYTES)), StatusCode::URI_TOO_LONG),
+        ] {
+            let problem = Problem::from(parse(path).unwrap_err());
+            assert_eq!(problem.status, status);
+            assert!(!problem.detail.contains("DOE"));
+        }
+    }
+}

@@ -1,0 +1,614 @@
+//! Every URL of the DICOMweb origin server, in one table.
+//!
+//! [`TEMPLATES`] lists the target resources below [`BASE`] as PS3.18 §10 writes them. A request
+//! path is recognised by walking that table ([`parse`]), the URLs that we hand out are expanded
+//! from the same strings ([`Urls`]), and the Capabilities Description is generated from it, so
+//! the three cannot disagree. What a recognised path means is a [`Route`]: identifiers that have
+//! passed validation, and nothing of the text they came from.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::Method;
+
+/// Path of the service root; everything in [`TEMPLATES`] stands below it.
+pub const BASE: &str = "/dicomweb";
+
+/// Most frame numbers in one frame list.
+pub const MAX_FRAMES: usize = 1024;
+
+/// Longest request path that is looked at (bytes); a full frame list of five-digit numbers fits.
+pub const MAX_PATH_BYTES: usize = 8 << 10;
+
+/// Deepest nesting of sequence items in a bulkdata path.
+const MAX_BULKDATA_DEPTH: usize = 32;
+
+/// Path segments of the longest URL of ours: instance, `bulkdata`, and the deepest path.
+const MAX_SEGMENTS: usize = 8 + 2 * MAX_BULKDATA_DEPTH;
+
+/// Longest UID (characters, PS3.5 §9.1).
+const MAX_UID: usize = 64;
+
+/// A UID: digits and dots, 1 to 64 characters.
+pub type Uid = Arc<str>;
+
+/// What a search returns one result for (PS3.18 §10.6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Studies.
+    Studies,
+    /// Series.
+    Series,
+    /// Instances.
+    Instances,
+}
+
+/// The transaction that a target resource belongs to (PS3.18 §8.9, §10.4, §10.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transaction {
+    /// Retrieve Capabilities.
+    Capabilities,
+    /// Search, QIDO-RS.
+    Search(Level),
+    /// Retrieve of whole instances.
+    Retrieve,
+    /// Retrieve of metadata.
+    Metadata,
+    /// Retrieve of rendered images.
+    Rendered,
+    /// Retrieve of frames' pixels.
+    Frames,
+    /// Retrieve of rendered frames.
+    RenderedFrames,
+    /// Retrieve of one element's bulk data.
+    Bulkdata,
+}
+
+/// One row of the table: a target resource and what can be done with it.
+#[derive(Debug)]
+pub struct Template {
+    /// URI template (RFC 6570) below [`BASE`]; `/` is the service itself.
+    pub path: &'static str,
+    /// The standard's name of the transaction at this level.
+    pub name: &'static str,
+    /// What it does.
+    pub transaction: Transaction,
+    /// Methods that it answers, for 405 and `Allow`.
+    pub methods: &'static [Method],
+}
+
+impl Template {
+    /// The value of the `Allow` header field (RFC 9110 §10.2.1).
+    pub fn allow(&self) -> String {
+        self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
+
+const STUDY: &str = "/studies/{study}";
+const SERIES: &str = "/studies/{study}/series/{series}";
+const INSTANCE: &str = "/studies/{study}/series/{series}/instances/{instance}";
+const FRAMES: &str = "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}";
+const BULKDATA: &str = "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{+bulkdata}";
+
+const fn read(path: &'static str, name: &'static str, transaction: Transaction) -> Template {
+    Template { path, name, transaction, methods: READ }
+}
+
+/// All target resources. No path matches two rows.
+pub const TEMPLATES: &[Template] = &[
+    read("/", "Retrieve Capabilities", Transaction::Capabilities),
+    read("/studies", "Search for Studies", Transaction::Search(Level::Studies)),
+    read("/series", "Search for Series", Transaction::Search(Level::Series)),
+    read("/instances", "Search for Instances", Transaction::Search(Level::Instances)),
+    read(STUDY, "Retrieve Study", Transaction::Retrieve),
+    read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
+    read("/studies/{study}/rendered", "Retrieve Rendered Study", Transaction::Rendered),
+    read("/studies/{study}/series", "Search for Study Series", Transaction::Search(Level::Series)),
+    read("/studies/{study}/instances", "Search for Study Instances", Transaction::Search(Level::Instances)),
+    read(SERIES, "Retrieve Series", Transaction::Retrieve),
+    read("/studies/{study}/series/{series}/metadata", "Retrieve Series Metadata", Transaction::Metadata),
+    read("/studies/{study}/series/{series}/rendered", "Retrieve Rendered Series", Transaction::Rendered),
+    read(
+        "/studies/{study}/series/{series}/instances",
+        "Search for Study Series Instances",
+        Transaction::Search(Level::Instances),
+    ),
+    read(INSTANCE, "Retrieve Instance", Transaction::Retrieve),
+    read(
+        "/studies/{study}/series/{series}/instances/{instance}/metadata",
+        "Retrieve Instance Metadata",
+        Transaction::Metadata,
+    ),
+    read(
+        "/studies/{study}/series/{series}/instances/{instance}/rendered",
+        "Retrieve Rendered Instance",
+        Transaction::Rendered,
+    ),
+    read(FRAMES, "Retrieve Frames", Transaction::Frames),
+    read(
+        "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered",
+        "Retrieve Rendered Frames",
+        Transaction::RenderedFrames,
+    ),
+    read(BULKDATA, "Retrieve Bulkdata", Transaction::Bulkdata),
+];
+
+/// A study, one series of it, or one instance of that. An instance is never without its series.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Study Instance UID.
+    pub study: Uid,
+    /// Series Instance UID.
+    pub series: Option<Uid>,
+    /// SOP Instance UID.
+    pub instance: Option<Uid>,
+}
+
+/// What a request path asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The Capabilities Description.
+    Capabilities,
+    /// A search, in everything or in what the path names.
+    Search {
+        /// What each result describes.
+        level: Level,
+        /// Only in this study.
+        study: Option<Uid>,
+        /// Only in this series.
+        series: Option<Uid>,
+    },
+    /// Whole instances.
+    Retrieve(Resource),
+    /// Metadata of all instances below.
+    Metadata(Resource),
+    /// Rendered images of all instances below.
+    Rendered(Resource),
+    /// Pixels of these frames (numbers from 1, none twice, in the order asked) of an instance.
+    Frames(Resource, Vec<u32>),
+    /// Rendered images of these frames of an instance.
+    RenderedFrames(Resource, Vec<u32>),
+    /// The value of one element of an instance: a tag as eight upper-case hex digits, inside
+    /// sequences after tag and item number (from 0) pairs, such as `52009229/0/00280010`.
+    Bulkdata(Resource, String),
+}
+
+/// A recognised path: its row in the table and what it asks for.
+#[derive(Debug)]
+pub struct Match {
+    /// The row; its `path` is the label for logs and metrics, since it holds no identifier.
+    pub template: &'static Template,
+    /// The identifiers, validated.
+    pub route: Route,
+}
+
+/// Why a path is not a [`Route`]. Names the part, never its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// No row has this shape: 404.
+    #[error("no resource has this path")]
+    NotFound,
+    /// A part of a known shape cannot be read: 400.
+    #[error("the {0} in the path is malformed")]
+    Malformed(&'static str),
+    /// Longer than [`MAX_PATH_BYTES`]: 414.
+    #[error("the path is longer than {MAX_PATH_BYTES} bytes")]
+    TooLong,
+}
+
+/// Recognises the path of a request URI (percent-encoded, without query). One trailing slash is
+/// tolerated.
+///
+/// # Errors
+/// [`RouteError::NotFound`] for a shape that no row has, [`RouteError::Malformed`] for a bad UID,
+/// frame list, bulkdata path or percent-encoding in a known one.
+pub fn parse(path: &str) -> Result<Match, RouteError> {
+    if path.len() > MAX_PATH_BYTES {
+        return Err(RouteError::TooLong);
+    }
+    let below = path.strip_prefix(BASE).ok_or(RouteError::NotFound)?;
+    if below.is_empty() || below == "/" {
+        return matched(&[]);
+    }
+    let below = below.strip_prefix('/').ok_or(RouteError::NotFound)?;
+    let below = below.strip_suffix('/').unwrap_or(below);
+    // A decoded slash stays inside its segment, where no identifier accepts it.
+    let segments =
+        below.split('/').take(MAX_SEGMENTS + 1).map(percent_decode).collect::<Result<Vec<_>, _>>()?;
+    if segments.len() > MAX_SEGMENTS {
+        return Err(RouteError::NotFound);
+    }
+    matched(&segments)
+}
+
+fn matched(segments: &[Cow<'_, str>]) -> Result<Match, RouteError> {
+    let template = TEMPLATES.iter().find(|row| has_shape(row.path, segments)).ok_or(RouteError::NotFound)?;
+    let mut values = Values::default();
+    for (index, (pattern, segment)) in pattern_segments(template.path).zip(segments).enumerate() {
+        match pattern {
+            "{study}" => values.study = Some(uid(segment, "Study Instance UID")?),
+            "{series}" => values.series = Some(uid(segment, "Series Instance UID")?),
+            "{instance}" => values.instance = Some(uid(segment, "SOP Instance UID")?),
+            "{frames}" => values.frames = frame_list(segment)?,
+            "{+bulkdata}" => values.bulkdata = bulkdata_path(segments.get(index..).unwrap_or_default())?,
+            _ => {}
+        }
+    }
+    let route = values.into_route(template.transaction).ok_or(RouteError::NotFound)?;
+    Ok(Match { template, route })
+}
+
+/// The segments of a template; none for the service root.
+pub(crate) fn pattern_segments(template: &'static str) -> impl Iterator<Item = &'static str> {
+    template.split('/').filter(|segment| !segment.is_empty())
+}
+
+fn has_shape(template: &'static str, segments: &[Cow<'_, str>]) -> bool {
+    let mut segments = segments.iter();
+    for pattern in pattern_segments(template) {
+        match (pattern, segments.next()) {
+            (_, None) => return false,
+            (pattern, Some(_)) if pattern.starts_with("{+") => return true,
+            (pattern, Some(_)) if pattern.starts_with('{') => {}
+            (pattern, Some(segment)) if pattern != segment => return false,
+            _ => {}
+        }
+    }
+    segments.next().is_none()
+}
+
+#[derive(Default)]
+struct Values {
+    study: Option<Uid>,
+    series: Option<Uid>,
+    instance: Option<Uid>,
+    frames: Vec<u32>,
+    bulkdata: String,
+}
+
+impl Values {
+    /// `None` when a row of the table lacks a variable that its transaction needs.
+    fn into_route(self, transaction: Transaction) -> Option<Route> {
+        let Self { study, series, instance, frames, bulkdata } = self;
+        match transaction {
+            Transaction::Capabilities => return Some(Route::Capabilities),
+            Transaction::Search(level) => return Some(Route::Search { level, study, series }),
+            _ => {}
+        }
+        let resource = Resource { study: study?, series, instance };
+        Some(match transaction {
+            Transaction::Retrieve => Route::Retrieve(resource),
+            Transaction::Metadata => Route::Metadata(resource),
+            Transaction::Rendered => Route::Rendered(resource),
+            Transaction::Frames => Route::Frames(resource, frames),
+            Transaction::RenderedFrames => Route::RenderedFrames(resource, frames),
+            Transaction::Bulkdata => Route::Bulkdata(resource, bulkdata),
+            Transaction::Capabilities | Transaction::Search(_) => return None,
+        })
+    }
+}
+
+fn percent_decode(segment: &str) -> Result<Cow<'_, str>, RouteError> {
+    const MALFORMED: RouteError = RouteError::Malformed("percent-encoding");
+    if !segment.contains('%') {
+        return Ok(Cow::Borrowed(segment));
+    }
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).ok_or(MALFORMED);
+        let value = digit()? * 16 + digit()?;
+        decoded.push(u8::try_from(value).map_err(|_| MALFORMED)?);
+    }
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| MALFORMED)
+}
+
+/// Components with leading zeros break PS3.5 §9.1, but real systems send them, so they pass.
+fn uid(text: &str, what: &'static str) -> Result<Uid, RouteError> {
+    let component = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if text.len() <= MAX_UID && text.split('.').all(component) {
+        Ok(Arc::from(text))
+    } else {
+        Err(RouteError::Malformed(what))
+    }
+}
+
+/// Frame numbers from 1 in any order, none twice (PS3.18 §10.4.1.1.4).
+fn frame_list(text: &str) -> Result<Vec<u32>, RouteError> {
+    const MALFORMED: RouteError = RouteError::Malformed("frame list");
+    let mut frames = Vec::new();
+    for item in text.split(',') {
+        if frames.len() == MAX_FRAMES {
+            return Err(MALFORMED);
+        }
+        frames.push(decimal(item).filter(|number| *number > 0).ok_or(MALFORMED)?);
+    }
+    let mut sorted = frames.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() == frames.len() { Ok(frames) } else { Err(MALFORMED) }
+}
+
+fn bulkdata_path(segments: &[Cow<'_, str>]) -> Result<String, RouteError> {
+    const MALFORMED: RouteError = RouteError::Malformed("bulkdata path");
+    // A tag at the even places, an item number between two tags: an odd number of segments.
+    if segments.len().is_multiple_of(2) || segments.len() > 2 * MAX_BULKDATA_DEPTH {
+        return Err(MALFORMED);
+    }
+    let mut path = String::new();
+    for (index, segment) in segments.iter().enumerate() {
+        if index.is_multiple_of(2) {
+            if segment.len() != 8 || !segment.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(MALFORMED);
+            }
+            path.push_str(&segment.to_ascii_uppercase());
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "/{}/", decimal(segment).ok_or(MALFORMED)?);
+        }
+    }
+    Ok(path)
+}
+
+/// Digits only: `u32::from_str` alone would take a sign.
+fn decimal(text: &str) -> Option<u32> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// Makes the absolute URLs that we hand out (Retrieve URL, BulkDataURI, Content-Location).
+#[derive(Debug, Clone)]
+pub struct Urls {
+    base: Arc<str>,
+}
+
+impl Urls {
+    /// `base` is the service root as the client reaches it, such as `https://host:port/dicomweb`.
+    pub fn new(base: &str) -> Self {
+        Self { base: Arc::from(base.trim_end_matches('/')) }
+    }
+
+    /// The service root, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Retrieve URL of a study.
+    pub fn study(&self, study: &str) -> String {
+        self.expand(STUDY, &[study])
+    }
+
+    /// Retrieve URL of a series.
+    pub fn series(&self, study: &str, series: &str) -> String {
+        self.expand(SERIES, &[study, series])
+    }
+
+    /// Retrieve URL of an instance.
+    pub fn instance(&self, study: &str, series: &str, instance: &str) -> String {
+        self.expand(INSTANCE, &[study, series, instance])
+    }
+
+    /// Retrieve URL of whichever of the three a resource is.
+    pub fn resource(&self, resource: &Resource) -> String {
+        match (&resource.series, &resource.instance) {
+            (Some(series), Some(instance)) => self.instance(&resource.study, series, instance),
+            (Some(series), None) => self.series(&resource.study, series),
+            (None, _) => self.study(&resource.study),
+        }
+    }
+
+    /// URL of some frames (numbers from 1) of an instance.
+    pub fn frames(&self, study: &str, series: &str, instance: &str, frames: &[u32]) -> String {
+        let list = frames.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        self.expand(FRAMES, &[study, series, instance, &list])
+    }
+
+    /// BulkDataURI of an element of an instance; `path` as in [`Route::Bulkdata`].
+    pub fn bulkdata(&self, study: &str, series: &str, instance: &str, path: &str) -> String {
+        self.expand(BULKDATA, &[study, series, instance, path])
+    }
+
+    /// Puts the values in the template's order in the places of its variables.
+    fn expand(&self, template: &'static str, values: &[&str]) -> String {
+        let mut values = values.iter();
+        let mut url = String::with_capacity(self.base.len() + 256);
+        url.push_str(&self.base);
+        for pattern in pattern_segments(template) {
+            url.push('/');
+            if pattern.starts_with('{') {
+                push_encoded(&mut url, values.next().copied().unwrap_or_default());
+            } else {
+                url.push_str(pattern);
+            }
+        }
+        url
+    }
+}
+
+/// UIDs come from modalities; one with a character that a URL cannot hold must not break ours.
+fn push_encoded(url: &mut String, value: &str) {
+    for byte in value.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' | b',' | b'/' => {
+                url.push(char::from(byte));
+            }
+            // Writing to a String cannot fail.
+            _ => drop(write!(url, "%{byte:02X}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn route(path: &str) -> Result<Route, RouteError> {
+        parse(path).map(|found| found.route)
+    }
+
+    fn resource(study: &str, series: Option<&str>, instance: Option<&str>) -> Resource {
+        Resource { study: study.into(), series: series.map(Into::into), instance: instance.map(Into::into) }
+    }
+
+    fn instance() -> Resource {
+        resource("1.2", Some("1.2.3"), Some("1.2.3.4"))
+    }
+
+    #[test]
+    fn every_template_is_reached_by_its_own_expansion_and_only_by_it() {
+        for template in TEMPLATES {
+            let path = format!("{BASE}{}", template.path)
+                .replace("{study}", "1.2")
+                .replace("{series}", "1.2.3")
+                .replace("{instance}", "1.2.3.4")
+                .replace("{frames}", "1,2")
+                .replace("{+bulkdata}", "52009229/0/00280010");
+            assert_eq!(parse(&path).unwrap().template.path, template.path, "{path}");
+            let segments: Vec<_> = path[BASE.len()..]
+                .split('/')
+                .filter(|segment| !segment.is_empty())
+                .map(Cow::Borrowed)
+                .collect();
+            let rows = TEMPLATES.iter().filter(|row| has_shape(row.path, &segments)).count();
+            assert_eq!(rows, 1, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_mean_what_the_standard_says() {
+        let search = |level, study: Option<&str>, series: Option<&str>| Route::Search {
+            level,
+            study: study.map(Into::into),
+            series: series.map(Into::into),
+        };
+        let deep = "/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4";
+        for (path, expected) in [
+            ("/dicomweb".to_owned(), Route::Capabilities),
+            ("/dicomweb/".to_owned(), Route::Capabilities),
+            ("/dicomweb/studies/".to_owned(), search(Level::Studies, None, None)),
+            ("/dicomweb/series".to_owned(), search(Level::Series, None, None)),
+            ("/dicomweb/instances".to_owned(), search(Level::Instances, None, None)),
+            ("/dicomweb/studies/1.2/series".to_owned(), search(Level::Series, Some("1.2"), None)),
+            ("/dicomweb/studies/1.2/instances".to_owned(), search(Level::Instances, Some("1.2"), None)),
+            (
+                "/dicomweb/studies/1.2/series/1.2.3/instances".to_owned(),
+                search(Level::Instances, Some("1.2"), Some("1.2.3")),
+            ),
+            ("/dicomweb/studies/1.2".to_owned(), Route::Retrieve(resource("1.2", None, None))),
+            (
+                "/dicomweb/studies/1.2/series/01.2.3/metadata/".to_owned(),
+                Route::Metadata(resource("1.2", Some("01.2.3"), None)),
+            ),
+            ("/dicomweb/stud%69es/1%2E2/rendered".to_owned(), Route::Rendered(resource("1.2", None, None))),
+            (deep.to_owned(), Route::Retrieve(instance())),
+            (format!("{deep}/frames/3,1"), Route::Frames(instance(), vec![3, 1])),
+            (format!("{deep}/frames/1%2c2/rendered"), Route::RenderedFrames(instance(), vec![1, 2])),
+            (format!("{deep}/bulkdata/7fe00010"), Route::Bulkdata(instance(), "7FE00010".to_owned())),
+            (
+                format!("{deep}/bulkdata/52009229/0/00280010"),
+                Route::Bulkdata(instance(), "52009229/0/00280010".to_owned()),
+            ),
+        ] {
+            assert_eq!(route(&path).unwrap(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn unknown_shapes_are_not_found() {
+        for path in [
+            "",
+            "/",
+            "/studies",
+            "/dicomwebstudies",
+            "/dicomweb//",
+            "/dicomweb//studies",
+            "/dicomweb/patients",
+            "/dicomweb/series/1.2",
+            "/dicomweb/studies/1.2/thumbnail",
+            "/dicomweb/studies/1.2/series/1.3/instances/1.4/frames",
+            "/dicomweb/studies/1.2/series/1.3/instances/1.4/bulkdata",
+            "/dicomweb/studies/1.2/series/1.3/instances/1.4/frames/1/rendered/x",
+        ] {
+            assert_eq!(route(path), Err(RouteError::NotFound), "{path}");
+        }
+        let deep = format!("/dicomweb{}", "/a".repeat(MAX_SEGMENTS + 1));
+        assert_eq!(route(&deep), Err(RouteError::NotFound));
+        let long = format!("/dicomweb/{}", "a".repeat(MAX_PATH_BYTES));
+        assert_eq!(route(&long), Err(RouteError::TooLong));
+    }
+
+    #[test]
+    fn bad_identifiers_are_malformed_and_never_quoted() {
+        let too_long = "1".repeat(65);
+        for uid in ["", "1..2", ".1", "1.", "DOE^JOHN", "1.2%20", "1.2%00", "1%2F2", "..", "1.é", &too_long]
+        {
+            let error = route(&format!("/dicomweb/studies/{uid}/metadata")).unwrap_err();
+            assert_eq!(error, RouteError::Malformed("Study Instance UID"), "{uid}");
+            assert_eq!(error.to_string(), "the Study Instance UID in the path is malformed");
+        }
+        assert!(route(&format!("/dicomweb/studies/{}", "1".repeat(64))).is_ok());
+        for bad in ["%", "%2", "%zz", "%+1", "%ff"] {
+            let error = route(&format!("/dicomweb/studies/1.2{bad}")).unwrap_err();
+            assert_eq!(error, RouteError::Malformed("percent-encoding"), "{bad}");
+        }
+        let deep = "/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4";
+        for list in ["0", "", "1,", "+1", "-1", "1,1", "1;2", "4294967296", "x"] {
+            let error = route(&format!("{deep}/frames/{list}/rendered")).unwrap_err();
+            assert_eq!(error, RouteError::Malformed("frame list"), "{list}");
+        }
+        for path in ["7FE0001", "7FE00010/0", "7FE00010//00280010", "7FE00010/-1/00280010", "PixelDat"] {
+            let error = route(&format!("{deep}/bulkdata/{path}")).unwrap_err();
+            assert_eq!(error, RouteError::Malformed("bulkdata path"), "{path}");
+        }
+    }
+
+    #[test]
+    fn frame_lists_are_bounded() {
+        let list = |n: u32| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
+        let path = |n| format!("/dicomweb/studies/1/series/1/instances/1/frames/{}", list(n));
+        assert!(matches!(route(&path(1024)), Ok(Route::Frames(_, frames)) if frames.len() == 1024));
+        assert_eq!(route(&path(1025)), Err(RouteError::Malformed("frame list")));
+    }
+
+    #[test]
+    fn urls_lead_back_to_what_they_name() {
+        let urls = Urls::new("https://box:8443/dicomweb/");
+        let path = |url: String| url.strip_prefix("https://box:8443").unwrap().to_owned();
+        let (study, series, sop) = ("1.2", "1.2.3", "1.2.3.4");
+        for resource in [
+            resource(study, None, None),
+            resource(study, Some(series), None),
+            resource(study, Some(series), Some(sop)),
+        ] {
+            assert_eq!(route(&path(urls.resource(&resource))), Ok(Route::Retrieve(resource)));
+        }
+        assert_eq!(
+            route(&path(urls.frames(study, series, sop, &[2, 1]))),
+            Ok(Route::Frames(instance(), vec![2, 1]))
+        );
+        assert_eq!(
+            urls.bulkdata(study, series, sop, "7FE00010"),
+            "https://box:8443/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010"
+        );
+        assert_eq!(urls.study("1.2 ?#"), "https://box:8443/dicomweb/studies/1.2%20%3F%23");
+    }
+
+    #[test]
+    fn allow_names_the_methods() {
+        assert_eq!(parse("/dicomweb/studies").unwrap().template.allow(), "GET, HEAD, OPTIONS");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_route_or_an_error(path in "(/dicomweb)?(/(studies|series|instances|frames|bulkdata|metadata|[0-9.]{0,5}|%?[0-9A-Fa-f]{2}|.{0,4})){0,12}") {
+            let _ = parse(&path);
+        }
+    }
+}
