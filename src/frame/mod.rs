@@ -1,7 +1,19 @@
 //! Pixels before they are DICOM, and pixels taken out of DICOM again.
 //!
 //! A source describes its frames with a [`PixelDescription`]; the Image Pixel module of every head is
-//! written from it.
+//! written from it. The way back is [`transcode`], which turns any Transfer Syntax that we can decode
+//! into native little-endian pixels, and [`render`], which turns those into a picture for a browser.
+
+pub mod render;
+pub mod transcode;
+
+mod codec;
+mod display;
+mod image_pixel;
+#[cfg(test)]
+mod samples;
+
+pub use image_pixel::ImagePixelError;
 
 /// What the pixels of a frame are: the Image Pixel module (PS3.3 §C.7.6.3) without the pixels.
 ///
