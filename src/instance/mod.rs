@@ -15,7 +15,7 @@ pub mod encode;
 pub mod json;
 pub mod metadata;
 pub mod scan;
-//tmp pub mod secondary_capture;
+pub mod secondary_capture;
 pub mod split;
 pub mod uid;
 pub mod xml;
