@@ -113,7 +113,8 @@ impl Drop for Certificate {
 /// Prints the addresses and a line each to paste.
 fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io::Result<()> {
     let base = format!("https://{}{BASE}", ready.dicomweb);
-    let trust = certificate.map_or_else(|| "--insecure".to_owned(), |file| format!("--cacert {}", file.display()));
+    let trust =
+        certificate.map_or_else(|| "--insecure".to_owned(), |file| format!("--cacert {}", file.display()));
     let verify = certificate.map_or_else(|| "False".to_owned(), |file| format!("\"{}\"", file.display()));
     writeln!(out, "DICOMweb   {base}")?;
     if let Some(dimse) = ready.dimse {
@@ -125,7 +126,10 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
         writeln!(out, "In a browser (accept the certificate): {series}/rendered")?;
         writeln!(out)?;
         writeln!(out, "# every frame as it comes, until the demo stops")?;
-        writeln!(out, "curl --no-buffer {trust} -H 'Accept: multipart/related; type=\"application/dicom\"' {series} > series.multipart")?;
+        writeln!(
+            out,
+            "curl --no-buffer {trust} -H 'Accept: multipart/related; type=\"application/dicom\"' {series} > series.multipart"
+        )?;
     }
     writeln!(out)?;
     writeln!(out, "# what is live")?;

@@ -195,7 +195,7 @@ mod tests {
         let start = SystemTime::UNIX_EPOCH;
         assert!(pace.admits(start));
         let later = start + Duration::from_secs(60);
-        let burst = (0..30).filter(|n| pace.admits(later + Duration::from_millis(n))).count();
+        let burst = (0..30).filter(|&n| pace.admits(later + Duration::from_millis(n))).count();
         assert!(burst <= 2, "{burst}");
     }
 }

@@ -39,9 +39,8 @@ impl Entry {
     fn with_bulk<T>(&self, urls: &Urls, write: impl FnOnce(&Dataset, &BulkData<'_>) -> T) -> T {
         let Some(instance) = &self.instance else { return write(&self.dataset, &BulkData::inline()) };
         let identity = instance.identity();
-        let uri = |path: &str| {
-            Some(urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, path))
-        };
+        let uri =
+            |path: &str| Some(urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, path));
         let vr = match instance.form() {
             PixelForm::Native(tags::PIXEL_DATA, vr) => Some(vr),
             PixelForm::Encapsulated => Some(VR::OB),
@@ -53,7 +52,11 @@ impl Entry {
 }
 
 /// Writes data sets in the form that was chosen.
-pub(super) fn respond(entries: &[Entry], media: DatasetMedia, urls: &Urls) -> Result<Response<Body>, Problem> {
+pub(super) fn respond(
+    entries: &[Entry],
+    media: DatasetMedia,
+    urls: &Urls,
+) -> Result<Response<Body>, Problem> {
     let fail = |error| {
         tracing::error!("a data set cannot be written as metadata: {error}");
         Problem::internal()
@@ -77,7 +80,8 @@ pub(super) fn respond(entries: &[Entry], media: DatasetMedia, urls: &Urls) -> Re
         content.extend_from_slice(&writer.close());
         return Ok(respond_full(message, content));
     }
-    let models = entries.iter().map(|entry| entry.with_bulk(urls, json::to_json)).collect::<Result<Vec<_>, _>>();
+    let models =
+        entries.iter().map(|entry| entry.with_bulk(urls, json::to_json)).collect::<Result<Vec<_>, _>>();
     let content = serde_json::to_vec(&models.map_err(fail)?).map_err(|_| Problem::internal())?;
     Ok(respond_full(HeaderValue::from_static(media.essence()), content))
 }

@@ -5,8 +5,8 @@
 //! `representation` the form that each instance takes in it.
 
 pub mod capabilities;
-mod counters;
 mod cors;
+mod counters;
 mod live;
 pub mod media;
 mod metadata;
@@ -30,15 +30,16 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
-pub use self::counters::DicomwebCounters;
+use self::capabilities::Capabilities;
 use self::counters::Answered;
-use self::media::{Accept, CapabilitiesMedia, MediaError};
+pub use self::counters::DicomwebCounters;
+use self::media::Accept;
 use self::metadata::Entry;
 use self::parameters::Parameters;
 use self::problem::Problem;
 use self::representation::Codecs;
 use self::retrieve::respond_full;
-use self::routes::{BASE, Level, Match, Resource, Route, RouteError, Transaction, Urls};
+use self::routes::{BASE, Level, Match, Resource, Route, Transaction, Urls};
 use self::search::Scope;
 use crate::config::settings::DicomwebSettings;
 use crate::hub::Hub;
@@ -146,7 +147,7 @@ impl Origin {
     }
 
     fn search(&self, request: &Request<Incoming>, urls: &Urls, scope: &Scope<'_>, raw_query: &str) -> Answer {
-        let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_query(&error))?;
+        let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_search(&error))?;
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
@@ -161,10 +162,16 @@ impl Origin {
             metadata::respond(&entries, media, urls)?
         };
         if results.more > 0 {
-            warn(&mut response, &format!("There are {} additional results that can be requested", results.more));
+            warn(
+                &mut response,
+                &format!("There are {} additional results that can be requested", results.more),
+            );
         }
         if !query.unknown.is_empty() {
-            warn(&mut response, "The following parameters are not supported and were ignored: see the Capabilities Description");
+            warn(
+                &mut response,
+                "The following parameters are not supported and were ignored: see the Capabilities Description",
+            );
         }
         Ok(response)
     }
@@ -174,10 +181,10 @@ impl Origin {
         let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
         let media = media::capabilities(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let base = self.urls(request);
-        let content = match media {
-            CapabilitiesMedia::Wadl => capabilities::wadl(base.base()),
-            CapabilitiesMedia::Json | CapabilitiesMedia::DicomJson => capabilities::json(base.base()),
-        };
+        let content = Capabilities::new(base.base()).document(media).map_err(|error| {
+            tracing::error!("the capabilities cannot be described: {error}");
+            Problem::internal()
+        })?;
         let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
         let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
         response.headers_mut().insert(http::header::ALLOW, allow);
@@ -251,25 +258,5 @@ fn word(transaction: Transaction) -> &'static str {
         Transaction::Rendered | Transaction::RenderedFrames => "rendered",
         Transaction::Frames => "frames",
         Transaction::Bulkdata => "bulkdata",
-    }
-}
-
-impl std::convert::From<MediaError> for Problem {
-    fn from(error: MediaError) -> Self {
-        match error {
-            MediaError::NotAcceptable(available) => Problem::not_acceptable(available),
-            MediaError::Mixed => Problem::bad_accept("it mixes DICOM and rendered media types"),
-            MediaError::Malformed(what) => Problem::bad_accept(what),
-        }
-    }
-}
-
-impl std::convert::From<RouteError> for Problem {
-    fn from(error: RouteError) -> Self {
-        match error {
-            RouteError::NotFound => Problem::unknown_path(),
-            RouteError::Malformed(what) => Problem::bad_path(what),
-            RouteError::TooLong => Problem::uri_too_long(routes::MAX_PATH_BYTES),
-        }
     }
 }

@@ -81,7 +81,10 @@ mod tests {
         for bad in ["rate=0", "rate=-1", "rate=NaN", "rate=inf", "rate=x", "rate=1001"] {
             assert!(parse(bad).rate().is_err(), "{bad}");
         }
-        assert_eq!(parse("accept=application/dicom%2Bjson").values("accept").next(), Some("application/dicom+json"));
+        assert_eq!(
+            parse("accept=application/dicom%2Bjson").values("accept").next(),
+            Some("application/dicom+json")
+        );
         assert!(Parameters::parse(&"a=b&".repeat(65)).is_err());
         assert!(Parameters::parse("a=%FF").is_err());
     }

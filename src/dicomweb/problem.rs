@@ -9,12 +9,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
+use crate::subscription::query::QueryError;
 
 /// Media type of Problem Details (RFC 9457 §3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -35,7 +36,7 @@ pub struct Problem {
     /// What was wrong this time and what would be right. Free of PHI.
     pub detail: Cow<'static, str>,
     /// Further header fields, such as `Retry-After` or `Allow`.
-    pub headers: HeaderMap,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -45,13 +46,13 @@ impl Problem {
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), headers: HeaderMap::new() }
+        Self { status, kind, title, detail: detail.into(), headers: Vec::new() }
     }
 
     /// Adds a header field to the response.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -76,6 +77,16 @@ impl Problem {
             "urn:framegate:problem:bad-parameter",
             "A parameter is malformed",
             format!("The parameter {name} takes {expected}."),
+        )
+    }
+
+    /// 400: a search has a parameter that cannot be read. The error names it, never its value.
+    pub fn bad_search(error: &QueryError) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-parameter",
+            "A parameter is malformed",
+            error.to_string(),
         )
     }
 
@@ -251,7 +262,7 @@ impl Problem {
         });
         let mut response = Response::new(Bytes::from(body.to_string()));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        response.headers_mut().extend(self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

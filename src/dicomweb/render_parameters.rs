@@ -6,6 +6,8 @@ use super::problem::Problem;
 use crate::frame::render::{Region, RenderParameters, Viewport, Window, WindowFunction};
 
 const DEFAULT_QUALITY: u8 = 90;
+/// No image is larger (pixels): Rows and Columns have 16 bits.
+const FAR: f64 = 65_536.0;
 
 /// Reads `quality`, `viewport` and `window` (PS3.18 §8.3.5).
 pub(super) fn read(parameters: &Parameters) -> Result<RenderParameters, Problem> {
@@ -19,8 +21,9 @@ pub(super) fn read(parameters: &Parameters) -> Result<RenderParameters, Problem>
             region: viewport.region.map(|region| Region {
                 x: region.x,
                 y: region.y,
-                width: region.width,
-                height: region.height,
+                // What is left out reaches to the far side of the image.
+                width: region.width.unwrap_or(FAR),
+                height: region.height.unwrap_or(FAR),
             }),
         }),
         window: asked.window.map(|window| Window {

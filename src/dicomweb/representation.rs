@@ -29,7 +29,11 @@ pub(super) struct Part {
 
 impl Part {
     /// A part that has all its header fields.
-    pub(super) fn new(content_type: &str, location: &str, mut content: Vec<Bytes>) -> Result<Self, Unsuitable> {
+    pub(super) fn new(
+        content_type: &str,
+        location: &str,
+        mut content: Vec<Bytes>,
+    ) -> Result<Self, Unsuitable> {
         content.retain(|bytes| !bytes.is_empty());
         let length = content.iter().map(|bytes| bytes.len() as u64).sum();
         let head = PartHead {
@@ -148,7 +152,8 @@ pub(super) async fn part(
             let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance);
             if alternative.media == InstanceMedia::OctetStreamMultipart {
                 let pixels = native_pixels(instance, codecs).await?;
-                let url = urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, "7FE00010");
+                let url =
+                    urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, "7FE00010");
                 return Part::new("application/octet-stream", &url, vec![pixels]);
             }
             let (content, syntax) = match plan {
@@ -209,7 +214,7 @@ pub(super) async fn rendered(
     if instance.form() == PixelForm::Absent {
         return Err(Unsuitable::Form);
     }
-    let (instance, parameters) = (instance.clone(), parameters.clone());
+    let (instance, parameters) = (instance.clone(), *parameters);
     let format = match format {
         ImageFormat::Jpeg => RenderedType::Jpeg,
         ImageFormat::Png => RenderedType::Png,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dicom_dictionary_std::tags;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE};
 use http::header::InvalidHeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 
@@ -92,7 +92,8 @@ impl Request<'_> {
             // One image of many: the newest.
             Found::Live { series, .. } if chosen.form == RenderedForm::Single => {
                 let newest = series.iter().filter_map(|live| live.instances().pop());
-                let newest = newest.max_by_key(|instance| instance.available()).ok_or_else(Problem::not_live)?;
+                let newest =
+                    newest.max_by_key(|instance| instance.available()).ok_or_else(Problem::not_live)?;
                 Ok(single(self.part(&form, &newest).await?))
             }
             Found::Live { reader, .. } => {
@@ -137,10 +138,8 @@ impl Request<'_> {
         }
         let chosen = media::bulk_data(&self.accept()?, Extent::One)?;
         let octets = chosen.iter().find(|one| one.media.media_type == BulkDataType::OctetStream);
-        let packaging = octets
-            .ok_or_else(|| Problem::not_acceptable(&["application/octet-stream"]))?
-            .media
-            .packaging;
+        let packaging =
+            octets.ok_or_else(|| Problem::not_acceptable(&["application/octet-stream"]))?.media.packaging;
         let dataset = instance.dataset().map_err(|_| Problem::internal())?;
         let value = find_bulk(&dataset, path).ok_or_else(Problem::unknown_path)?;
         let kind = BulkDataType::OctetStream.essence();
@@ -368,7 +367,7 @@ pub(super) fn respond(content_type: HeaderValue, body: Body) -> Response<Body> {
 }
 
 /// A 200 with a payload that is in memory.
-pub(super) fn respond_full(content_type: HeaderValue, content: Vec<u8>) -> Response<Body> {
-    let body = Full::from(content).map_err(|never| match never {}).boxed_unsync();
+pub(super) fn respond_full(content_type: HeaderValue, content: impl Into<Bytes>) -> Response<Body> {
+    let body = Full::new(content.into()).map_err(|never| match never {}).boxed_unsync();
     respond(content_type, body)
 }

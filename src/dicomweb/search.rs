@@ -90,7 +90,8 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope<'_>, query: &Query, m
         Level::Studies => {
             let mut studies: Vec<Vec<Arc<LiveSeries>>> = Vec::new();
             for live in series {
-                let known = studies.iter_mut().find(|known| known.iter().any(|other| other.study() == live.study()));
+                let known =
+                    studies.iter_mut().find(|known| known.iter().any(|other| other.study() == live.study()));
                 match known {
                     Some(known) => known.push(live),
                     None => studies.push(vec![live]),
@@ -119,7 +120,10 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope<'_>, query: &Query, m
             }
         }
     }
-    Results { more: page.seen.saturating_sub(page.offset.saturating_add(page.datasets.len())), datasets: page.datasets }
+    Results {
+        more: page.seen.saturating_sub(page.offset.saturating_add(page.datasets.len())),
+        datasets: page.datasets,
+    }
 }
 
 /// The part of the results that was asked for.

@@ -32,6 +32,24 @@ pub(super) struct Decoded {
     pub(super) lossy_method: Option<&'static str>,
 }
 
+/// Whether [`decode`] knows this Transfer Syntax.
+pub(super) fn knows(uid: &str) -> bool {
+    matches!(
+        uid,
+        uids::JPEG_BASELINE8_BIT
+            | uids::JPEG_EXTENDED12_BIT
+            | uids::JPEG_LOSSLESS
+            | uids::JPEG_LOSSLESS_SV1
+            | uids::JPEG2000_LOSSLESS
+            | uids::JPEG2000
+            | uids::HTJ2K_LOSSLESS
+            | uids::HTJ2K_LOSSLESS_RPCL
+            | uids::HTJ2K
+            | uids::RLE_LOSSLESS
+            | uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN
+    )
+}
+
 /// Decodes the only frame of `object`, whose Transfer Syntax is `uid`.
 pub(super) fn decode(
     uid: &str,

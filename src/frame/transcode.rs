@@ -55,6 +55,11 @@ pub enum TranscodeError {
     },
 }
 
+/// Whether encapsulated frames of this Transfer Syntax can be decoded.
+pub fn is_supported(transfer_syntax: &str) -> bool {
+    codec::knows(transfer_syntax)
+}
+
 /// Returns `object`, a single-frame one, in Explicit VR Little Endian with native pixels. An object
 /// that is native already only changes its Transfer Syntax, and `limit` (bytes of the decoded frame)
 /// does not concern it, for nothing is allocated.

@@ -249,13 +249,17 @@ impl Hub {
         }
         let mut left = Vec::new();
         let mut state = self.state();
-        while state.order.front().is_some_and(|entry| now.saturating_duration_since(entry.at) > settings.max_age)
+        while state
+            .order
+            .front()
+            .is_some_and(|entry| now.saturating_duration_since(entry.at) > settings.max_age)
         {
             left.extend(state.evict());
         }
         state.make_room(0, settings.budget_bytes, &mut left);
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut state.series).into_iter().partition(|live| live.end().is_none() || !live.is_empty());
+        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut state.series)
+            .into_iter()
+            .partition(|live| live.end().is_none() || !live.is_empty());
         state.series = kept;
         for live in &gone {
             if state.gone.len() == REMEMBERED {

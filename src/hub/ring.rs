@@ -86,7 +86,8 @@ mod tests {
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![3 => Just(Step::Push), 2 => Just(Step::Pop), 4 => (0usize..3).prop_map(Step::Read)];
+        let step =
+            prop_oneof![3 => Just(Step::Push), 2 => Just(Step::Pop), 4 => (0usize..3).prop_map(Step::Read)];
         proptest::collection::vec(step, 0..400)
     }
 

@@ -47,7 +47,12 @@ fn open(hub: &Hub, series: &str) -> Publisher {
 }
 
 fn small(budget_bytes: u64) -> HubSettings {
-    HubSettings { budget_bytes, linger: Duration::from_secs(2), quiet: Duration::from_secs(60), ..HubSettings::default() }
+    HubSettings {
+        budget_bytes,
+        linger: Duration::from_secs(2),
+        quiet: Duration::from_secs(60),
+        ..HubSettings::default()
+    }
 }
 
 /// Everything a cursor has without waiting: numbers seen, missed in all, the end.

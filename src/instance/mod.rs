@@ -110,8 +110,17 @@ pub enum DecodeError {
 
 impl Instance {
     pub(crate) fn new(pieces: Pieces) -> Self {
-        let Pieces { identity, number, transfer_syntax, head, dataset_start, dataset_end, form, pixels, tail } =
-            pieces;
+        let Pieces {
+            identity,
+            number,
+            transfer_syntax,
+            head,
+            dataset_start,
+            dataset_end,
+            form,
+            pixels,
+            tail,
+        } = pieces;
         debug_assert!(dataset_start <= dataset_end && dataset_end <= head.len());
         Self {
             identity,
@@ -222,8 +231,7 @@ impl Instance {
     /// # Errors
     /// When the bytes, which a peer may have sent, are not a Part 10 object.
     pub fn object(&self) -> Result<FileDicomObject<Dataset>, DecodeError> {
-        let stream =
-            Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(&self.tail));
+        let stream = Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(&self.tail));
         FileDicomObject::from_reader(stream).map_err(|error| DecodeError::Dataset(chain(&error)))
     }
 

@@ -274,7 +274,8 @@ impl Scanner {
 
     fn header(&self, dataset: &[u8]) -> Result<Option<Header>, ScanError> {
         let encoding = self.levels.last().map_or(self.encoding, |level| level.encoding);
-        let Some((first, rest)) = dataset.get(self.position..).and_then(|rest| rest.split_first_chunk::<8>()) else {
+        let Some((first, rest)) = dataset.get(self.position..).and_then(|rest| rest.split_first_chunk::<8>())
+        else {
             return Ok(None);
         };
         let [g0, g1, e0, e1, b4, b5, b6, b7] = *first;
@@ -471,10 +472,7 @@ mod tests {
         for _ in 0..1001 {
             many.extend(short(Tag(0x0010, 0x0010), "PN", b""));
         }
-        assert_eq!(
-            Scanner::new(EXPLICIT, LIMITS).advance(&many),
-            Err(ScanError::TooManyElements(1000))
-        );
+        assert_eq!(Scanner::new(EXPLICIT, LIMITS).advance(&many), Err(ScanError::TooManyElements(1000)));
         let huge = long(Tag(0x0042, 0x0011), "OB", 2 << 20);
         assert_eq!(Scanner::new(EXPLICIT, LIMITS).advance(&huge), Err(ScanError::TooLong(1 << 20)));
     }
@@ -483,10 +481,7 @@ mod tests {
     fn a_child_may_not_outgrow_its_parent() {
         let mut bytes = long(Tag(0x0008, 0x1140), "SQ", 16);
         bytes.extend(bare(ITEM, 400));
-        assert!(matches!(
-            Scanner::new(EXPLICIT, LIMITS).advance(&bytes),
-            Err(ScanError::Malformed { .. })
-        ));
+        assert!(matches!(Scanner::new(EXPLICIT, LIMITS).advance(&bytes), Err(ScanError::Malformed { .. })));
     }
 
     #[test]

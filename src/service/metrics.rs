@@ -140,7 +140,8 @@ fn respond(registry: &Registry, request: &Request<Incoming>) -> Response<Full<By
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         body.clear();
     } else {
-        let kind = http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        let kind =
+            http::HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
     }
     *response.body_mut() = Full::from(body);

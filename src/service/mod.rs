@@ -45,7 +45,9 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {error}; is another process there, or is the address not ours?")]
+    #[error(
+        "cannot listen on {address} for {what}: {error}; is another process there, or is the address not ours?"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -106,12 +108,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut tasks = JoinSet::new();
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
-    let source = DimseSource::new(
-        hub.clone(),
-        dimse_settings.clone(),
-        counters.dimse.clone(),
-        stopping.clone(),
-    );
+    let source =
+        DimseSource::new(hub.clone(), dimse_settings.clone(), counters.dimse.clone(), stopping.clone());
     let mut dimse = None;
     if let Some(address) = settings.dimse.listen {
         let (listener, bound) = listen(address, "dimse.listen").await?;
@@ -163,7 +161,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
-        Some(PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now()).map_err(ServiceError::Pattern)?)
+        Some(
+            PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
+                .map_err(ServiceError::Pattern)?,
+        )
     } else {
         None
     };

@@ -64,7 +64,13 @@ impl PatternSource {
     }
 }
 
-fn frames(angiogram: &Angiogram, context: &Context, publisher: Publisher, period: Duration, stop: &AtomicBool) {
+fn frames(
+    angiogram: &Angiogram,
+    context: &Context,
+    publisher: Publisher,
+    period: Duration,
+    stop: &AtomicBool,
+) {
     let start = Instant::now();
     let mut index = 0u32;
     while !stop.load(Ordering::Relaxed) && index < i32::MAX as u32 {

@@ -49,7 +49,9 @@ impl Reloader {
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
         let web = &settings.dicomweb;
-        if web.allow != self.loaded.settings.dicomweb.allow || web.limits != self.loaded.settings.dicomweb.limits {
+        if web.allow != self.loaded.settings.dicomweb.allow
+            || web.limits != self.loaded.settings.dicomweb.limits
+        {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));

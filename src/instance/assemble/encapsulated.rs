@@ -161,7 +161,8 @@ impl EncapsulatedFrames {
     fn table(&mut self) {
         let table = self.scratch.split();
         if self.offsets.is_none() {
-            let offsets = table.as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk).into()).collect();
+            let offsets =
+                table.as_chunks::<4>().0.iter().map(|chunk| u32::from_le_bytes(*chunk).into()).collect();
             self.offsets = plausible(offsets, self.frames);
         }
         self.reading = Reading::Header;

@@ -293,7 +293,11 @@ impl Assembler {
                 Ok(None)
             }
             State::Done => {
-                if self.sink.is_empty() { Ok(None) } else { Err(AssembleError::Trailing(0)) }
+                if self.sink.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(AssembleError::Trailing(0))
+                }
             }
         }
     }
@@ -341,9 +345,11 @@ impl Assembler {
         }
         let frames = match found.text(Key::NumberOfFrames, dataset) {
             None => 1,
-            Some(text) => {
-                text.parse::<u32>().ok().filter(|&n| n > 0).ok_or(AssembleError::Attribute("Number of Frames"))?
-            }
+            Some(text) => text
+                .parse::<u32>()
+                .ok()
+                .filter(|&n| n > 0)
+                .ok_or(AssembleError::Attribute("Number of Frames"))?,
         };
         if frames > self.limits.frames {
             return Err(AssembleError::TooManyFrames(self.limits.frames));
@@ -469,9 +475,7 @@ impl Maker {
         )?;
         let head = encode::head(meta, &dataset, value)?;
         let (form, tail) = match value {
-            PixelValue::Native(tag, vr, length) => {
-                (PixelForm::Native(tag, vr), encode::native_tail(length))
-            }
+            PixelValue::Native(tag, vr, length) => (PixelForm::Native(tag, vr), encode::native_tail(length)),
             PixelValue::Encapsulated => {
                 (PixelForm::Encapsulated, Bytes::from_static(&encode::SEQUENCE_DELIMITER))
             }

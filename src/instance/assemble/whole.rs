@@ -104,7 +104,8 @@ impl Whole {
 fn fragments_end(pixels: &[u8]) -> Result<usize, AssembleError> {
     let mut at = 0;
     loop {
-        let header = pixels.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(AssembleError::Truncated)?;
+        let header =
+            pixels.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or(AssembleError::Truncated)?;
         let [t0, t1, t2, t3, l0, l1, l2, l3] = *header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         if SEQUENCE_DELIMITER.starts_with(&[t0, t1, t2, t3]) {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::command::{self, Command, CommandError, Status};
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::{Accepted, Context, Refusal, negotiate};
-use super::pdu::{Next, Pdv, PduError, PduStream, command_pdu};
+use super::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
 use super::store::{self, Claims};
 use crate::config::settings::DimseSettings;
 use crate::hub::Hub;

@@ -149,7 +149,8 @@ pub fn response(command: &Command, status: Status, comment: Option<&str>) -> Vec
     us(tags::MESSAGE_ID_BEING_RESPONDED_TO, message);
     us(tags::COMMAND_DATA_SET_TYPE, NO_DATA_SET);
     us(tags::STATUS, status.code());
-    let mut text = |tag, vr, value: &str| elements.push(DataElement::new(tag, vr, PrimitiveValue::from(value)));
+    let mut text =
+        |tag, vr, value: &str| elements.push(DataElement::new(tag, vr, PrimitiveValue::from(value)));
     if let Some((sop_class, sop_instance)) = uids {
         text(tags::AFFECTED_SOP_CLASS_UID, VR::UI, sop_class);
         if let Some(sop_instance) = sop_instance {
@@ -157,7 +158,8 @@ pub fn response(command: &Command, status: Status, comment: Option<&str>) -> Vec
         }
     }
     if let Some(comment) = comment {
-        let comment: String = comment.chars().filter(char::is_ascii).filter(|&c| c != '\\').take(64).collect();
+        let comment: String =
+            comment.chars().filter(char::is_ascii).filter(|&c| c != '\\').take(64).collect();
         text(tags::ERROR_COMMENT, VR::LO, &comment);
     }
     let set = InMemDicomObject::command_from_element_iter(elements);

@@ -13,9 +13,10 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason as AcseReason,
-    AssociationRJServiceProviderPresentationReason as PresentationReason, AssociationRJServiceUserReason as UserReason,
-    AssociationRJSource, AssociationRQ, PresentationContextProposed, PresentationContextResult,
-    PresentationContextResultReason as Outcome, UserVariableItem,
+    AssociationRJServiceProviderPresentationReason as PresentationReason,
+    AssociationRJServiceUserReason as UserReason, AssociationRJSource, AssociationRQ,
+    PresentationContextProposed, PresentationContextResult, PresentationContextResultReason as Outcome,
+    UserVariableItem,
 };
 
 use crate::config::settings::DimseSettings;
@@ -132,7 +133,8 @@ pub fn negotiate(request: AssociationRQ, policy: &DimseSettings) -> Result<Accep
     if !policy.accept_any_called_ae_title && called != policy.ae_title {
         return Err(Refusal::CalledAeTitle);
     }
-    if !policy.calling_ae_titles.is_empty() && !policy.calling_ae_titles.iter().any(|title| title == calling) {
+    if !policy.calling_ae_titles.is_empty() && !policy.calling_ae_titles.iter().any(|title| title == calling)
+    {
         return Err(Refusal::CallingAeTitle);
     }
     let mut contexts = HashMap::new();
@@ -240,7 +242,8 @@ mod tests {
         ] {
             assert!(is_storage(class), "{class}");
         }
-        for class in ["1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.3.10", "1.2.3"] {
+        for class in ["1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.3.10", "1.2.3"]
+        {
             assert!(!is_storage(class), "{class}");
         }
     }

@@ -365,7 +365,8 @@ mod tests {
         for chunk in [1, 13, 4096, 1 << 20] {
             let (seen, end) = read_all(bytes.clone(), chunk).await;
             assert!(matches!(end, PduError::Unexpected(5)), "{end:?}");
-            let shape: Vec<_> = seen.iter().map(|(pdv, data)| (pdv.context, pdv.command, pdv.last, data.len())).collect();
+            let shape: Vec<_> =
+                seen.iter().map(|(pdv, data)| (pdv.context, pdv.command, pdv.last, data.len())).collect();
             assert_eq!(shape, [(1, true, true, 7), (1, false, false, 100_000), (3, false, true, 0)]);
         }
     }

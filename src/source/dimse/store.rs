@@ -15,7 +15,7 @@ use super::command::Status;
 use super::negotiate::Context;
 use super::pdu::{Next, PduStream};
 use crate::config::settings::DimseLimits;
-use crate::hub::{OpenError, Publisher, PublishError, Published};
+use crate::hub::{OpenError, PublishError, Published, Publisher};
 use crate::instance::assemble::{AssembleError, Assembler, Event, Limits, Opened, Transfer};
 use crate::instance::scan::{HeadLimits, ScanError};
 use crate::instance::{DecodeError, Uid};
@@ -79,16 +79,19 @@ impl Refused {
         use AssembleError as E;
         match self {
             Self::SopClass => Status::SopClassNotSupported,
-            Self::Publish(PublishError::TooLarge(_)) | Self::Open(OpenError::Full(_) | OpenError::Draining) => {
-                Status::OutOfResources
-            }
+            Self::Publish(PublishError::TooLarge(_))
+            | Self::Open(OpenError::Full(_) | OpenError::Draining) => Status::OutOfResources,
             Self::Open(OpenError::Context(_)) => Status::CannotUnderstand,
             Self::Object(error) => match error {
                 E::Scan(ScanError::Malformed { .. } | ScanError::Truncated(_)) => Status::CannotUnderstand,
-                E::Scan(_) | E::FrameTooLarge(_) | E::TooManyFrames(_) | E::Trailing(_) => Status::OutOfResources,
-                E::Mismatch(_) | E::PixelLength { .. } | E::FrameCount { .. } | E::Attribute(_) | E::Split(_) => {
-                    Status::DataSetMismatch
+                E::Scan(_) | E::FrameTooLarge(_) | E::TooManyFrames(_) | E::Trailing(_) => {
+                    Status::OutOfResources
                 }
+                E::Mismatch(_)
+                | E::PixelLength { .. }
+                | E::FrameCount { .. }
+                | E::Attribute(_)
+                | E::Split(_) => Status::DataSetMismatch,
                 E::Encode(_) => Status::ProcessingFailure,
                 E::Decode(_) | E::Fragments(_) | E::Deflate | E::Truncated => Status::CannotUnderstand,
             },
@@ -109,7 +112,9 @@ impl Refused {
     /// How to mend it, for the log.
     pub(super) fn mend(&self) -> &'static str {
         match self.status() {
-            Status::OutOfResources => "; if such objects are wanted, raise the bound in [dimse.limits] or [hub]",
+            Status::OutOfResources => {
+                "; if such objects are wanted, raise the bound in [dimse.limits] or [hub]"
+            }
             Status::DataSetMismatch | Status::CannotUnderstand => "; the sender's object is at fault",
             _ => "",
         }
@@ -229,7 +234,9 @@ pub(super) async fn discard<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn skip_payload<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut PduStream<S>) -> Result<(), AssociationError> {
+async fn skip_payload<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut PduStream<S>,
+) -> Result<(), AssociationError> {
     let mut sink = BytesMut::new();
     while stream.payload_left() > 0 {
         sink.clear();
