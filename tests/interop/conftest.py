@@ -66,6 +66,8 @@ def http(authority) -> requests.Session:
     """An HTTP client that trusts the test authority."""
     session = requests.Session()
     session.verify = str(authority.ca)
+    # The environment's proxies and authorities (REQUESTS_CA_BUNDLE) would win over ours.
+    session.trust_env = False
     return session
 
 

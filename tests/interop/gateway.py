@@ -68,7 +68,7 @@ class Process:
     def __init__(self, arguments: list[str], cwd: Path) -> None:
         self.lines: list[str] = []
         self._grown = threading.Condition()
-        # Debug logs would be noise, and no setting of the caller's may leak in.
+        # No setting of the caller's may leak in.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("FRAMEGATE_", "RUST_LOG"))}
         self.child = subprocess.Popen(
             arguments,
@@ -178,7 +178,8 @@ class Gateway(Process):
 
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics: name with labels, value."""
-        with urllib.request.urlopen("http://%s:%d/metrics" % self._metrics, timeout=10) as answer:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open("http://%s:%d/metrics" % self._metrics, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}

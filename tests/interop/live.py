@@ -62,7 +62,13 @@ class LiveRead:
         return iter(lambda: answer.read1(1 << 16), b"")
 
     def _open_http2(self, gateway: Gateway, root: str, path: str, accept: str):
-        client = httpx.Client(verify=gateway.authority.client_context(), http1=False, http2=True, timeout=PATIENCE)
+        client = httpx.Client(
+            verify=gateway.authority.client_context(),
+            http1=False,
+            http2=True,
+            timeout=PATIENCE,
+            trust_env=False,
+        )
         request = client.build_request("GET", gateway.base + path, headers={"Accept": accept})
         answer = client.send(request, stream=True)
         if answer.status_code != 200:

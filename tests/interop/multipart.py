@@ -34,6 +34,8 @@ class Reader:
         self._buffer = bytearray(b"\r\n")
         self._headers: dict[str, str] | None = None
         self._between = True
+        # Only before the first delimiter may there be a preamble.
+        self._first = True
         self.closed = False
 
     def feed(self, data: bytes) -> list[Part]:
@@ -70,7 +72,8 @@ class Reader:
         at = self._buffer.find(self._delimiter)
         if at < 0 or len(self._buffer) < at + size + 2:
             return False
-        assert at == 0, "bytes between a part and the next boundary, or a preamble"
+        assert at == 0 or self._first, "bytes between a part and the next boundary"
+        self._first = False
         tail = bytes(self._buffer[at + size : at + size + 2])
         assert tail in (b"--", b"\r\n"), f"boundary followed by {tail!r}"
         self.closed = tail == b"--"
