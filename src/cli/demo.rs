@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::config::{self, Loaded};
 use crate::dicomweb::routes::BASE;
-use crate::service::{self, Ready};
+use crate::service::{self, Ready, Reload};
 
 /// What the demo shows. The angiogram's options stand for the `[pattern]` keys.
 #[derive(Debug, Args)]
@@ -62,12 +62,12 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     }
     let mut loaded = super::load(None)?;
     apply(&options, &mut loaded);
-    super::start_log(&loaded.settings.service)?;
+    let log = super::start_log(&loaded.settings.service)?;
     let again = loaded.clone();
-    let reload = Box::new(move || Ok(again.clone()));
+    let load = Box::new(move || Ok(again.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut certificate = None;
-    let outcome = runtime.block_on(service::run(loaded, reload, |ready| {
+    let outcome = runtime.block_on(service::run(loaded, Reload { load, log }, |ready| {
         certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write(pem).ok());
         let _ = greet(ready, certificate.as_ref().map(|file| file.0.as_path()), &mut io::stdout().lock());
     }));

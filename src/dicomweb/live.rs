@@ -55,9 +55,8 @@ impl Pace {
     /// Whether the instance that became available at `time` goes out.
     fn admits(&mut self, time: SystemTime) -> bool {
         match self.due {
-            // Half a period of grace keeps a source at about the same rate from losing every other
-            // frame to jitter.
-            Some(due) if time + self.period / 2 < due => false,
+            // Some grace keeps a source at about the same rate from losing frames to jitter.
+            Some(due) if time + self.period / 8 < due => false,
             Some(due) => {
                 // After a pause the grid starts again rather than letting a burst through.
                 self.due = Some((due + self.period).max(time + self.period / 2));

@@ -14,7 +14,6 @@ mod signals;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -72,8 +71,16 @@ pub enum ServiceError {
     Io(#[from] io::Error),
 }
 
-/// Where the configuration can be read again.
-pub type Reload = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
+/// What a reload needs of the command line.
+pub struct Reload {
+    /// Reads the configuration again.
+    pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
+    /// Sets another log filter, in `tracing` directive syntax.
+    pub log: SetLog,
+}
+
+/// Sets another log filter; the error says what is wrong with it.
+pub type SetLog = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// What is there once everything listens.
 #[derive(Debug)]
@@ -261,7 +268,3 @@ fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<String>), Servi
     }
 }
 
-/// Where a configuration file was given, its path, for messages.
-pub fn describe(file: Option<&PathBuf>) -> String {
-    file.map_or_else(|| "the built-in defaults".to_owned(), |file| file.display().to_string())
-}
