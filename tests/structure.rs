@@ -80,7 +80,6 @@ const MOST_CODE: usize = 400;
 const LONG: &[(&str, &str)] = &[
     ("src/dicomweb/capabilities.rs", "one tree and the two forms it is written in, WADL and JSON"),
     ("src/dicomweb/routes.rs", "recognising and expanding URLs share one table and must not disagree"),
-    ("src/instance/assemble/mod.rs", "one state machine, its errors and what it hands over"),
 ];
 
 /// One file of `src/`, read for structure.

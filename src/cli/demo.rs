@@ -79,6 +79,7 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
 fn apply(options: &Options, loaded: &mut Loaded) {
     let settings = &mut loaded.settings;
     settings.dimse.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, options.dimse_port)));
+    settings.dimse.tls = None;
     settings.dicomweb.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.https_port));
     settings.dicomweb.tls = config::settings::HttpTls::SelfSigned;
     settings.dicomweb.cors_origins = vec!["*".to_owned()];
@@ -143,7 +144,7 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
     writeln!(out, "# Python, with the package dicomweb-client")?;
     writeln!(
         out,
-        "python3 -c 'import requests; from dicomweb_client.api import DICOMwebClient; s = requests.Session(); s.verify = {verify}; print(DICOMwebClient(\"{base}\", session=s).search_for_series())'"
+        "python3 -c 'import requests; from dicomweb_client.api import DICOMwebClient; s = requests.Session(); s.trust_env = False; s.verify = {verify}; print(DICOMwebClient(\"{base}\", session=s).search_for_series())'"
     )?;
     writeln!(out)?;
     writeln!(out, "Ctrl-C stops it.")?;

@@ -4,9 +4,7 @@
 
 use super::keys;
 use super::load::Loaded;
-use super::settings::{
-    DicomwebSettings, DimseSettings, HubSettings, ServiceSettings, Settings,
-};
+use super::settings::{DicomwebSettings, DimseSettings, HubSettings, ServiceSettings, Settings};
 
 /// The keys that differ between two configurations, in the order of the sections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

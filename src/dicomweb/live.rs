@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -44,7 +44,7 @@ impl Reader {
 #[derive(Debug)]
 pub(super) struct Pace {
     period: Duration,
-    due: Option<SystemTime>,
+    due: Option<Instant>,
 }
 
 impl Pace {
@@ -53,7 +53,7 @@ impl Pace {
     }
 
     /// Whether the instance that became available at `time` goes out.
-    fn admits(&mut self, time: SystemTime) -> bool {
+    fn admits(&mut self, time: Instant) -> bool {
         match self.due {
             // Some grace keeps a source at about the same rate from losing frames to jitter.
             Some(due) if time + self.period / 8 < due => false,
@@ -148,7 +148,7 @@ impl State {
     async fn take(&mut self, instance: &Arc<Instance>) {
         let live = &mut self.live;
         let Some(writer) = &mut live.writer else { return };
-        if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.available())) {
+        if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.arrived())) {
             return;
         }
         match part(&live.representation, instance, &live.urls, &live.codecs).await {
@@ -174,7 +174,7 @@ mod tests {
     /// Which of `count` frames at `fps` go out at `rate`.
     fn kept(fps: f64, rate: f64, count: u32) -> Vec<u32> {
         let mut pace = Pace::new(rate);
-        let start = SystemTime::UNIX_EPOCH;
+        let start = Instant::now();
         (0..count).filter(|&n| pace.admits(start + Duration::from_secs_f64(f64::from(n) / fps))).collect()
     }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_pause_is_followed_by_no_burst() {
         let mut pace = Pace::new(10.0);
-        let start = SystemTime::UNIX_EPOCH;
+        let start = Instant::now();
         assert!(pace.admits(start));
         let later = start + Duration::from_secs(60);
         let burst = (0..30).filter(|&n| pace.admits(later + Duration::from_millis(n))).count();

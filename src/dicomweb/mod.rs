@@ -168,9 +168,10 @@ impl Origin {
             );
         }
         if !query.unknown.is_empty() {
+            let names = query.unknown.join(", ");
             warn(
                 &mut response,
-                "The following parameters are not supported and were ignored: see the Capabilities Description",
+                &format!("The following parameters are not supported and were ignored: {names}"),
             );
         }
         Ok(response)

@@ -164,7 +164,7 @@ pub(super) async fn part(
         }
         Representation::Rendered(format, parameters) => {
             let image = rendered(instance, *format, parameters, codecs).await?;
-            let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance) + "/rendered";
+            let url = urls.rendered(&identity.study, &identity.series, &identity.sop_instance);
             Part::new(format.essence(), &url, vec![image])
         }
     }

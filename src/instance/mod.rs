@@ -22,7 +22,7 @@ pub mod xml;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use dicom_core::{Tag, VR};
@@ -71,12 +71,12 @@ pub enum PixelForm {
 }
 
 /// One SOP Instance as it goes on the wire. Immutable; cheap to share.
-#[derive(Debug)]
 pub struct Instance {
     identity: Identity,
     number: Option<i32>,
     transfer_syntax: Uid,
     available: SystemTime,
+    arrived: Instant,
     head: Bytes,
     /// Where in `head` the data set starts (after File Meta Information).
     dataset_start: usize,
@@ -112,6 +112,18 @@ pub enum DecodeError {
     Dataset(String),
 }
 
+impl std::fmt::Debug for Instance {
+    /// Shows what it is of; the data set and the pixels are PHI.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("identity", &self.identity)
+            .field("number", &self.number)
+            .field("transfer_syntax", &self.transfer_syntax)
+            .field("bytes", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Instance {
     pub(crate) fn new(pieces: Pieces) -> Self {
         let Pieces {
@@ -131,6 +143,7 @@ impl Instance {
             number,
             transfer_syntax,
             available: SystemTime::now(),
+            arrived: Instant::now(),
             head,
             dataset_start,
             dataset_end,
@@ -193,6 +206,11 @@ impl Instance {
     /// When its last byte was in (wall clock).
     pub fn available(&self) -> SystemTime {
         self.available
+    }
+
+    /// When its last byte was in (monotonic clock, which nobody sets).
+    pub fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     /// What kind of Pixel Data it has.

@@ -156,7 +156,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         })
         .await;
         if dropped > 0 {
-            tracing::warn!(dropped, "connections were still open when service.drain_ms was over");
+            tracing::warn!(dropped, "connections were still open when service.drain_seconds was over");
         }
     });
 
@@ -216,7 +216,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     hub.shutdown();
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(drain, all).await.is_err() {
-        tracing::warn!("something was still open when service.drain_ms was over");
+        tracing::warn!("something was still open when service.drain_seconds was over");
     }
     tracing::info!("stopped");
     Ok(())
@@ -267,4 +267,3 @@ fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<String>), Servi
         }
     }
 }
-

@@ -7,7 +7,8 @@
 use bytes::{BufMut, BytesMut};
 use dicom_dictionary_std::tags;
 
-use super::{AssembleError, Limits, Maker};
+use super::maker::Maker;
+use super::{AssembleError, Limits};
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, PixelValue, SEQUENCE_DELIMITER};
 use crate::instance::{Dataset, Instance};
 

@@ -5,7 +5,8 @@ use bytes::BytesMut;
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
-use super::{AssembleError, Limits, Maker, native_vr, swap_bytes};
+use super::maker::Maker;
+use super::{AssembleError, Limits};
 use crate::instance::encode::PixelValue;
 use crate::instance::scan::PixelElement;
 use crate::instance::{Dataset, Instance};
@@ -62,6 +63,27 @@ impl Layout {
             return Err(AssembleError::Fragments("big endian words straddle frames"));
         }
         Ok(Self { frame_bits, swap })
+    }
+}
+
+/// Swaps every `unit` bytes in place (Explicit VR Big Endian to Little Endian).
+pub(super) fn swap_bytes(pixels: &mut [u8], vr: VR) {
+    let unit = match vr {
+        VR::OW => 2,
+        VR::OF | VR::OL => 4,
+        VR::OD | VR::OV => 8,
+        _ => return,
+    };
+    pixels.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+}
+
+/// Pixel Data under its tag in Explicit VR LE: OB and OW stay, UN becomes OW.
+pub(super) fn native_vr(pixels: PixelElement) -> VR {
+    match (pixels.tag, pixels.vr) {
+        (tags::FLOAT_PIXEL_DATA, _) => VR::OF,
+        (tags::DOUBLE_FLOAT_PIXEL_DATA, _) => VR::OD,
+        (_, VR::OB) => VR::OB,
+        _ => VR::OW,
     }
 }
 

@@ -1,3 +1,5 @@
+//! The assembler fed with small objects in every transfer, in chunks of every size.
+
 use dicom_core::{DataElement, PrimitiveValue, VR, dicom_value};
 use dicom_dictionary_std::tags;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
@@ -5,6 +7,7 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use proptest::prelude::*;
 
 use super::*;
+use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
 
 const XA: &str = "1.2.840.10008.5.1.4.1.1.12.1";
 const RLE: &str = "1.2.840.10008.1.2.5";
@@ -22,7 +25,8 @@ const LIMITS: Limits = Limits {
 /// An XA data set of 4 × 6 pixels without Pixel Data.
 fn dataset(frames: Option<u32>, bits: u16) -> Dataset {
     let mut set = Dataset::new_empty();
-    let mut text = |tag, vr, value: &str| drop(set.put(DataElement::new(tag, vr, PrimitiveValue::from(value))));
+    let mut text =
+        |tag, vr, value: &str| drop(set.put(DataElement::new(tag, vr, PrimitiveValue::from(value))));
     text(tags::SOP_CLASS_UID, VR::UI, XA);
     text(tags::SOP_INSTANCE_UID, VR::UI, "1.2.3.4");
     text(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.3");
@@ -159,7 +163,8 @@ fn native_frames_come_out_with_their_last_byte() {
         assert_eq!(instance.number(), Some(100 + index as i32));
         assert!(instance.dataset().unwrap().get(tags::NUMBER_OF_FRAMES).is_none());
     }
-    let uids: std::collections::BTreeSet<_> = made.iter().map(|(_, i)| i.identity().sop_instance.clone()).collect();
+    let uids: std::collections::BTreeSet<_> =
+        made.iter().map(|(_, i)| i.identity().sop_instance.clone()).collect();
     assert_eq!(uids.len(), 10);
 }
 
@@ -277,9 +282,13 @@ fn an_object_without_pixels_is_one_instance() {
 #[test]
 fn objects_that_lie_are_refused_for_the_right_reason() {
     use AssembleError as E;
-    let refuse = |syntax: &str, bytes: &[u8]| run(syntax, bytes, usize::MAX).map(|made| made.len()).unwrap_err();
+    let refuse =
+        |syntax: &str, bytes: &[u8]| run(syntax, bytes, usize::MAX).map(|made| made.len()).unwrap_err();
     let le = EXPLICIT_VR_LITTLE_ENDIAN;
-    assert!(matches!(refuse(le, &native(Some(3), 8, &[0; 100], le)), E::PixelLength { expected: 72, found: 100 }));
+    assert!(matches!(
+        refuse(le, &native(Some(3), 8, &[0; 100], le)),
+        E::PixelLength { expected: 72, found: 100 }
+    ));
     let whole = native(Some(3), 8, &[0; 72], le);
     assert!(matches!(refuse(le, &whole[..whole.len() - 1]), E::Truncated));
     assert!(matches!(refuse(le, &whole[..60]), E::Scan(_)));

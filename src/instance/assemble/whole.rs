@@ -3,7 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{AssembleError, Limits, native_vr, swap_bytes};
+use super::native::{native_vr, swap_bytes};
+use super::{AssembleError, Limits};
 use crate::instance::PixelForm;
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, SEQUENCE_DELIMITER};
 use crate::instance::scan::{Encoding, PixelElement};
