@@ -17,8 +17,9 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::counters::DicomwebCounters;
 use super::multipart::Writer;
-use super::representation::{Codecs, Representation, part};
+use super::representation::{Representation, part};
 use super::routes::Urls;
+use super::workers::Workers;
 use crate::hub::{Cursor, Item, StudyCursor};
 use crate::instance::Instance;
 use crate::net::http::{Body, BodyError};
@@ -81,7 +82,7 @@ pub(super) struct Live {
     /// Only the newest instance matters: what came in between is passed over.
     pub(super) newest_only: bool,
     pub(super) urls: Urls,
-    pub(super) codecs: Codecs,
+    pub(super) workers: Workers,
     pub(super) counters: DicomwebCounters,
 }
 
@@ -151,7 +152,7 @@ impl State {
         if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.arrived())) {
             return;
         }
-        match part(&live.representation, instance, &live.urls, &live.codecs).await {
+        match part(&live.representation, instance, &live.urls, &live.workers).await {
             Ok(part) => {
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);

@@ -19,7 +19,7 @@ from test_cut_through import pieces
 
 FRAMES = 10
 # So that a series stays open after its sender is gone, for as long as a test wants it to.
-HELD = {"linger_ms": 600_000}
+HELD = {"linger_ms": 600_000, "quiet_seconds": 600}
 
 
 class SlowStore:
@@ -265,7 +265,7 @@ def test_a_broken_certificate_leaves_the_old_one_in_service(own_gateway):
         ("[dimse]\nae_title = \"SEVENTEEN_LETTERS\"\n", "ae_title"),
         ("[dicomweb]\nlisten = \"nowhere\"\n", "listen"),
         ("[service]\nmetrics_listen = \"0.0.0.0:9100\"\n", "metrics_listen"),
-        ("[hub\n", "line 1"),
+        ("[hub\n", ":1:5"),
     ],
 )
 def test_check_names_what_is_wrong(program, tmp_path, text, named):

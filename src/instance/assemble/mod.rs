@@ -188,8 +188,10 @@ impl Assembler {
             State::Head => {
                 let dataset = self.head.get(self.meta_length..).unwrap_or_default();
                 let Scan::PixelData(pixels) = self.scanner.advance(dataset)? else { return Ok(None) };
-                let beyond = self.head.split_off(self.meta_length + pixels.value);
-                self.pending.unsplit(beyond);
+                // What came with the head goes before what has been inflated since.
+                let mut beyond = self.head.split_off(self.meta_length + pixels.value);
+                beyond.unsplit(std::mem::take(&mut self.pending));
+                self.pending = beyond;
                 let opened = self.opened(pixels.start)?;
                 self.state = State::Found(pixels);
                 Ok(Some(Event::Opened(opened)))
