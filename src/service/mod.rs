@@ -139,7 +139,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits: limits.clone(),
         connections: Connections::new(),
         counters: counters.net.clone(),
-        drain: settings.service.drain.saturating_sub(LAST_WORDS),
+        drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let origin = Origin::new(
@@ -149,10 +149,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb,
         stopping.clone(),
     );
-    let mut stop_web = stopping.clone();
+    let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
-            let _ = stop_web.wait_for(|&down| down).await;
+            let _ = closing.wait_for(|&down| down).await;
         })
         .await;
         if dropped > 0 {
@@ -214,7 +214,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     let _ = stop.send(true);
     hub.shutdown();
-    let all = async { while tasks.join_next().await.is_some() {} };
+    let all = async {
+        // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
+        // streams they are reading.
+        let ended = streams_ended(&counters.dicomweb);
+        let _ = tokio::time::timeout(drain / 2, ended).await;
+        let _ = close.send(true);
+        while tasks.join_next().await.is_some() {}
+    };
     if tokio::time::timeout(drain, all).await.is_err() {
         tracing::warn!("something was still open when service.drain_seconds was over");
     }
@@ -233,6 +240,14 @@ async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener,
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
     Ok((listener, bound))
+}
+
+/// Waits until no open-ended response is being written.
+async fn streams_ended(counters: &DicomwebCounters) {
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    while counters.streams.get() > 0 {
+        look.tick().await;
+    }
 }
 
 async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {

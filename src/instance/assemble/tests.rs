@@ -188,6 +188,23 @@ fn implicit_and_big_endian_become_explicit_little_endian() {
 }
 
 #[test]
+fn big_endian_words_that_belong_to_two_frames_are_parted() {
+    // 3 frames of 3 bytes in 16-bit words: the second word holds the end of frame 1 and the
+    // beginning of frame 2.
+    let mut set = dataset(Some(3), 8);
+    for (tag, value) in [(tags::ROWS, 1u16), (tags::COLUMNS, 3)] {
+        set.put(DataElement::new(tag, VR::US, dicom_value!(U16, value)));
+    }
+    let mut bytes = encode_head(&set, BIG, "OW", 10);
+    bytes.extend([2, 1, 4, 3, 6, 5, 8, 7, 0, 9]);
+    for step in [1, usize::MAX] {
+        let made = run(BIG, &bytes, step).unwrap();
+        let frames: Vec<_> = made.iter().map(|(_, instance)| instance.pixels().to_vec()).collect();
+        assert_eq!(frames, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
+    }
+}
+
+#[test]
 fn a_deflated_object_is_inflated_while_it_arrives() {
     use std::io::Write as _;
     // More than one portion of inflated bytes, so that their order matters.
