@@ -29,6 +29,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let log = File::create(folder.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(folder.path());
+        // Some of them would gather a backtrace for each of their errors.
+        command.env_remove("RUST_BACKTRACE");
         let child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let mut this = Self { child, folder };
         let deadline = Instant::now() + START;

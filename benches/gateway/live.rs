@@ -11,7 +11,7 @@ use crate::child::Gateway;
 use crate::object::Object;
 use crate::reader::{Form, LEARNED, Readers};
 use crate::report::{Report, Target, median, ms, quantile};
-use crate::sender::{Sender, Sent, Write};
+use crate::sender::{Acknowledge, Sender, Sent, Write};
 
 const FRAME: Duration = Duration::from_nanos(33_333_333);
 /// What the modality writes at once.
@@ -37,7 +37,7 @@ struct Run {
 
 impl Run {
     fn measure(gateway: &Gateway, frames: u32, forms: Vec<Form>) -> anyhow::Result<Self> {
-        let mut sender = Sender::connect(gateway.dimse, PDU)?;
+        let mut sender = Sender::connect(gateway.dimse, PDU, Acknowledge::AtOnce)?;
         // The rings are full of another series, so that memory stands still.
         let mut message = Object { series: 2, ..IMAGE }.message(sender.pdu, false)?;
         for number in 0..(BUDGET >> 20) as u32 + 16 {
@@ -158,7 +158,7 @@ struct MultiFrame {
 
 fn multi_frame(object: Object, period: Option<Duration>) -> anyhow::Result<MultiFrame> {
     let gateway = Gateway::start(512 << 20)?;
-    let mut sender = Sender::connect(gateway.dimse, PDU)?;
+    let mut sender = Sender::connect(gateway.dimse, PDU, Acknowledge::AtOnce)?;
     let single = IMAGE.message(sender.pdu, false)?;
     let message = object.message(sender.pdu, period.is_some())?;
     // One object ahead, so that there is a series to be read.

@@ -1,5 +1,9 @@
 //! A modality: a blocking C-STORE SCU without Nagle's algorithm. Each PDU is one write; the next
 //! C-STORE follows the response to the one before.
+//!
+//! A receiver that leaves Nagle's algorithm on and writes its response in two pieces waits for our
+//! acknowledgement in between, which the kernel delays by some 40 ms. [`Acknowledge::AtOnce`] spares
+//! it that, so that what is measured is the receiver's work.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +15,7 @@ use dicom_ul::pdu::{
     read_pdu, write_pdu,
 };
 use memchr::memmem;
+use socket2::SockRef;
 
 use crate::object::{CONTEXT, EXPLICIT_VR_LITTLE_ENDIAN, Message, SOP_CLASS};
 
@@ -18,10 +23,20 @@ use crate::object::{CONTEXT, EXPLICIT_VR_LITTLE_ENDIAN, Message, SOP_CLASS};
 const PDU_LIMIT: u32 = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// When the sender's kernel acknowledges what has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledge {
+    /// TCP_QUICKACK before every read.
+    AtOnce,
+    /// As the kernel likes.
+    Delayed,
+}
+
 /// An association.
 #[derive(Debug)]
 pub(crate) struct Sender {
     stream: TcpStream,
+    acknowledge: Acknowledge,
     /// Bytes that have come and are not used up.
     ahead: Vec<u8>,
     /// The longest PDU that the peer takes and that we were allowed to send.
@@ -48,12 +63,12 @@ pub(crate) struct Sent {
 
 impl Sender {
     /// Opens an association and sends PDUs of at most `pdu` bytes in it.
-    pub(crate) fn connect(peer: SocketAddr, pdu: u32) -> anyhow::Result<Self> {
+    pub(crate) fn connect(peer: SocketAddr, pdu: u32, acknowledge: Acknowledge) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(peer)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut this = Self { stream, ahead: Vec::new(), pdu };
+        let mut this = Self { stream, acknowledge, ahead: Vec::new(), pdu };
         let request = AssociationRQ {
             protocol_version: 1,
             calling_ae_title: "BENCH".to_owned(),
@@ -98,6 +113,9 @@ impl Sender {
             if let Some(pdu) = read_pdu(&mut rest, PDU_LIMIT, false)? {
                 self.ahead = rest.to_vec();
                 return Ok(pdu);
+            }
+            if self.acknowledge == Acknowledge::AtOnce {
+                SockRef::from(&self.stream).set_tcp_quickack(true)?;
             }
             let read = self.stream.read(&mut buffer)?;
             anyhow::ensure!(read > 0, "the peer closed the connection");

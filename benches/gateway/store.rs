@@ -15,7 +15,7 @@ use crate::Plan;
 use crate::child::{Gateway, Process, free_address};
 use crate::object::Object;
 use crate::report::{Report, Target, median};
-use crate::sender::Sender;
+use crate::sender::{Acknowledge, Sender};
 
 /// Objects of a round: at least so many however slow the receiver is.
 const LEAST: u32 = 8;
@@ -67,7 +67,7 @@ impl Receiver {
         match kind {
             Kind::DcmtkIgnore => command.args(["--ignore", "--max-pdu", &pdu, &port]),
             Kind::Dcmtk => command.args(["--max-pdu", &pdu, &port]),
-            _ => command.args(["--max-pdu-length", &pdu, "-p", &port]),
+            _ => command.args(["--promiscuous", "--max-pdu-length", &pdu, "-p", &port]),
         };
         let process = Process::start(command, folder, &[address])?;
         Ok(Self { kind, process, address })
@@ -90,6 +90,14 @@ impl Receiver {
 
 fn memory_folder() -> std::io::Result<TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
+/// What our sender sends, and how.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    object: Object,
+    pdu: u32,
+    acknowledge: Acknowledge,
 }
 
 /// What a round came to.
@@ -124,13 +132,18 @@ fn timed(receiver: &Receiver, send: impl FnOnce() -> anyhow::Result<u32>) -> any
 }
 
 pub(crate) fn run(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    report.heading("(a) C-STORE, one association, our sender: TCP_NODELAY, one write per PDU");
+    report.heading("(a) C-STORE, one association, our sender: TCP_NODELAY, one write per PDU, quick ACKs");
     for (size, rows) in SIZES {
         for (pdu_name, pdu) in PDUS {
             let object = Object { series: 1, rows, columns: 1024, frames: 1 };
-            from_our_sender(plan, report, object, &format!("a.store.{size}.{pdu_name}"), pdu)?;
+            let load = Load { object, pdu, acknowledge: Acknowledge::AtOnce };
+            from_our_sender(plan, report, load, &format!("a.store.{size}.{pdu_name}"))?;
         }
     }
+    report.heading("(a) the same, ACKs delayed as the kernel likes");
+    let object = Object { series: 1, rows: 1024, columns: 1024, frames: 1 };
+    let load = Load { object, pdu: 16384, acknowledge: Acknowledge::Delayed };
+    from_our_sender(plan, report, load, "a.store-delayed-ack.1MB.pdu16K")?;
     report.heading("(a) C-STORE from stock DCMTK storescu, the whole run of the program");
     for (size, rows) in SIZES {
         let object = Object { series: 2, rows, columns: 1024, frames: 1 };
@@ -139,13 +152,8 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn from_our_sender(
-    plan: &Plan,
-    report: &mut Report,
-    object: Object,
-    id: &str,
-    pdu: u32,
-) -> anyhow::Result<()> {
+fn from_our_sender(plan: &Plan, report: &mut Report, load: Load, id: &str) -> anyhow::Result<()> {
+    let Load { object, pdu, acknowledge } = load;
     let mut kinds = vec![Kind::Framegate, Kind::DcmtkIgnore];
     kinds.extend(plan.dicom_rs.is_some().then_some(Kind::DicomRs));
     let receivers: Vec<_> =
@@ -157,7 +165,8 @@ fn from_our_sender(
     // The first turn is for warming up.
     for turn in 0..=plan.rounds() {
         for (receiver, rounds) in receivers.iter().zip(&mut all) {
-            let mut sender = Sender::connect(receiver.address, pdu)?;
+            let mut sender = Sender::connect(receiver.address, pdu, acknowledge)
+                .with_context(|| format!("{} takes no association", receiver.kind.name()))?;
             anyhow::ensure!(sender.pdu == pdu, "{} takes {} bytes a PDU", receiver.kind.name(), sender.pdu);
             let round = timed(receiver, || {
                 let (begun, first) = (Instant::now(), number);
