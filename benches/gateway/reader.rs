@@ -4,11 +4,12 @@
 //! All readers run on one thread of this process, so that their times and the sender's come from one
 //! clock. An HTTP/1.1 reader either deciphers everything, as an application does, or only its first
 //! parts and then counts the bytes in the headers of the TLS records: it stands for an application
-//! on another machine, whose deciphering must not compete with the gateway for this machine's
-//! cores. Either way every byte is taken from the socket.
+//! on another machine, whose work must not compete with the gateway for this machine's cores. The
+//! records' content it takes from the socket without a copy (MSG_TRUNC, tcp(7)).
 
 use std::cell::RefCell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -23,7 +24,8 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use tokio::io::AsyncWriteExt;
+use socket2::SockRef;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -39,8 +41,16 @@ pub(crate) const LEARNED: usize = 4;
 /// What TLS 1.3 with AES-128-GCM adds to a record's content: its true type and the tag.
 const RECORD_EXTRA: usize = 17;
 const RECORD_HEADER: usize = 5;
+/// The type that every enciphered record shows (RFC 8446 §5.2).
+const ENCIPHERED: u8 = 23;
+/// recv(2) on Linux: on a TCP socket, drops the bytes instead of copying them.
+const MSG_TRUNC: i32 = 0x20;
+/// What one reader takes before it is another's turn.
+const TURN: usize = 512 << 10;
 
 thread_local! {
+    /// Nothing is ever written here: it says how many bytes are to be dropped.
+    static DROPPED: RefCell<Vec<MaybeUninit<u8>>> = RefCell::new(vec![MaybeUninit::uninit(); READ]);
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
 }
 
@@ -142,6 +152,15 @@ impl Job {
                 stream.write_all(&out).await?;
             }
             stream.readable().await?;
+            if session.counting.is_some() {
+                if let Err(error) = session.skip(&stream)
+                    && error.kind() != io::ErrorKind::WouldBlock
+                {
+                    return Err(error.into());
+                }
+                self.note(&mut times, session.whole()?);
+                continue;
+            }
             let taken = BUFFER.with_borrow_mut(|buffer| match stream.try_read(buffer) {
                 Ok(0) => bail!("the gateway closed the connection after {} parts", times.len()),
                 Ok(read) => session.take(buffer.get(..read).unwrap_or_default(), deciphered),
@@ -239,9 +258,6 @@ impl Session {
     /// Takes what has come.
     fn take(&mut self, mut wire: &[u8], deciphered: usize) -> anyhow::Result<()> {
         self.records.walk(wire);
-        if self.counting.is_some() {
-            return Ok(());
-        }
         while !wire.is_empty() {
             self.tls.read_tls(&mut wire)?;
             let ready = self.tls.process_new_packets()?.plaintext_bytes_to_read();
@@ -264,6 +280,28 @@ impl Session {
         Ok(())
     }
 
+    /// Takes some of what has come and only counts it.
+    fn skip(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let mut taken = 0;
+        while taken < TURN {
+            let more = match self.records.missing {
+                0 => stream.try_read(self.records.rest_of_header())?,
+                missing => DROPPED.with_borrow_mut(|dropped| {
+                    let most = missing.min(dropped.len());
+                    let dropped = dropped.get_mut(..most).unwrap_or_default();
+                    let receive = || SockRef::from(stream).recv_with_flags(dropped, MSG_TRUNC);
+                    stream.try_io(Interest::READABLE, receive)
+                })?,
+            };
+            if more == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.records.passed(more);
+            taken += more;
+        }
+        Ok(())
+    }
+
     /// Stops deciphering.
     fn count(&mut self) -> anyhow::Result<()> {
         let lengths: Vec<_> =
@@ -281,7 +319,7 @@ impl Session {
 struct Records {
     header: [u8; RECORD_HEADER],
     filled: usize,
-    /// Bytes of the current record that are missing, and the content that it will have added.
+    /// Bytes of the current record that are missing behind its header.
     missing: usize,
     /// Bytes of content in all whole enciphered records.
     content: u64,
@@ -290,29 +328,39 @@ struct Records {
 impl Records {
     fn walk(&mut self, mut wire: &[u8]) {
         while !wire.is_empty() {
-            if self.filled < RECORD_HEADER {
-                let (&first, rest) = wire.split_first().unwrap_or((&0, &[]));
-                if let Some(place) = self.header.get_mut(self.filled) {
-                    *place = first;
-                }
-                self.filled += 1;
-                wire = rest;
-                if self.filled == RECORD_HEADER {
-                    let [_, _, _, high, low] = self.header;
-                    self.missing = usize::from(u16::from_be_bytes([high, low]));
-                }
-                continue;
-            }
-            let taken = self.missing.min(wire.len());
-            wire = wire.split_at(taken).1;
-            self.missing -= taken;
+            let room = if self.missing == 0 { self.rest_of_header().len() } else { self.missing };
+            let (taken, rest) = wire.split_at(room.min(wire.len()));
             if self.missing == 0 {
-                let [kind, _, _, high, low] = self.header;
-                if kind == 23 {
-                    let length = usize::from(u16::from_be_bytes([high, low]));
-                    self.content += length.saturating_sub(RECORD_EXTRA) as u64;
-                }
-                self.filled = 0;
+                let header = self.rest_of_header().iter_mut();
+                header.zip(taken).for_each(|(place, &byte)| *place = byte);
+            }
+            self.passed(taken.len());
+            wire = rest;
+        }
+    }
+
+    /// Where the next bytes go that belong to a header, when no content is missing.
+    fn rest_of_header(&mut self) -> &mut [u8] {
+        self.header.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// So many bytes, of one header or of one record's content, have been taken.
+    fn passed(&mut self, bytes: usize) {
+        let [kind, _, _, high, low] = self.header;
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if self.missing == 0 {
+            self.filled += bytes;
+            if self.filled < RECORD_HEADER {
+                return;
+            }
+            self.missing = length;
+        } else {
+            self.missing -= bytes;
+        }
+        if self.missing == 0 {
+            self.filled = 0;
+            if kind == ENCIPHERED {
+                self.content += length.saturating_sub(RECORD_EXTRA) as u64;
             }
         }
     }
