@@ -14,6 +14,7 @@ pub mod assemble;
 pub mod encode;
 pub mod json;
 pub mod metadata;
+pub(crate) mod pool;
 pub mod scan;
 pub mod secondary_capture;
 pub mod split;

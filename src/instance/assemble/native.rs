@@ -10,6 +10,7 @@ use dicom_dictionary_std::tags;
 use super::maker::Maker;
 use super::{AssembleError, Limits};
 use crate::instance::encode::PixelValue;
+use crate::instance::pool;
 use crate::instance::scan::PixelElement;
 use crate::instance::{Dataset, Instance};
 
@@ -119,7 +120,7 @@ impl NativeFrames {
         }
         let (buffer, ready) = (BytesMut::new(), VecDeque::new());
         let mut this = Self { maker, element, layout, frames, read: 0, made: 0, buffer, skip: 0, ready };
-        this.buffer.reserve(this.needed());
+        this.buffer = pool::take(this.needed());
         Ok(this)
     }
 
@@ -151,12 +152,13 @@ impl NativeFrames {
         let Some(pixels) = self.ready.pop_front() else { return Ok(None) };
         self.made += 1;
         let value = PixelValue::Native(self.element.tag, native_vr(self.element), pixels.len() as u32);
-        self.maker.make(self.made, value, pixels.freeze()).map(Some)
+        self.maker.make(self.made, value, pool::freeze(pixels)).map(Some)
     }
 
     /// The buffer is full: parts it into frames.
     fn take_group(&mut self) {
         let mut pixels = std::mem::take(&mut self.buffer);
+        let group = self.group();
         let end = self.skip + (self.layout.frame_bits % 8) as u32;
         if !end.is_multiple_of(8) || self.skip != 0 {
             let last = pixels.last().copied();
@@ -170,13 +172,17 @@ impl NativeFrames {
             swap_bytes(&mut pixels, native_vr(self.element));
         }
         let length = self.layout.frame_bits.div_ceil(8) as usize;
-        for _ in 0..self.group() {
+        for _ in 1..group {
             let rest = pixels.split_off(length.min(pixels.len()));
             self.ready.push_back(std::mem::replace(&mut pixels, rest));
-            self.read += 1;
         }
+        pixels.truncate(length);
+        self.ready.push_back(pixels);
+        self.read += group;
         if self.read < self.frames {
-            self.buffer.reserve(self.needed() - self.buffer.len());
+            let mut next = pool::take(self.needed());
+            next.extend_from_slice(&self.buffer);
+            self.buffer = next;
         }
     }
 
