@@ -174,9 +174,14 @@ impl Hub {
         if state.draining {
             return Err(OpenError::Draining);
         }
-        let known = state.series.iter().find(|live| live.study() == study && live.series() == series);
+        let known =
+            state.series.iter().find(|live| live.study() == study && live.series() == series).cloned();
+        let mut left = Vec::new();
+        if known.is_none() && state.series.len() >= max {
+            state.forget_oldest_ended(&mut left);
+        }
         let live = match (known, fresh) {
-            (Some(live), _) => live.clone(),
+            (Some(live), _) => live,
             (None, _) if state.series.len() >= max => return Err(OpenError::Full(max)),
             (None, Some(context)) => {
                 let live = Arc::new(LiveSeries::new(study.clone(), series.clone(), context, now));
@@ -262,10 +267,7 @@ impl Hub {
             .partition(|live| live.end().is_none() || !live.is_empty());
         state.series = kept;
         for live in &gone {
-            if state.gone.len() == REMEMBERED {
-                state.gone.pop_front();
-            }
-            state.gone.push_back((live.study().clone(), live.series().clone()));
+            state.remember(live);
         }
         drop(state);
         if !gone.is_empty() {
@@ -327,6 +329,29 @@ impl State {
         self.bytes -= entry.bytes;
         self.evicted += 1;
         entry.series.pop()
+    }
+
+    /// Makes room for a series that is live: of those that have only ended, the oldest goes early.
+    fn forget_oldest_ended(&mut self, left: &mut Vec<Arc<Instance>>) {
+        let Some(index) = self.series.iter().position(|live| live.end().is_some()) else { return };
+        let ended = self.series.remove(index);
+        let (of_it, kept): (VecDeque<_>, _) =
+            std::mem::take(&mut self.order).into_iter().partition(|entry| Arc::ptr_eq(&entry.series, &ended));
+        self.order = kept;
+        for entry in of_it {
+            self.bytes -= entry.bytes;
+            self.evicted += 1;
+            left.extend(ended.pop());
+        }
+        self.remember(&ended);
+    }
+
+    /// Notes that a series was here.
+    fn remember(&mut self, live: &LiveSeries) {
+        if self.gone.len() == REMEMBERED {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((live.study().clone(), live.series().clone()));
     }
 
     fn make_room(&mut self, bytes: u64, budget: u64, left: &mut Vec<Arc<Instance>>) {

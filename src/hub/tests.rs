@@ -236,6 +236,21 @@ fn the_bound_on_series_holds() {
     let _joins = open(&hub, "2");
 }
 
+#[test]
+fn a_series_that_has_ended_goes_early_when_a_live_one_needs_its_place() {
+    let hub = Hub::new(HubSettings { max_series: 2, linger: Duration::ZERO, ..small(1000) });
+    let (ended, live) = (open(&hub, "2"), open(&hub, "3"));
+    ended.publish(instance("2", 1, 100)).unwrap();
+    live.publish(instance("3", 1, 100)).unwrap();
+    ended.publish(instance("2", 2, 100)).unwrap();
+    ended.complete();
+    let third = open(&hub, "4");
+    third.publish(instance("4", 1, 100)).unwrap();
+    assert!(hub.find("1", "2").is_none() && hub.was_here("1", Some("2")));
+    assert_eq!((live.series().len(), third.series().len()), (1, 1));
+    assert_eq!((hub.occupancy().bytes, hub.occupancy().instances), (200, 2));
+}
+
 /// Publishers and readers on threads of their own: every reader sees each instance at most once
 /// and in order, what it missed adds up, and the budget holds at every look.
 #[test]
