@@ -168,7 +168,13 @@ mod tests {
 
     #[test]
     fn the_default_is_uncompressed_multipart_and_a_wildcard_takes_what_is_there() {
-        for header in [&[][..], &["*/*"], &["multipart/related"], &["multipart/*;q=0.3"]] {
+        for header in [
+            &[][..],
+            &["*/*"],
+            &["multipart/related"],
+            &["multipart/related; type=\"*/*\""],
+            &["multipart/*;q=0.3"],
+        ] {
             for extent in [Extent::One, Extent::Many] {
                 let found = bulk_data(&accept(header, &[]), extent).unwrap();
                 let (first, others) = found.split_first().unwrap();

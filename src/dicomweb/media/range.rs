@@ -145,6 +145,8 @@ impl Reader<'_> {
             }
         }
         if range.essence.starts_with("multipart/") {
+            // `type="*/*"`, as dicomweb-client writes it, names no type.
+            let part_type = part_type.filter(|part_type| part_type != "*/*");
             range.part_type = part_type.map(part_essence).transpose()?;
         }
         if let Some(value) = transfer_syntax {
