@@ -7,9 +7,13 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
+use crate::instance::scan::{Encoding, HeadLimits, Scan, ScanError, Scanner};
 use crate::instance::{Dataset, Uid, decode};
 
 const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
+/// Bounds on a command set. No command element is a sequence (PS3.7 Annex E); the longest request
+/// of the standard has some twenty elements.
+const LIMITS: HeadLimits = HeadLimits { bytes: 64 << 10, elements: 256, nesting: 0 };
 const C_STORE: u16 = 0x0001;
 const C_ECHO: u16 = 0x0030;
 const C_CANCEL: u16 = 0x0FFF;
@@ -83,6 +87,9 @@ pub enum Command {
 /// A command set that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
+    /// Not a row of elements, or one that breaks a bound.
+    #[error("the command set is malformed: {0}")]
+    Scan(#[from] ScanError),
     /// Not a data set.
     #[error("the command set cannot be decoded: {0}")]
     Decode(#[from] crate::instance::DecodeError),
@@ -99,6 +106,7 @@ pub enum CommandError {
 /// # Errors
 /// When it is no request.
 pub fn read(bytes: &[u8]) -> Result<Command, CommandError> {
+    scan(bytes)?;
     let set = decode(bytes, IMPLICIT_VR_LITTLE_ENDIAN)?;
     let number = |tag, name| {
         set.get(tag).and_then(|element| element.to_int::<u16>().ok()).ok_or(CommandError::Element(name))
@@ -122,6 +130,16 @@ pub fn read(bytes: &[u8]) -> Result<Command, CommandError> {
         }),
         C_ECHO | C_STORE => Err(CommandError::Element("the right Command Data Set Type")),
         _ => Ok(Command::Other { field, message, data_set }),
+    }
+}
+
+/// Holds the bounds that the decoder lacks: it allocates what a length says, up to 4 GiB, and
+/// recurses into sequences.
+fn scan(bytes: &[u8]) -> Result<(), CommandError> {
+    let mut scanner = Scanner::new(Encoding::of(IMPLICIT_VR_LITTLE_ENDIAN), LIMITS);
+    match scanner.advance(bytes)? {
+        Scan::More(_) => Ok(scanner.finish(bytes.len())?),
+        Scan::PixelData(_) => Err(CommandError::Element("command elements only")),
     }
 }
 
@@ -219,6 +237,20 @@ mod tests {
     #[test]
     fn a_store_without_a_data_set_is_an_error() {
         assert!(matches!(read(&store(NO_DATA_SET)), Err(CommandError::Element(_))));
+    }
+
+    #[test]
+    fn a_length_beyond_the_set_and_a_sequence_are_refused_before_they_are_decoded() {
+        let mut long = store(0);
+        long.extend([0, 0, 0, 0x12, 0xFE, 0xFF, 0xFF, 0xFF]);
+        assert!(matches!(read(&long), Err(CommandError::Scan(_))));
+        let mut nested = store(0);
+        for _ in 0..3000 {
+            // Referenced Image Sequence and an item, both of undefined length.
+            nested.extend([0x08, 0, 0x40, 0x11, 0xFF, 0xFF, 0xFF, 0xFF]);
+            nested.extend([0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]);
+        }
+        assert!(matches!(read(&nested), Err(CommandError::Scan(ScanError::TooDeep(0)))));
     }
 
     #[test]
