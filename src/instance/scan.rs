@@ -106,6 +106,7 @@ pub struct Found {
     series: Option<Range<usize>>,
     instance_number: Option<Range<usize>>,
     number_of_frames: Option<Range<usize>>,
+    lowest_group: Option<u16>,
 }
 
 /// Which of the identifying values to read.
@@ -136,6 +137,11 @@ impl Found {
             tags::NUMBER_OF_FRAMES => Some(&mut self.number_of_frames),
             _ => None,
         }
+    }
+
+    /// The lowest group number of an element outside of sequences.
+    pub fn lowest_group(&self) -> Option<u16> {
+        self.lowest_group
     }
 
     /// The value as text without its padding; `None` where it is absent, empty or not ASCII.
@@ -180,6 +186,8 @@ pub struct Scanner {
     levels: Vec<Level>,
     elements: usize,
     found: Found,
+    /// The highest tag outside of sequences.
+    highest: Option<Tag>,
 }
 
 /// An element header as read.
@@ -193,7 +201,15 @@ struct Header {
 impl Scanner {
     /// A walk from the first byte of a data set.
     pub fn new(encoding: Encoding, limits: HeadLimits) -> Self {
-        Self { encoding, limits, position: 0, levels: Vec::new(), elements: 0, found: Found::default() }
+        Self {
+            encoding,
+            limits,
+            position: 0,
+            levels: Vec::new(),
+            elements: 0,
+            found: Found::default(),
+            highest: None,
+        }
     }
 
     /// Where the identifying values stand, as far as the walk has come.
@@ -225,6 +241,10 @@ impl Scanner {
                     header.tag,
                     tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA
                 ) {
+                    // Elsewhere a wrong order does no harm, and senders are known for it.
+                    if self.highest >= Some(header.tag) {
+                        return Err(self.malformed("Pixel Data stands behind an element with a higher tag"));
+                    }
                     return Ok(Scan::PixelData(PixelElement {
                         tag: header.tag,
                         vr: header.vr,
@@ -233,10 +253,15 @@ impl Scanner {
                         value: header.value,
                     }));
                 }
-                if header.length != UNDEFINED
-                    && let Some(slot) = self.found.slot(header.tag)
+                let lowest = self.found.lowest_group.get_or_insert(u16::MAX);
+                *lowest = header.tag.group().min(*lowest);
+                self.highest = self.highest.max(Some(header.tag));
+                // A decoder would believe the last of several, and we have believed the first.
+                if let Some(slot) = self.found.slot(header.tag)
+                    && header.length != UNDEFINED
+                    && slot.replace(header.value..header.value + header.length as usize).is_some()
                 {
-                    slot.get_or_insert(header.value..header.value + header.length as usize);
+                    return Err(self.malformed("an identifying element stands twice"));
                 }
             }
             self.enter(&header)?;
@@ -482,6 +507,17 @@ mod tests {
         let mut bytes = long(Tag(0x0008, 0x1140), "SQ", 16);
         bytes.extend(bare(ITEM, 400));
         assert!(matches!(Scanner::new(EXPLICIT, LIMITS).advance(&bytes), Err(ScanError::Malformed { .. })));
+    }
+
+    #[test]
+    fn what_readers_would_read_differently_is_refused() {
+        let twice = short(tags::STUDY_INSTANCE_UID, "UI", b"1.2\0").repeat(2);
+        let mut beyond = short(Tag(0x7FE0, 0x0011), "LO", b"");
+        beyond.extend(long(tags::PIXEL_DATA, "OW", 4));
+        for bytes in [twice, beyond] {
+            let scan = Scanner::new(EXPLICIT, LIMITS).advance(&bytes);
+            assert!(matches!(scan, Err(ScanError::Malformed { .. })), "{scan:?}");
+        }
     }
 
     #[test]

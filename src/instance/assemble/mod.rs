@@ -26,6 +26,8 @@ mod whole;
 use bytes::{Bytes, BytesMut};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
+use dicom_encoding::transfer_syntax::{TransferSyntax, TransferSyntaxIndex};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use self::encapsulated::EncapsulatedFrames;
 use self::inflate::Inflater;
@@ -35,6 +37,10 @@ use super::encode::{self, EncodeError, PixelValue};
 use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, ScanError, Scanner};
 use super::split::{self, SplitError, Splitter};
 use super::{Dataset, DecodeError, EXPLICIT_VR_LITTLE_ENDIAN, Identity, Instance, Pieces, PixelForm, Uid};
+
+/// Groups below belong to command sets, File Meta Information and DICOMDIRs, never to a data set
+/// (PS3.5 §7.1): behind our own File Meta Information they would be taken for a part of it.
+const FIRST_GROUP: u16 = 0x0008;
 
 /// How much is read at a time where the end of the head is not known: what lies beyond is copied.
 const HEAD_CHUNK: usize = 16 << 10;
@@ -111,6 +117,9 @@ pub enum AssembleError {
     /// An attribute that is needed here is absent or malformed.
     #[error("{0} is absent or malformed")]
     Attribute(&'static str),
+    /// An element that belongs to no data set.
+    #[error("an element has group {0:04X}H, which is not for data sets")]
+    Group(u16),
     /// The data set is another object than the one announced.
     #[error("{0} differs between the command and the data set")]
     Mismatch(&'static str),
@@ -304,6 +313,10 @@ impl Assembler {
 
     /// The data set's last byte is in and every step has been taken.
     fn end(&mut self) -> Result<Option<Event>, AssembleError> {
+        // Without its last block the stream was cut, even if the element that it was in is whole.
+        if self.inflater.as_ref().is_some_and(|inflater| !inflater.has_ended()) {
+            return Err(AssembleError::Deflate);
+        }
         match std::mem::replace(&mut self.state, State::Done) {
             State::Head => {
                 let length = self.head.len() - self.meta_length;
@@ -321,6 +334,9 @@ impl Assembler {
     /// Checks who this is and says so.
     fn opened(&self, dataset_length: usize) -> Result<Opened, AssembleError> {
         let dataset = self.head.get(self.meta_length..).unwrap_or_default();
+        if let Some(group) = self.scanner.found().lowest_group().filter(|&group| group < FIRST_GROUP) {
+            return Err(AssembleError::Group(group));
+        }
         let found = self.scanner.found();
         let identity = identity(found, dataset)?;
         if identity.sop_class != self.transfer.sop_class {
@@ -361,6 +377,15 @@ impl Assembler {
     fn begin(&mut self, pixels: PixelElement) -> Result<State, AssembleError> {
         let dataset = self.head.get(self.meta_length..).unwrap_or_default();
         let frames = self.instances(self.scanner.found(), dataset)?;
+        // PS3.5 §A.4: one or the other. An instance in a form that its transfer syntax does not have
+        // would be no reader's to decode.
+        if pixels.tag == tags::PIXEL_DATA
+            && pixels.length.is_none() != is_encapsulated(&self.transfer.transfer_syntax)
+        {
+            return Err(AssembleError::Fragments(
+                "the transfer syntax has the other form, native or encapsulated",
+            ));
+        }
         if frames == 1 {
             return Ok(State::Whole(Whole::new(pixels, self.limits)?));
         }
@@ -521,6 +546,10 @@ fn drop_group_lengths(dataset: &mut Dataset) {
     for tag in lengths {
         dataset.remove_element(tag);
     }
+}
+
+fn is_encapsulated(transfer_syntax: &str) -> bool {
+    TransferSyntaxRegistry.get(transfer_syntax).is_some_and(TransferSyntax::is_encapsulated_pixel_data)
 }
 
 fn is_deflated(transfer_syntax: &str) -> bool {
