@@ -124,3 +124,11 @@ pub fn head(meta: BytesMut, dataset: &Dataset, pixels: PixelValue) -> Result<Hea
     bytes.put_u32_le(length);
     Ok(Head { bytes, dataset_start, dataset_end })
 }
+
+/// Group Length elements (gggg,0000) are retired and wrong after re-encoding.
+pub(super) fn drop_group_lengths(dataset: &mut Dataset) {
+    let lengths: Vec<Tag> = dataset.tags().filter(|tag| tag.element() == 0).collect();
+    for tag in lengths {
+        dataset.remove_element(tag);
+    }
+}

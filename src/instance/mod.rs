@@ -249,21 +249,28 @@ impl Instance {
         decode(&bytes, &self.transfer_syntax)
     }
 
-    /// Decodes the whole object, Pixel Data included (copied), for rendering and transcoding.
+    /// Decodes the object up to and with Pixel Data (copied), for rendering and transcoding. What
+    /// follows is left out: padding, and signatures that would be void.
     ///
     /// # Errors
     /// When the bytes, which a peer may have sent, are not a Part 10 object.
     pub fn object(&self) -> Result<FileDicomObject<Dataset>, DecodeError> {
-        // What follows Pixel Data has not been walked, and nothing here needs it: only what makes
-        // the value even, or the delimiter, is read.
-        let end = match self.form {
-            PixelForm::Encapsulated => encode::SEQUENCE_DELIMITER.len(),
-            PixelForm::Native(..) => self.pixels.len() % 2,
-            PixelForm::Absent => 0,
-        };
-        let tail = self.tail.get(..end).unwrap_or_default();
+        let tail = self.tail.get(..self.pixel_end()).unwrap_or(&self.tail);
         let stream = Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(tail));
         FileDicomObject::from_reader(stream).map_err(|error| DecodeError::Dataset(chain(&error)))
+    }
+
+    /// How much of the tail belongs to Pixel Data (bytes): the delimiter, or the padding of an odd length.
+    fn pixel_end(&self) -> usize {
+        match self.form {
+            PixelForm::Absent => 0,
+            PixelForm::Encapsulated => encode::SEQUENCE_DELIMITER.len(),
+            // The head ends with the length of the value.
+            PixelForm::Native(..) => self
+                .head
+                .last_chunk()
+                .map_or(0, |&length| (u32::from_le_bytes(length) as usize).saturating_sub(self.pixels.len())),
+        }
     }
 
     /// The fragments of encapsulated Pixel Data without item headers and without the offset table;

@@ -125,8 +125,8 @@ pub struct Scanner {
     levels: Vec<Level>,
     elements: usize,
     found: Found,
-    /// An element that belongs behind Pixel Data has been seen.
-    beyond: bool,
+    /// The highest tag outside of sequences.
+    highest: Option<Tag>,
 }
 
 /// An element header as read.
@@ -147,7 +147,7 @@ impl Scanner {
             levels: Vec::new(),
             elements: 0,
             found: Found::default(),
-            beyond: false,
+            highest: None,
         }
     }
 
@@ -180,7 +180,8 @@ impl Scanner {
                     header.tag,
                     tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA
                 ) {
-                    if self.beyond {
+                    // Elsewhere a wrong order does no harm, and senders are known for it.
+                    if self.highest >= Some(header.tag) {
                         return Err(self.malformed("Pixel Data stands behind an element with a higher tag"));
                     }
                     return Ok(Scan::PixelData(PixelElement {
@@ -191,11 +192,15 @@ impl Scanner {
                         value: header.value,
                     }));
                 }
-                self.beyond |= header.tag > tags::PIXEL_DATA;
-                if header.length != UNDEFINED
-                    && let Some(slot) = self.found.slot(header.tag)
+                let lowest = self.found.lowest_group.get_or_insert(u16::MAX);
+                *lowest = header.tag.group().min(*lowest);
+                self.highest = self.highest.max(Some(header.tag));
+                // A decoder would believe the last of several, and we have believed the first.
+                if let Some(slot) = self.found.slot(header.tag)
+                    && header.length != UNDEFINED
+                    && slot.replace(header.value..header.value + header.length as usize).is_some()
                 {
-                    slot.get_or_insert(header.value..header.value + header.length as usize);
+                    return Err(self.malformed("an identifying element stands twice"));
                 }
             }
             self.enter(&header)?;
@@ -441,6 +446,17 @@ mod tests {
         let mut bytes = long(Tag(0x0008, 0x1140), "SQ", 16);
         bytes.extend(bare(ITEM, 400));
         assert!(matches!(Scanner::new(EXPLICIT, LIMITS).advance(&bytes), Err(ScanError::Malformed { .. })));
+    }
+
+    #[test]
+    fn what_readers_would_read_differently_is_refused() {
+        let twice = short(tags::STUDY_INSTANCE_UID, "UI", b"1.2\0").repeat(2);
+        let mut beyond = short(Tag(0x7FE0, 0x0011), "LO", b"");
+        beyond.extend(long(tags::PIXEL_DATA, "OW", 4));
+        for bytes in [twice, beyond] {
+            let scan = Scanner::new(EXPLICIT, LIMITS).advance(&bytes);
+            assert!(matches!(scan, Err(ScanError::Malformed { .. })), "{scan:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::source::dimse::DimseCounters;
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything that is counted, by the room that counts it.
 #[derive(Debug, Clone)]
@@ -111,7 +112,12 @@ pub async fn serve(listener: TcpListener, registry: Registry, mut stopping: watc
             _ = stopping.wait_for(|&down| down) => return,
             accepted = listener.accept() => accepted,
         };
-        let (Ok((stream, _)), Ok(slot)) = (accepted, slots.clone().try_acquire_owned()) else { continue };
+        let Ok((stream, _)) = accepted else {
+            // No descriptors or no memory, most likely: others need time to close.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Ok(slot) = slots.clone().try_acquire_owned() else { continue };
         let registry = registry.clone();
         tokio::spawn(async move {
             let answer = service_fn(move |request| {

@@ -23,6 +23,9 @@ pub enum AssembleError {
     /// An attribute that is needed here is absent or malformed.
     #[error("{0} is absent or malformed")]
     Attribute(&'static str),
+    /// An element that belongs to no data set.
+    #[error("an element has group {0:04X}H, which is not for data sets")]
+    Group(u16),
     /// The data set is another object than the one announced.
     #[error("{0} differs between the command and the data set")]
     Mismatch(&'static str),

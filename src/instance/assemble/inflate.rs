@@ -28,6 +28,11 @@ impl Inflater {
         (&mut self.input, INPUT)
     }
 
+    /// Whether the stream's last block is in.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Inflates at most one portion of what has come.
     pub(super) fn inflate_into(&mut self, output: &mut BytesMut) -> Result<(), AssembleError> {
         if self.ended {

@@ -28,7 +28,7 @@ mod syntax;
 mod whole;
 
 use bytes::{Bytes, BytesMut};
-use dicom_core::Tag;
+use dicom_dictionary_std::tags;
 
 use self::encapsulated::EncapsulatedFrames;
 pub use self::error::AssembleError;
@@ -36,8 +36,8 @@ use self::inflate::Inflater;
 use self::maker::Maker;
 use self::native::NativeFrames;
 pub use self::opened::Opened;
-use self::opened::identity;
-use self::syntax::{inflated_syntax, is_deflated, is_video, kept_syntax};
+use self::opened::{FIRST_GROUP, identity};
+use self::syntax::{inflated_syntax, is_deflated, is_encapsulated, is_video, kept_syntax};
 use self::whole::Whole;
 use super::encode::{self, PixelValue};
 use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, Scanner};
@@ -236,6 +236,10 @@ impl Assembler {
 
     /// The data set's last byte is in and every step has been taken.
     fn end(&mut self) -> Result<Option<Event>, AssembleError> {
+        // Without its last block the stream was cut, even if the element that it was in is whole.
+        if self.inflater.as_ref().is_some_and(|inflater| !inflater.has_ended()) {
+            return Err(AssembleError::Deflate);
+        }
         match std::mem::replace(&mut self.state, State::Done) {
             State::Head => {
                 let length = self.head.len() - self.meta_length;
@@ -253,6 +257,9 @@ impl Assembler {
     /// Checks who this is and says so.
     fn opened(&self, dataset_length: usize) -> Result<Opened, AssembleError> {
         let dataset = self.head.get(self.meta_length..).unwrap_or_default();
+        if let Some(group) = self.scanner.found().lowest_group().filter(|&group| group < FIRST_GROUP) {
+            return Err(AssembleError::Group(group));
+        }
         let found = self.scanner.found();
         let identity = identity(found, dataset)?;
         if identity.sop_class != self.transfer.sop_class {
@@ -293,6 +300,15 @@ impl Assembler {
     fn begin(&mut self, pixels: PixelElement) -> Result<State, AssembleError> {
         let dataset = self.head.get(self.meta_length..).unwrap_or_default();
         let frames = self.instances(self.scanner.found(), dataset)?;
+        // PS3.5 §A.4: one or the other. An instance in a form that its transfer syntax does not have
+        // would be no reader's to decode.
+        if pixels.tag == tags::PIXEL_DATA
+            && pixels.length.is_none() != is_encapsulated(&self.transfer.transfer_syntax)
+        {
+            return Err(AssembleError::Fragments(
+                "the transfer syntax has the other form, native or encapsulated",
+            ));
+        }
         if frames == 1 {
             return Ok(State::Whole(Whole::new(pixels, self.limits)?));
         }
@@ -342,7 +358,7 @@ impl Assembler {
             let bytes = head.split_off(self.meta_length);
             let bytes = bytes.get(..dataset_end - self.meta_length).unwrap_or_default();
             let mut dataset = super::decode(bytes, &syntax)?;
-            drop_group_lengths(&mut dataset);
+            encode::drop_group_lengths(&mut dataset);
             let value = match form {
                 PixelForm::Native(tag, vr) => PixelValue::Native(tag, vr, pixels.len() as u32),
                 PixelForm::Encapsulated => PixelValue::Encapsulated,
@@ -379,14 +395,6 @@ fn state_target<'a>(
         State::Encapsulated(frames) => frames.target(),
         State::Found(_) => (pending, HEAD_CHUNK),
         State::Rest(_) | State::Done => (sink, HEAD_CHUNK),
-    }
-}
-
-/// Group Length elements (gggg,0000) are retired and wrong after re-encoding.
-fn drop_group_lengths(dataset: &mut Dataset) {
-    let lengths: Vec<Tag> = dataset.tags().filter(|tag| tag.element() == 0).collect();
-    for tag in lengths {
-        dataset.remove_element(tag);
     }
 }
 

@@ -38,10 +38,11 @@ impl Layout {
             let element = source.get(tag);
             element.and_then(|element| element.to_int::<u64>().ok()).ok_or(AssembleError::Attribute(name))
         };
-        let pixels = number(tags::ROWS, "Rows")? * number(tags::COLUMNS, "Columns")?;
+        let (rows, columns) = (number(tags::ROWS, "Rows")?, number(tags::COLUMNS, "Columns")?);
         let samples = number(tags::SAMPLES_PER_PIXEL, "Samples per Pixel")?;
         let allocated = number(tags::BITS_ALLOCATED, "Bits Allocated")?;
-        let bits = pixels.checked_mul(samples).and_then(|n| n.checked_mul(allocated));
+        // A hostile VR gives each of them up to 64 bits.
+        let bits = [columns, samples, allocated].into_iter().try_fold(rows, u64::checked_mul);
         let bits = bits.filter(|&bits| bits > 0).ok_or(AssembleError::Attribute("Bits Allocated"))?;
         let photometric =
             source.get(tags::PHOTOMETRIC_INTERPRETATION).and_then(|element| element.to_str().ok());
@@ -52,6 +53,9 @@ impl Layout {
             _ => bits,
         };
         let fits = |bits: u64| {
+            if bits == 0 {
+                return false;
+            }
             let needed = (u128::from(bits) * u128::from(frames)).div_ceil(8);
             needed == u128::from(length) || needed + needed % 2 == u128::from(length)
         };

@@ -6,6 +6,10 @@ use super::AssembleError;
 use crate::instance::scan::{Found, Key};
 use crate::instance::{Dataset, DecodeError, Identity, Uid};
 
+/// Groups below belong to command sets, File Meta Information and DICOMDIRs, never to a data set
+/// (PS3.5 §7.1): behind our own File Meta Information they would be taken for a part of it.
+pub(super) const FIRST_GROUP: u16 = 0x0008;
+
 /// The object that is arriving.
 pub struct Opened {
     /// Its own UIDs (not those of the frames it may be split into).

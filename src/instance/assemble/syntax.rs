@@ -1,7 +1,15 @@
 //! What an object's transfer syntax means for its way through: inflated or not, kept or rewritten,
 //! frames or one stream.
 
+use dicom_encoding::transfer_syntax::{TransferSyntax, TransferSyntaxIndex};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
 use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
+
+/// Whether Pixel Data comes in fragments.
+pub(super) fn is_encapsulated(transfer_syntax: &str) -> bool {
+    TransferSyntaxRegistry.get(transfer_syntax).is_some_and(TransferSyntax::is_encapsulated_pixel_data)
+}
 
 /// Whether the whole data set is one DEFLATE stream (PS3.5 §A.5 and the JPIP forms).
 pub(super) fn is_deflated(transfer_syntax: &str) -> bool {

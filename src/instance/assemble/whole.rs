@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::native::{native_vr, swap_bytes};
 use super::{AssembleError, Limits};
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, SEQUENCE_DELIMITER};
-use crate::instance::scan::{Encoding, PixelElement};
+use crate::instance::scan::{Encoding, HeadLimits, PixelElement, Scan, Scanner};
 use crate::instance::{PixelForm, pool};
 
 /// Read in steps of this where the length is not known.
@@ -20,13 +20,14 @@ pub(super) struct Whole {
     pixels: BytesMut,
     /// What follows a value of known length.
     tail: BytesMut,
-    tail_limit: usize,
+    tail_limits: HeadLimits,
 }
 
 impl Whole {
     /// An object without Pixel Data.
     pub(super) fn without_pixels() -> Self {
-        Self { element: None, limit: 0, pixels: BytesMut::new(), tail: BytesMut::new(), tail_limit: 0 }
+        let nothing = HeadLimits { bytes: 0, elements: 0, nesting: 0 };
+        Self { element: None, limit: 0, pixels: BytesMut::new(), tail: BytesMut::new(), tail_limits: nothing }
     }
 
     pub(super) fn new(element: PixelElement, limits: Limits) -> Result<Self, AssembleError> {
@@ -36,8 +37,7 @@ impl Whole {
             Some(length) => pool::take(length as usize),
             None => pool::take(CHUNK),
         };
-        let tail_limit = limits.head.bytes;
-        Ok(Self { element: Some(element), limit, pixels, tail: BytesMut::new(), tail_limit })
+        Ok(Self { element: Some(element), limit, pixels, tail: BytesMut::new(), tail_limits: limits.head })
     }
 
     pub(super) fn element(&self) -> Option<PixelElement> {
@@ -58,11 +58,11 @@ impl Whole {
     /// Holds the bounds while bytes arrive.
     pub(super) fn check(&self) -> Result<(), AssembleError> {
         // The delimiter and what follows it are in the same buffer when the length is unknown.
-        if self.pixels.len() > self.limit + self.tail_limit.min(CHUNK) {
+        if self.pixels.len() > self.limit + self.tail_limits.bytes.min(CHUNK) {
             return Err(AssembleError::FrameTooLarge(self.limit));
         }
-        if self.tail.len() > self.tail_limit {
-            return Err(AssembleError::Trailing(self.tail_limit));
+        if self.tail.len() > self.tail_limits.bytes {
+            return Err(AssembleError::Trailing(self.tail_limits.bytes));
         }
         Ok(())
     }
@@ -87,6 +87,9 @@ impl Whole {
                 swap_bytes(&mut pixels, vr);
             }
             let odd = pixels.len() % 2 == 1;
+            if !rewrite {
+                walk(&self.tail, encoding, self.tail_limits)?;
+            }
             let tail = match (rewrite, odd) {
                 (false, _) => self.tail.freeze(),
                 (true, true) => Bytes::from_static(&[0]),
@@ -96,11 +99,23 @@ impl Whole {
         }
         let end = fragments_end(&pixels)?;
         let tail = match pixels.get(end..) {
-            Some(tail) if !rewrite => Bytes::copy_from_slice(tail),
+            Some(tail) if !rewrite => {
+                walk(tail.get(SEQUENCE_DELIMITER.len()..).unwrap_or_default(), encoding, self.tail_limits)?;
+                Bytes::copy_from_slice(tail)
+            }
             _ => Bytes::from_static(&SEQUENCE_DELIMITER),
         };
         pixels.truncate(end);
         Ok((PixelForm::Encapsulated, pool::freeze(pixels), tail))
+    }
+}
+
+/// What follows Pixel Data goes on to readers as it came: it must be elements.
+fn walk(tail: &[u8], encoding: Encoding, limits: HeadLimits) -> Result<(), AssembleError> {
+    let mut scanner = Scanner::new(encoding, limits);
+    match scanner.advance(tail)? {
+        Scan::More(_) => Ok(scanner.finish(tail.len())?),
+        Scan::PixelData(_) => Err(AssembleError::Fragments("there is a second one")),
     }
 }
 

@@ -15,6 +15,7 @@ pub struct Found {
     series: Option<Range<usize>>,
     instance_number: Option<Range<usize>>,
     number_of_frames: Option<Range<usize>>,
+    pub(super) lowest_group: Option<u16>,
 }
 
 /// Which of the identifying values to read.
@@ -45,6 +46,11 @@ impl Found {
             tags::NUMBER_OF_FRAMES => Some(&mut self.number_of_frames),
             _ => None,
         }
+    }
+
+    /// The lowest group number of an element outside of sequences.
+    pub fn lowest_group(&self) -> Option<u16> {
+        self.lowest_group
     }
 
     /// The value as text without its padding; `None` where it is absent, empty or not ASCII.

@@ -156,6 +156,16 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(_) => return Err(AssociationError::Request("it ends early".to_owned())),
         Err(error) => return Err(AssociationError::Request(error.to_string())),
     };
+    // PS3.8 §9.3.2.2: odd, and each for one context; a PDV could not be told from another's.
+    let mut ids = [false; 256];
+    for proposed in &request.presentation_contexts {
+        let taken = ids.get_mut(usize::from(proposed.id)).is_none_or(|id| std::mem::replace(id, true));
+        if taken || proposed.id.is_multiple_of(2) {
+            return Err(AssociationError::Request(
+                "a presentation context ID is even or stands twice".to_owned(),
+            ));
+        }
+    }
     let answer = admitted.and_then(|()| negotiate(request, &service.settings));
     match answer {
         Ok(accepted) => {

@@ -206,6 +206,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
                     self.fill_ahead(length as usize, self.stall).await?;
                     return Ok(Next::Release);
                 }
+                // Too short to say why, and no reason to wait for more.
+                0x07 if length < 4 => return Err(PduError::Aborted { from: 0, reason: 0 }),
                 0x07 => {
                     self.fill_ahead(4, self.stall).await?;
                     self.ahead.advance(2);

@@ -93,7 +93,9 @@ impl Refused {
                 | E::Attribute(_)
                 | E::Split(_) => Status::DataSetMismatch,
                 E::Encode(_) => Status::ProcessingFailure,
-                E::Decode(_) | E::Fragments(_) | E::Deflate | E::Truncated => Status::CannotUnderstand,
+                E::Group(_) | E::Decode(_) | E::Fragments(_) | E::Deflate | E::Truncated => {
+                    Status::CannotUnderstand
+                }
             },
         }
     }

@@ -1,0 +1,206 @@
+"""Writes the inputs that the fuzz targets start from, one folder a target: seeds.py DIRECTORY.
+
+Each is right as it stands, so that a mutation of it gets past the first check.
+"""
+
+import pathlib
+import struct
+import sys
+import zlib
+
+VERIFICATION = "1.2.840.10008.1.1"
+XA = "1.2.840.10008.5.1.4.1.1.12.1"
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+LONG = {"OB", "OW", "OV", "SQ", "UN", "UT"}
+UNDEFINED = 0xFFFFFFFF
+END = b"\xFE\xFF\xDD\xE0" + bytes(4)
+
+
+def even(text, padding=b"\0"):
+    data = text.encode() if isinstance(text, str) else text
+    return data + padding[: len(data) % 2]
+
+
+def implicit(group, element, value):
+    return struct.pack("<HHI", group, element, len(value)) + value
+
+
+def explicit(group, element, vr, value, order="<", length=None):
+    length = len(value) if length is None else length
+    head = struct.pack(order + "HH", group, element) + vr.encode()
+    return head + (struct.pack(order + "HI", 0, length) if vr in LONG else struct.pack(order + "H", length)) + value
+
+
+def item(value):
+    return implicit(0xFFFE, 0xE000, value)
+
+
+def pdu(kind, body):
+    return struct.pack(">BBI", kind, 0, len(body)) + body
+
+
+def sub_item(kind, body):
+    return struct.pack(">BBH", kind, 0, len(body)) + body
+
+
+def p_data(context, control, payload):
+    return pdu(4, struct.pack(">IBB", len(payload) + 2, context, control) + payload)
+
+
+def command(field, *elements, data=0x0101):
+    us = lambda element, value: (element, struct.pack("<H", value))
+    body = sorted([us(0x0100, field), us(0x0110, 7), us(0x0800, data), *elements])
+    body = b"".join(implicit(0, element, value) for element, value in body)
+    return implicit(0, 0, struct.pack("<I", len(body))) + body
+
+
+ECHO = command(0x0030, (0x0002, even(VERIFICATION)))
+STORE = command(0x0001, (0x0002, even(XA)), (0x0700, bytes(2)), (0x1000, even("1.2.3.4")), data=0)
+
+
+def request():
+    contexts = [
+        sub_item(0x20, bytes([number, 0, 0, 0]) + b"".join(sub_item(kind, uid.encode()) for kind, uid in uids))
+        for number, uids in [
+            (1, [(0x30, VERIFICATION), (0x40, IMPLICIT)]),
+            (3, [(0x30, XA), (0x40, EXPLICIT), (0x40, IMPLICIT)]),
+        ]
+    ]
+    user = [
+        (0x51, struct.pack(">I", 65536)),
+        (0x52, b"1.2.3"),
+        (0x53, struct.pack(">HH", 1, 1)),
+        (0x54, struct.pack(">H", 7) + b"1.2.3.4\x01\x00"),
+        (0x55, b"SEED"),
+        (0x56, struct.pack(">H", 3) + b"1.2\x00"),
+        (0x58, b"\x02\x00" + struct.pack(">H", 1) + b"u" + struct.pack(">H", 1) + b"p"),
+    ]
+    body = struct.pack(">HH", 1, 0) + b"FRAMEGATE       " + b"SEED            " + bytes(32)
+    body += sub_item(0x10, b"1.2.840.10008.3.1.1.1") + b"".join(contexts)
+    return pdu(1, body + sub_item(0x50, b"".join(sub_item(kind, value) for kind, value in user)))
+
+
+def elements(frames):
+    """Tag, VR and value of a tiny angiogram without its pixels."""
+    us = lambda value: ("US", struct.pack("<H", value))
+    return {
+        (0x0008, 0x0016): ("UI", even(XA)),
+        (0x0008, 0x0018): ("UI", even("1.2.3.4")),
+        (0x0018, 0x1063): ("DS", b"66"),
+        (0x0020, 0x000D): ("UI", even("1.2.3")),
+        (0x0020, 0x000E): ("UI", even("1.2.3.5")),
+        (0x0020, 0x0013): ("IS", b"1 "),
+        (0x0028, 0x0002): us(1),
+        (0x0028, 0x0004): ("CS", b"MONOCHROME2 "),
+        (0x0028, 0x0008): ("IS", even(str(frames), b" ")),
+        (0x0028, 0x0010): us(2),
+        (0x0028, 0x0011): us(3),
+        (0x0028, 0x0100): us(8),
+        (0x0028, 0x0101): us(8),
+        (0x0028, 0x0102): us(7),
+        (0x0028, 0x0103): us(0),
+    }
+
+
+def head(frames):
+    return b"".join(explicit(*tag, *value) for tag, value in elements(frames).items())
+
+
+def native(frames):
+    return head(frames) + explicit(0x7FE0, 0x0010, "OB", bytes(6 * frames))
+
+
+def sequences():
+    inside = explicit(0x0008, 0x1155, "UI", b"1.2\0")
+    defined = explicit(0x0008, 0x1140, "SQ", item(inside))
+    undefined = explicit(0x0008, 0x1115, "SQ", b"", length=UNDEFINED)
+    undefined += struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED) + inside + b"\xFE\xFF\x0D\xE0" + bytes(4) + END
+    rest = head(1)
+    return rest[:68] + undefined + defined + rest[68:] + explicit(0x7FE0, 0x0010, "OB", bytes(6))
+
+
+def encapsulated(*items):
+    frames = max(1, len(items) - 1)
+    return head(frames) + explicit(0x7FE0, 0x0010, "OB", b"", length=UNDEFINED) + b"".join(map(item, items)) + END
+
+
+def big_endian():
+    body = b""
+    for tag, (vr, value) in elements(2).items():
+        body += explicit(*tag, vr, value[::-1] if vr == "US" else value, ">")
+    return body + explicit(0x7FE0, 0x0010, "OW", bytes(12), ">")
+
+
+def implicit_vr():
+    return b"".join(implicit(*tag, value) for tag, (_, value) in elements(2).items()) + implicit(
+        0x7FE0, 0x0010, bytes(12)
+    )
+
+
+def deflated():
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(native(2)) + stream.flush()
+
+
+# The first byte says which syntax (see targets/data_set.rs), the second how much arrives at a time.
+JPEG = b"\xFF\xD8\xFF\xD9"
+DATA_SETS = [
+    b"\x00\xFF" + implicit_vr(),
+    b"\x01\xFF" + native(1),
+    b"\x01\x01" + native(3),
+    b"\x01\x00" + sequences(),
+    b"\x01\x02" + head(1),
+    b"\x02\xFF" + big_endian(),
+    b"\x03\xFF" + deflated(),
+    b"\x04\xFF" + encapsulated(b"", JPEG),
+    b"\x04\x00" + encapsulated(b"", JPEG, JPEG),
+    b"\x06\xFF" + encapsulated(struct.pack("<II", 0, 12), JPEG, JPEG),
+    b"\x07\xFF" + encapsulated(b"", bytes(188)),
+    b"\x09\xFF" + encapsulated(b"", bytes(64), bytes(64)),
+]
+PDUS = [
+    b"\xFF" + p_data(1, 3, ECHO) + pdu(5, bytes(4)),
+    b"\x00" + p_data(3, 1, STORE[:40]) + p_data(3, 3, STORE[40:]) + p_data(3, 0, bytes(99)) + p_data(3, 2, b""),
+    b"\x02" + pdu(7, bytes(4)),
+]
+PARTS = b"\x05preamble\r\n--b\r\nContent-Type: application/dicom\r\n\r\n%s\r\n--b \r\n%s\r\n\r\nabcde\r\n--b--\r\nend" % (
+    bytes(30),
+    b"Content-Type: image/jpeg\r\nContent-Length: 5\r\nContent-Location: /a/b",
+)
+SEEDS = {
+    "pdu": PDUS,
+    "associate": [request()],
+    "command": [ECHO, STORE, command(0x0FFF), command(0x0020, data=0)],
+    "data_set": DATA_SETS,
+    "multipart": [
+        PARTS,
+        b'multipart/related; type="application/dicom"; boundary="a b"; start=x',
+        b"\x00--b\r\nContent-Type: a/b\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--b--",
+    ],
+    "media": [
+        b'\nmultipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.50;q=0.5, */*;q=.1',
+        b"application/dicom+json\napplication/dicom+xml, image/*",
+        b"viewport=16,16,0,0,8,8&window=40,400,sigmoid&quality=50\nimage/jpeg, image/png;q=0.2",
+        b"\nimage/gif, multipart/x-mixed-replace; type=\"image/jpeg\", application/dicom; transfer-syntax=*",
+    ],
+    "query": [
+        b"PatientName=M%C3%BCller*&fuzzymatching=true&limit=5&offset=1&includefield=all",
+        b"StudyDate=20260101-20261231&StudyTime=-235959&ModalitiesInStudy=XA,SR&00100020=A*",
+        b"filter=StudyInstanceUID=1.2,1.3,Modality=XA&includefield=PatientID,00081030",
+        b"ProcedureCodeSequence.CodeValue=P5-09051&SeriesInstanceUID=1.2.3&accept=a/b&x=y",
+        b'PatientID=""&emptyvaluematching=true&multiplevaluematching=true&InstanceNumber=17&Rows=512',
+    ],
+    "routes": [
+        b"/studies/1.2/series/1.3/instances/1.4/frames/1,2,3/rendered",
+        b"/studies/1.2/series/1.3/instances/1.4/bulkdata/52009229/0/00280010",
+        b"/studies/%31.2/metadata/",
+        b"/studies/1.2/series",
+    ],
+}
+
+for target, inputs in SEEDS.items():
+    folder = pathlib.Path(sys.argv[1], target)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(inputs):
+        (folder / f"{number:02}").write_bytes(data)
