@@ -209,7 +209,14 @@ impl Origin {
                 && host.len() <= 256
                 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
         };
-        let host = named.filter(plain).unwrap_or_else(|| self.address.to_string());
+        let mut host = named.filter(plain).unwrap_or_else(|| self.address.to_string());
+        // Without a port the client means 443; where we are not there it has left ours out, as
+        // dicomweb-client does.
+        let has_port =
+            host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+        if !has_port && self.address.port() != 443 {
+            host = format!("{host}:{}", self.address.port());
+        }
         Urls::new(&format!("https://{host}{BASE}"))
     }
 }

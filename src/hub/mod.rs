@@ -14,8 +14,8 @@
 mod cursor;
 mod ring;
 mod series;
+mod state;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,11 +24,10 @@ use tokio::sync::{broadcast, watch};
 
 pub use self::cursor::{Cursor, Item, StudyCursor};
 pub use self::series::{End, From, LiveSeries};
+use self::state::{Entry, State};
 use crate::config::settings::HubSettings;
 use crate::instance::{Dataset, Instance, Uid};
 
-/// Ended series whose UIDs are remembered, to answer 410 instead of 404.
-const REMEMBERED: usize = 1024;
 /// Events that a slow listener may be behind before it is told that it lagged.
 const EVENTS: usize = 1024;
 
@@ -102,24 +101,6 @@ struct Shared {
     events: broadcast::Sender<HubEvent>,
     /// Changes when a series opens, ends or leaves.
     changed: watch::Sender<()>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    series: Vec<Arc<LiveSeries>>,
-    /// Every instance of every ring in the order of publication: what leaves next is in front.
-    order: VecDeque<Entry>,
-    bytes: u64,
-    evicted: u64,
-    gone: VecDeque<(Uid, Uid)>,
-    draining: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    series: Arc<LiveSeries>,
-    bytes: u64,
-    at: Instant,
 }
 
 impl Hub {
@@ -319,45 +300,6 @@ impl Hub {
         // Nobody listening is no failure.
         let _ = self.shared.events.send(event);
         self.shared.changed.send_replace(());
-    }
-}
-
-impl State {
-    /// Lets the oldest instance leave; the caller drops it outside of the lock.
-    fn evict(&mut self) -> Option<Arc<Instance>> {
-        let entry = self.order.pop_front()?;
-        self.bytes -= entry.bytes;
-        self.evicted += 1;
-        entry.series.pop()
-    }
-
-    /// Makes room for a series that is live: of those that have only ended, the oldest goes early.
-    fn forget_oldest_ended(&mut self, left: &mut Vec<Arc<Instance>>) {
-        let Some(index) = self.series.iter().position(|live| live.end().is_some()) else { return };
-        let ended = self.series.remove(index);
-        let (of_it, kept): (VecDeque<_>, _) =
-            std::mem::take(&mut self.order).into_iter().partition(|entry| Arc::ptr_eq(&entry.series, &ended));
-        self.order = kept;
-        for entry in of_it {
-            self.bytes -= entry.bytes;
-            self.evicted += 1;
-            left.extend(ended.pop());
-        }
-        self.remember(&ended);
-    }
-
-    /// Notes that a series was here.
-    fn remember(&mut self, live: &LiveSeries) {
-        if self.gone.len() == REMEMBERED {
-            self.gone.pop_front();
-        }
-        self.gone.push_back((live.study().clone(), live.series().clone()));
-    }
-
-    fn make_room(&mut self, bytes: u64, budget: u64, left: &mut Vec<Arc<Instance>>) {
-        while self.bytes + bytes > budget && !self.order.is_empty() {
-            left.extend(self.evict());
-        }
     }
 }
 

@@ -42,7 +42,7 @@ use self::whole::Whole;
 use super::encode::{self, PixelValue};
 use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, Scanner};
 use super::split::Splitter;
-use super::{Dataset, Instance, Pieces, PixelForm, Uid};
+use super::{Instance, Pieces, PixelForm, Uid};
 
 /// How much is read at a time where the end of the head is not known: what lies beyond is copied.
 const HEAD_CHUNK: usize = 16 << 10;
