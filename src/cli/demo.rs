@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::config::{self, Loaded};
 use crate::dicomweb::routes::BASE;
-use crate::service::{self, Ready};
+use crate::service::{self, Ready, Reload};
 
 /// What the demo shows. The angiogram's options stand for the `[pattern]` keys.
 #[derive(Debug, Args)]
@@ -62,12 +62,12 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     }
     let mut loaded = super::load(None)?;
     apply(&options, &mut loaded);
-    super::start_log(&loaded.settings.service)?;
+    let log = super::start_log(&loaded.settings.service)?;
     let again = loaded.clone();
-    let reload = Box::new(move || Ok(again.clone()));
+    let load = Box::new(move || Ok(again.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut certificate = None;
-    let outcome = runtime.block_on(service::run(loaded, reload, |ready| {
+    let outcome = runtime.block_on(service::run(loaded, Reload { load, log }, |ready| {
         certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write(pem).ok());
         let _ = greet(ready, certificate.as_ref().map(|file| file.0.as_path()), &mut io::stdout().lock());
     }));
@@ -79,6 +79,7 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
 fn apply(options: &Options, loaded: &mut Loaded) {
     let settings = &mut loaded.settings;
     settings.dimse.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, options.dimse_port)));
+    settings.dimse.tls = None;
     settings.dicomweb.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.https_port));
     settings.dicomweb.tls = config::settings::HttpTls::SelfSigned;
     settings.dicomweb.cors_origins = vec!["*".to_owned()];
@@ -143,7 +144,7 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
     writeln!(out, "# Python, with the package dicomweb-client")?;
     writeln!(
         out,
-        "python3 -c 'import requests; from dicomweb_client.api import DICOMwebClient; s = requests.Session(); s.verify = {verify}; print(DICOMwebClient(\"{base}\", session=s).search_for_series())'"
+        "python3 -c 'import requests; from dicomweb_client.api import DICOMwebClient; s = requests.Session(); s.trust_env = False; s.verify = {verify}; print(DICOMwebClient(\"{base}\", session=s).search_for_series())'"
     )?;
     writeln!(out)?;
     writeln!(out, "Ctrl-C stops it.")?;

@@ -12,9 +12,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::reload::Error as ReloadError;
 
 use crate::config::settings::{LogFormat, ServiceSettings};
 use crate::config::{self, ConfigErrors, Loaded};
+use crate::service::SetLog;
 
 /// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
 /// DICOMweb.
@@ -80,12 +82,26 @@ fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
 }
 
 /// Log lines go to standard error, where the journal picks them up.
-fn start_log(settings: &ServiceSettings) -> anyhow::Result<()> {
+fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     let filter = EnvFilter::try_new(&settings.log)?;
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    match settings.log_format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
+    Ok(match settings.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            Box::new(move |filter| set(filter, |filter| handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.init();
+            Box::new(move |filter| set(filter, |filter| handle.reload(filter)))
+        }
+    })
+}
+
+fn set(filter: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    reload(filter).map_err(|error| error.to_string())
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use crate::config;
-use crate::service;
+use crate::service::{self, Reload};
 
 /// Runs until it is told to stop.
 pub(super) fn run(file: PathBuf) -> anyhow::Result<()> {
     let loaded = super::load(Some(&file))?;
-    super::start_log(&loaded.settings.service)?;
-    let reload = Box::new(move || config::load(Some(&file), config::process_environment()));
+    let log = super::start_log(&loaded.settings.service)?;
+    let load = Box::new(move || config::load(Some(&file), config::process_environment()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(service::run(loaded, reload, |_| ()))?;
+    runtime.block_on(service::run(loaded, Reload { load, log }, |_| ()))?;
     // What is still open after the drain time is dropped with the process, not waited for.
     runtime.shutdown_background();
     Ok(())

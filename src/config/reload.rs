@@ -4,9 +4,7 @@
 
 use super::keys;
 use super::load::Loaded;
-use super::settings::{
-    DicomwebSettings, DimseSettings, DimseTlsSettings, HubSettings, ServiceSettings, Settings,
-};
+use super::settings::{DicomwebSettings, DimseSettings, HubSettings, ServiceSettings, Settings};
 
 /// The keys that differ between two configurations, in the order of the sections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,38 +18,32 @@ pub struct Changes {
 /// Compares by value; where a value comes from does not matter.
 pub fn changes(old: &Loaded, new: &Loaded) -> Changes {
     let mut changes = Changes::default();
-    let opens_or_closes = old.settings.dimse.tls.is_some() != new.settings.dimse.tls.is_some();
     for key in keys::KEYS {
         let value =
             |loaded: &Loaded| loaded.values.iter().find(|v| v.key == key.path).map(|v| v.value.clone());
         if value(old) == value(new) {
             continue;
         }
-        // The files of a listener that opens or closes wait with it.
-        let waits = !key.reloads || (opens_or_closes && key.path.starts_with("dimse.tls."));
-        let list = if waits { &mut changes.needs_restart } else { &mut changes.applied };
+        let list = if key.reloads { &mut changes.applied } else { &mut changes.needs_restart };
         list.push(key.path.to_owned());
     }
     changes
 }
 
 /// The settings after a reload: `new`, but for the values that need a restart, which stay `old`.
-/// The listeners stay those that are open.
+/// The listeners stay those that are open, and so do the paths of their certificates; what is in
+/// those files is read again.
 pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
-    let tls = old.dimse.tls.as_ref().map(|old| DimseTlsSettings {
-        listen: old.listen,
-        identity: new.dimse.tls.as_ref().map_or(&old.identity, |new| &new.identity).clone(),
-    });
     Settings {
         hub: HubSettings { max_series: old.hub.max_series, ..new.hub.clone() },
-        dimse: DimseSettings { listen: old.dimse.listen, tls, ..new.dimse.clone() },
-        dicomweb: DicomwebSettings { listen: old.dicomweb.listen, ..new.dicomweb.clone() },
-        pattern: old.pattern.clone(),
-        service: ServiceSettings {
-            log_format: old.service.log_format,
-            metrics_listen: old.service.metrics_listen,
-            ..new.service.clone()
+        dimse: DimseSettings { listen: old.dimse.listen, tls: old.dimse.tls.clone(), ..new.dimse.clone() },
+        dicomweb: DicomwebSettings {
+            listen: old.dicomweb.listen,
+            tls: old.dicomweb.tls.clone(),
+            ..new.dicomweb.clone()
         },
+        pattern: old.pattern.clone(),
+        service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
     }
 }
 
@@ -156,7 +148,7 @@ mod tests {
         }
     }
 
-    /// The list above names every key once; `self_signed` excludes the files, and has its own test.
+    /// The list above names every key once; `self_signed` excludes the files.
     #[test]
     fn no_key_is_left_out() {
         let mut tried: Vec<_> =
@@ -165,31 +157,6 @@ mod tests {
         tried.sort_unstable();
         known.sort_unstable();
         assert_eq!(tried, known);
-    }
-
-    #[test]
-    fn a_trial_certificate_gives_way_to_files() {
-        let trial = load(None, std::iter::empty()).unwrap();
-        let files = loaded(&[("dimse.tls.listen", "")]);
-        let found = changes(&trial, &files);
-        assert!(found.applied.contains(&"dicomweb.tls.self_signed".to_owned()), "{found:?}");
-        assert_eq!(
-            merge_reloadable(&trial.settings, &files.settings).dicomweb.tls,
-            files.settings.dicomweb.tls
-        );
-    }
-
-    #[test]
-    fn the_files_of_a_listener_that_opens_or_closes_wait_with_it() {
-        let (open, closed) = (loaded(&[]), load(None, std::iter::empty()).unwrap());
-        for (old, new) in [(&open, &closed), (&closed, &open)] {
-            let waiting = changes(old, new).needs_restart;
-            assert_eq!(
-                waiting,
-                ["dimse.tls.listen", "dimse.tls.certificate", "dimse.tls.key", "dimse.tls.client_ca"]
-            );
-            assert_eq!(merge_reloadable(&old.settings, &new.settings).dimse.tls, old.settings.dimse.tls);
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 /// loopback, DICOMweb with a [self-signed certificate](HttpTls::SelfSigned).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
-    /// What is imaged when no worklist or modality says so, and the root for generated UIDs.
+    /// Bounds of the rings and the life of a live series.
     pub hub: HubSettings,
     /// The DIMSE source (C-ECHO and C-STORE SCP).
     pub dimse: DimseSettings,

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -17,8 +17,9 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::counters::DicomwebCounters;
 use super::multipart::Writer;
-use super::representation::{Codecs, Representation, part};
+use super::representation::{Representation, part};
 use super::routes::Urls;
+use super::workers::Workers;
 use crate::hub::{Cursor, Item, StudyCursor};
 use crate::instance::Instance;
 use crate::net::http::{Body, BodyError};
@@ -44,7 +45,7 @@ impl Reader {
 #[derive(Debug)]
 pub(super) struct Pace {
     period: Duration,
-    due: Option<SystemTime>,
+    due: Option<Instant>,
 }
 
 impl Pace {
@@ -53,11 +54,10 @@ impl Pace {
     }
 
     /// Whether the instance that became available at `time` goes out.
-    fn admits(&mut self, time: SystemTime) -> bool {
+    fn admits(&mut self, time: Instant) -> bool {
         match self.due {
-            // Half a period of grace keeps a source at about the same rate from losing every other
-            // frame to jitter.
-            Some(due) if time + self.period / 2 < due => false,
+            // Some grace keeps a source at about the same rate from losing frames to jitter.
+            Some(due) if time + self.period / 8 < due => false,
             Some(due) => {
                 // After a pause the grid starts again rather than letting a burst through.
                 self.due = Some((due + self.period).max(time + self.period / 2));
@@ -82,7 +82,7 @@ pub(super) struct Live {
     /// Only the newest instance matters: what came in between is passed over.
     pub(super) newest_only: bool,
     pub(super) urls: Urls,
-    pub(super) codecs: Codecs,
+    pub(super) workers: Workers,
     pub(super) counters: DicomwebCounters,
 }
 
@@ -149,10 +149,10 @@ impl State {
     async fn take(&mut self, instance: &Arc<Instance>) {
         let live = &mut self.live;
         let Some(writer) = &mut live.writer else { return };
-        if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.available())) {
+        if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.arrived())) {
             return;
         }
-        match part(&live.representation, instance, &live.urls, &live.codecs).await {
+        match part(&live.representation, instance, &live.urls, &live.workers).await {
             Ok(part) => {
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);
@@ -175,7 +175,7 @@ mod tests {
     /// Which of `count` frames at `fps` go out at `rate`.
     fn kept(fps: f64, rate: f64, count: u32) -> Vec<u32> {
         let mut pace = Pace::new(rate);
-        let start = SystemTime::UNIX_EPOCH;
+        let start = Instant::now();
         (0..count).filter(|&n| pace.admits(start + Duration::from_secs_f64(f64::from(n) / fps))).collect()
     }
 
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn a_pause_is_followed_by_no_burst() {
         let mut pace = Pace::new(10.0);
-        let start = SystemTime::UNIX_EPOCH;
+        let start = Instant::now();
         assert!(pace.admits(start));
         let later = start + Duration::from_secs(60);
         let burst = (0..30).filter(|&n| pace.admits(later + Duration::from_millis(n))).count();

@@ -18,6 +18,7 @@ mod representation;
 mod retrieve;
 pub mod routes;
 mod search;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,12 +38,13 @@ use self::media::Accept;
 use self::metadata::Entry;
 use self::parameters::Parameters;
 use self::problem::Problem;
-use self::representation::Codecs;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Level, Match, Resource, Route, Transaction, Urls};
 use self::search::Scope;
+use self::workers::Workers;
 use crate::config::settings::DicomwebSettings;
 use crate::hub::Hub;
+use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
 use crate::subscription::query::Query;
 
@@ -59,7 +61,7 @@ pub struct Origin {
     counters: DicomwebCounters,
     address: SocketAddr,
     stopping: watch::Receiver<bool>,
-    codecs: Codecs,
+    workers: Workers,
 }
 
 impl Origin {
@@ -72,7 +74,7 @@ impl Origin {
         address: SocketAddr,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { hub, settings, counters, address, stopping, codecs: Codecs::new() }
+        Self { hub, settings, counters, address, stopping, workers: Workers::new() }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> (&'static str, Answer) {
@@ -96,15 +98,17 @@ impl Origin {
     async fn get(&self, request: &Request<Incoming>, route: Route) -> Answer {
         let urls = self.urls(request);
         let raw_query = request.uri().query().unwrap_or_default();
-        if let Route::Search { level, study, series } = &route {
-            let scope = Scope { level: *level, study: study.as_deref(), series: series.as_deref() };
-            return self.search(request, &urls, &scope, raw_query);
-        }
+        let route = match route {
+            Route::Search { level, study, series } => {
+                return self.search(request, urls, Scope { level, study, series }, raw_query).await;
+            }
+            other => other,
+        };
         let parameters = Parameters::parse(raw_query)?;
         let retrieval = retrieve::Request {
             hub: &self.hub,
             urls: &urls,
-            codecs: &self.codecs,
+            workers: &self.workers,
             counters: &self.counters,
             headers: request.headers(),
             parameters: &parameters,
@@ -120,13 +124,19 @@ impl Origin {
             Route::Metadata(resource) => {
                 let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
                 let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
-                metadata::respond(&self.metadata(resource)?, media, &urls)
+                let instances = self.instances(resource)?;
+                let urls = urls.clone();
+                let written = self.workers.run(move || {
+                    let entries: Vec<_> = instances.into_iter().filter_map(Entry::metadata).collect();
+                    metadata::respond(&entries, media, &urls)
+                });
+                written.await.ok_or_else(Problem::internal)?
             }
         }
     }
 
-    /// The metadata of everything that a resource has at this moment.
-    fn metadata(&self, resource: &Resource) -> Result<Vec<Entry>, Problem> {
+    /// Everything that a resource has at this moment.
+    fn instances(&self, resource: &Resource) -> Result<Vec<Arc<Instance>>, Problem> {
         let series = match &resource.series {
             Some(series) => self.hub.find(&resource.study, series).into_iter().collect(),
             None => self.hub.study(&resource.study),
@@ -135,31 +145,29 @@ impl Origin {
             let gone = self.hub.was_here(&resource.study, resource.series.as_deref());
             return Err(if gone { Problem::gone() } else { Problem::not_live() });
         }
-        let instances = series.iter().flat_map(|live| match &resource.instance {
-            Some(instance) => live.instance(instance).into_iter().collect(),
-            None => live.instances(),
-        });
-        let entries: Vec<_> = instances.filter_map(Entry::metadata).collect();
-        if entries.is_empty() && resource.instance.is_some() {
-            return Err(Problem::not_live());
-        }
-        Ok(entries)
+        let Some(instance) = &resource.instance else {
+            return Ok(series.iter().flat_map(|live| live.instances()).collect());
+        };
+        let found: Vec<_> = series.iter().filter_map(|live| live.instance(instance)).collect();
+        if found.is_empty() { Err(Problem::not_live()) } else { Ok(found) }
     }
 
-    fn search(&self, request: &Request<Incoming>, urls: &Urls, scope: &Scope<'_>, raw_query: &str) -> Answer {
+    async fn search(&self, request: &Request<Incoming>, urls: Urls, scope: Scope, raw_query: &str) -> Answer {
         let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_search(&error))?;
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let most = self.settings.load().limits.search_results;
-        let results = search::search(&self.hub, urls, scope, &query, most);
+        let (hub, asked, base) = (self.hub.clone(), query.clone(), urls.clone());
+        let found = self.workers.run(move || search::search(&hub, &base, &scope, &asked, most));
+        let results = found.await.ok_or_else(Problem::internal)?;
         let mut response = if results.datasets.is_empty() {
             let mut response = Response::new(empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response
         } else {
             let entries: Vec<_> = results.datasets.into_iter().map(Entry::result).collect();
-            metadata::respond(&entries, media, urls)?
+            metadata::respond(&entries, media, &urls)?
         };
         if results.more > 0 {
             warn(
@@ -168,9 +176,10 @@ impl Origin {
             );
         }
         if !query.unknown.is_empty() {
+            let names = query.unknown.join(", ");
             warn(
                 &mut response,
-                "The following parameters are not supported and were ignored: see the Capabilities Description",
+                &format!("The following parameters are not supported and were ignored: {names}"),
             );
         }
         Ok(response)

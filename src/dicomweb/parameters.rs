@@ -51,9 +51,11 @@ impl Parameters {
             Some("oldest") => Ok(From::Oldest),
             Some("latest") => Ok(From::Latest),
             Some(number) => number
-                .parse()
+                .parse::<u32>()
+                .ok()
+                .and_then(|number| i32::try_from(number).ok())
                 .map(From::Number)
-                .map_err(|_| Problem::bad_parameter("from", "oldest, latest or an Instance Number")),
+                .ok_or(Problem::bad_parameter("from", "oldest, latest or an Instance Number")),
         }
     }
 

@@ -1,18 +1,17 @@
 //! In which form an instance goes to a client: as it is, in Explicit VR Little Endian, as bulk
 //! data, or rendered.
 //!
-//! As it is costs nothing. Everything that decodes or encodes pixels runs on the blocking threads,
-//! as many at once as there are cores, so that it never holds up a stream of somebody else.
+//! As it is costs nothing. Everything that decodes or encodes pixels is heavy work ([`Workers`]).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::sync::Semaphore;
 
 use super::media::{Alternative, EXPLICIT_VR_LITTLE_ENDIAN, ImageFormat, InstanceMedia, TransferSyntaxWish};
 use super::multipart::PartHead;
 use super::routes::Urls;
+use super::workers::Workers;
 use crate::frame::render::{self, RenderParameters, RenderedType};
 use crate::frame::transcode;
 use crate::instance::{Instance, PixelForm};
@@ -70,33 +69,6 @@ pub(super) enum Representation {
     Rendered(ImageFormat, RenderParameters),
 }
 
-/// Runs codecs on the blocking threads, a bounded number at once.
-#[derive(Debug, Clone)]
-pub(super) struct Codecs {
-    slots: Arc<Semaphore>,
-}
-
-impl Codecs {
-    pub(super) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { slots: Arc::new(Semaphore::new(cores)) }
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Unsuitable> + Send + 'static,
-    ) -> Result<T, Unsuitable> {
-        let lost = || Unsuitable::Codec("the codec was stopped".to_owned());
-        let slot = self.slots.clone().acquire_owned().await.map_err(|_| lost())?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(slot);
-            result
-        });
-        done.await.map_err(|_| lost())?
-    }
-}
-
 /// What is done to an instance for one alternative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
@@ -142,7 +114,7 @@ pub(super) async fn part(
     representation: &Representation,
     instance: &Arc<Instance>,
     urls: &Urls,
-    codecs: &Codecs,
+    workers: &Workers,
 ) -> Result<Part, Unsuitable> {
     let identity = instance.identity();
     match representation {
@@ -151,29 +123,29 @@ pub(super) async fn part(
             let plan = plan(alternative, instance).ok_or(Unsuitable::Form)?;
             let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance);
             if alternative.media == InstanceMedia::OctetStreamMultipart {
-                let pixels = native_pixels(instance, codecs).await?;
+                let pixels = native_pixels(instance, workers).await?;
                 let url =
                     urls.bulkdata(&identity.study, &identity.series, &identity.sop_instance, "7FE00010");
                 return Part::new("application/octet-stream", &url, vec![pixels]);
             }
             let (content, syntax) = match plan {
                 Plan::AsItIs => (instance.part10().to_vec(), &**instance.transfer_syntax()),
-                Plan::Decode => (vec![decoded(instance, codecs).await?], EXPLICIT_VR_LITTLE_ENDIAN),
+                Plan::Decode => (vec![decoded(instance, workers).await?], EXPLICIT_VR_LITTLE_ENDIAN),
             };
             Part::new(&format!("application/dicom; transfer-syntax={syntax}"), &url, content)
         }
         Representation::Rendered(format, parameters) => {
-            let image = rendered(instance, *format, parameters, codecs).await?;
-            let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance) + "/rendered";
+            let image = rendered(instance, *format, parameters, workers).await?;
+            let url = urls.rendered(&identity.study, &identity.series, &identity.sop_instance);
             Part::new(format.essence(), &url, vec![image])
         }
     }
 }
 
 /// The whole object in Explicit VR Little Endian.
-async fn decoded(instance: &Arc<Instance>, codecs: &Codecs) -> Result<Bytes, Unsuitable> {
+async fn decoded(instance: &Arc<Instance>, workers: &Workers) -> Result<Bytes, Unsuitable> {
     let instance = instance.clone();
-    codecs
+    let done = workers
         .run(move || {
             let object = instance.object().map_err(codec)?;
             let object = transcode::to_explicit_little_endian(object, DECODED_LIMIT).map_err(codec)?;
@@ -181,17 +153,18 @@ async fn decoded(instance: &Arc<Instance>, codecs: &Codecs) -> Result<Bytes, Uns
             object.write_all(&mut bytes).map_err(codec)?;
             Ok(Bytes::from(bytes))
         })
-        .await
+        .await;
+    done.unwrap_or_else(lost)
 }
 
 /// Native pixels, little endian, without padding.
-pub(super) async fn native_pixels(instance: &Arc<Instance>, codecs: &Codecs) -> Result<Bytes, Unsuitable> {
+pub(super) async fn native_pixels(instance: &Arc<Instance>, workers: &Workers) -> Result<Bytes, Unsuitable> {
     match instance.form() {
         PixelForm::Native(..) => Ok(instance.pixels().clone()),
         PixelForm::Absent => Err(Unsuitable::Form),
         PixelForm::Encapsulated => {
             let instance = instance.clone();
-            codecs
+            let done = workers
                 .run(move || {
                     let object = instance.object().map_err(codec)?;
                     let object =
@@ -199,7 +172,8 @@ pub(super) async fn native_pixels(instance: &Arc<Instance>, codecs: &Codecs) -> 
                     let pixels = object.element(dicom_dictionary_std::tags::PIXEL_DATA).map_err(codec)?;
                     Ok(Bytes::from(pixels.to_bytes().map_err(codec)?.into_owned()))
                 })
-                .await
+                .await;
+            done.unwrap_or_else(lost)
         }
     }
 }
@@ -209,7 +183,7 @@ pub(super) async fn rendered(
     instance: &Arc<Instance>,
     format: ImageFormat,
     parameters: &RenderParameters,
-    codecs: &Codecs,
+    workers: &Workers,
 ) -> Result<Bytes, Unsuitable> {
     if instance.form() == PixelForm::Absent {
         return Err(Unsuitable::Form);
@@ -220,13 +194,19 @@ pub(super) async fn rendered(
         ImageFormat::Png => RenderedType::Png,
         ImageFormat::Gif => RenderedType::Gif,
     };
-    codecs
+    let done = workers
         .run(move || {
             let object = instance.object().map_err(codec)?;
             let image = render::render(object, format, &parameters, DECODED_LIMIT).map_err(codec)?;
             Ok(Bytes::from(image))
         })
-        .await
+        .await;
+    done.unwrap_or_else(lost)
+}
+
+/// The work panicked, or we are stopping.
+fn lost<T>() -> Result<T, Unsuitable> {
+    Err(Unsuitable::Codec("the work was given up".to_owned()))
 }
 
 fn codec(error: impl std::fmt::Display) -> Unsuitable {

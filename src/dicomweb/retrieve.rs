@@ -17,8 +17,9 @@ use super::media::{
 use super::multipart::{Boundary, PartHead, Writer};
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::representation::{self, Codecs, Part, Representation, Unsuitable};
+use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
+use super::workers::Workers;
 use super::{Answer, DicomwebCounters, render_parameters};
 use crate::frame::transcode;
 use crate::hub::{Cursor, From, Hub, LiveSeries, StudyCursor};
@@ -31,7 +32,7 @@ use crate::net::http::Body;
 pub(super) struct Request<'a> {
     pub(super) hub: &'a Hub,
     pub(super) urls: &'a Urls,
-    pub(super) codecs: &'a Codecs,
+    pub(super) workers: &'a Workers,
     pub(super) counters: &'a DicomwebCounters,
     pub(super) headers: &'a HeaderMap,
     pub(super) parameters: &'a Parameters,
@@ -162,7 +163,7 @@ impl Request<'_> {
                     PixelForm::Absent => false,
                 };
                 if native && possible {
-                    let pixels = representation::native_pixels(instance, self.codecs).await;
+                    let pixels = representation::native_pixels(instance, self.workers).await;
                     let pixels = pixels.map_err(|error| self.unsuitable(instance, &error))?;
                     let kind = media_type.essence();
                     return packed(packaging, kind, self.made(kind, &url, vec![pixels], instance)?, times);
@@ -180,7 +181,7 @@ impl Request<'_> {
     }
 
     async fn part(&self, form: &Representation, instance: &Arc<Instance>) -> Result<Part, Problem> {
-        let part = representation::part(form, instance, self.urls, self.codecs).await;
+        let part = representation::part(form, instance, self.urls, self.workers).await;
         let part = part.map_err(|error| self.unsuitable(instance, &error))?;
         self.counters.sent.inc();
         self.counters.sent_bytes.inc_by(part.len() as u64);
@@ -212,7 +213,7 @@ impl Request<'_> {
             pace: self.parameters.rate()?.map(Pace::new),
             newest_only,
             urls: self.urls.clone(),
-            codecs: self.codecs.clone(),
+            workers: self.workers.clone(),
             counters: self.counters.clone(),
         };
         Ok(respond(kind.map_err(|_| Problem::internal())?, live.into_body()))

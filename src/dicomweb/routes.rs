@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use http::Method;
 
+use crate::instance::Uid;
+
 /// Path of the service root; everything in [`TEMPLATES`] stands below it.
 pub const BASE: &str = "/dicomweb";
 
@@ -29,9 +31,6 @@ const MAX_SEGMENTS: usize = 8 + 2 * MAX_BULKDATA_DEPTH;
 
 /// Longest UID (characters, PS3.5 §9.1).
 const MAX_UID: usize = 64;
-
-/// A UID: digits and dots, 1 to 64 characters.
-pub type Uid = Arc<str>;
 
 /// What a search returns one result for (PS3.18 §10.6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +89,7 @@ const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
 const STUDY: &str = "/studies/{study}";
 const SERIES: &str = "/studies/{study}/series/{series}";
 const INSTANCE: &str = "/studies/{study}/series/{series}/instances/{instance}";
+const RENDERED: &str = "/studies/{study}/series/{series}/instances/{instance}/rendered";
 const FRAMES: &str = "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}";
 const BULKDATA: &str = "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{+bulkdata}";
 
@@ -122,11 +122,7 @@ pub const TEMPLATES: &[Template] = &[
         "Retrieve Instance Metadata",
         Transaction::Metadata,
     ),
-    read(
-        "/studies/{study}/series/{series}/instances/{instance}/rendered",
-        "Retrieve Rendered Instance",
-        Transaction::Rendered,
-    ),
+    read(RENDERED, "Retrieve Rendered Instance", Transaction::Rendered),
     read(FRAMES, "Retrieve Frames", Transaction::Frames),
     read(
         "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered",
@@ -401,6 +397,11 @@ impl Urls {
             (Some(series), None) => self.series(&resource.study, series),
             (None, _) => self.study(&resource.study),
         }
+    }
+
+    /// URL of the rendered instance.
+    pub fn rendered(&self, study: &str, series: &str, instance: &str) -> String {
+        self.expand(RENDERED, &[study, series, instance])
     }
 
     /// URL of some frames (numbers from 1) of an instance.

@@ -12,7 +12,7 @@ use dicom_dictionary_std::{StandardDataDictionary, tags};
 
 use super::routes::{Level, Urls};
 use crate::hub::{Hub, LiveSeries};
-use crate::instance::Dataset;
+use crate::instance::{Dataset, Uid};
 use crate::subscription::query::{Include, Query};
 
 /// Study attributes of a result (PS3.18 Table 10.6.3-3).
@@ -70,17 +70,17 @@ pub(super) struct Results {
 
 /// The resource that is searched.
 #[derive(Debug)]
-pub(super) struct Scope<'a> {
+pub(super) struct Scope {
     pub(super) level: Level,
-    pub(super) study: Option<&'a str>,
-    pub(super) series: Option<&'a str>,
+    pub(super) study: Option<Uid>,
+    pub(super) series: Option<Uid>,
 }
 
 /// Searches; `most` bounds the results.
-pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope<'_>, query: &Query, most: usize) -> Results {
+pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
     let wanted = |live: &Arc<LiveSeries>| {
-        scope.study.is_none_or(|study| **live.study() == *study)
-            && scope.series.is_none_or(|series| **live.series() == *series)
+        scope.study.as_ref().is_none_or(|study| live.study() == study)
+            && scope.series.as_ref().is_none_or(|series| live.series() == series)
     };
     let series: Vec<_> = hub.series().into_iter().filter(wanted).collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
@@ -147,7 +147,7 @@ impl Page {
 
 /// The attributes of a result: its own level's, and those of the levels above that the path does
 /// not name (PS3.18 §10.6.3.3).
-fn wanted_tags(scope: &Scope<'_>) -> Vec<Tag> {
+fn wanted_tags(scope: &Scope) -> Vec<Tag> {
     let mut tags = ALWAYS.to_vec();
     if scope.level == Level::Studies || scope.study.is_none() {
         tags.extend(STUDY);

@@ -32,22 +32,33 @@ pub(super) struct Decoded {
     pub(super) lossy_method: Option<&'static str>,
 }
 
-/// Whether [`decode`] knows this Transfer Syntax.
-pub(super) fn knows(uid: &str) -> bool {
-    matches!(
-        uid,
-        uids::JPEG_BASELINE8_BIT
+/// What a Transfer Syntax with encapsulated pixels is decoded by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Jpeg,
+    Jpeg2000,
+    Rle,
+    Uncompressed,
+}
+
+impl Family {
+    /// The decoder for the Transfer Syntax `uid`, if there is one.
+    pub(super) fn of(uid: &str) -> Option<Self> {
+        match uid {
+            uids::JPEG_BASELINE8_BIT
             | uids::JPEG_EXTENDED12_BIT
             | uids::JPEG_LOSSLESS
-            | uids::JPEG_LOSSLESS_SV1
-            | uids::JPEG2000_LOSSLESS
+            | uids::JPEG_LOSSLESS_SV1 => Some(Self::Jpeg),
+            uids::JPEG2000_LOSSLESS
             | uids::JPEG2000
             | uids::HTJ2K_LOSSLESS
             | uids::HTJ2K_LOSSLESS_RPCL
-            | uids::HTJ2K
-            | uids::RLE_LOSSLESS
-            | uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN
-    )
+            | uids::HTJ2K => Some(Self::Jpeg2000),
+            uids::RLE_LOSSLESS => Some(Self::Rle),
+            uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => Some(Self::Uncompressed),
+            _ => None,
+        }
+    }
 }
 
 /// Decodes the only frame of `object`, whose Transfer Syntax is `uid`.
@@ -65,19 +76,13 @@ pub(super) fn decode(
         [only] => Cow::Borrowed(only),
         several => Cow::Owned(several.concat()),
     };
-    let decoded = contain(|| match uid {
-        uids::JPEG_BASELINE8_BIT
-        | uids::JPEG_EXTENDED12_BIT
-        | uids::JPEG_LOSSLESS
-        | uids::JPEG_LOSSLESS_SV1 => jpeg::decode(&stream, image),
-        uids::JPEG2000_LOSSLESS
-        | uids::JPEG2000
-        | uids::HTJ2K_LOSSLESS
-        | uids::HTJ2K_LOSSLESS_RPCL
-        | uids::HTJ2K => jpeg2000::decode(uid, &stream, object, image),
-        uids::RLE_LOSSLESS => rle::decode(&stream, image),
-        uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => uncompressed(&stream, image),
-        _ => Err(TranscodeError::Unsupported { what: format!("Transfer Syntax {uid}") }),
+    let unsupported = || TranscodeError::Unsupported { what: format!("Transfer Syntax {uid}") };
+    let family = Family::of(uid).ok_or_else(unsupported)?;
+    let decoded = contain(|| match family {
+        Family::Jpeg => jpeg::decode(&stream, image),
+        Family::Jpeg2000 => jpeg2000::decode(uid, &stream, object, image),
+        Family::Rle => rle::decode(&stream, image),
+        Family::Uncompressed => uncompressed(&stream, image),
     })?;
     if decoded.pixels.len() == image.frame_bytes() {
         Ok(decoded)

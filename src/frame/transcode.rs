@@ -55,9 +55,10 @@ pub enum TranscodeError {
     },
 }
 
-/// Whether encapsulated frames of this Transfer Syntax can be decoded.
+/// Whether encapsulated frames of this Transfer Syntax can be decoded. A codestream may still use a
+/// feature that its decoder lacks (12-bit lossy JPEG, for instance).
 pub fn is_supported(transfer_syntax: &str) -> bool {
-    codec::knows(transfer_syntax)
+    codec::Family::of(transfer_syntax).is_some()
 }
 
 /// Returns `object`, a single-frame one, in Explicit VR Little Endian with native pixels. An object
@@ -192,6 +193,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_supported_is_what_has_a_decoder() {
+        for uid in [
+            uids::JPEG_BASELINE8_BIT,
+            uids::JPEG_LOSSLESS_SV1,
+            uids::JPEG2000_LOSSLESS,
+            uids::HTJ2K_LOSSLESS,
+            uids::RLE_LOSSLESS,
+            uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN,
+        ] {
+            assert!(is_supported(uid), "{uid}");
+        }
+    }
+
+    #[test]
+    fn fragments_of_native_pixels_are_joined() {
+        let uid = uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN;
+        let object = encapsulated(grey(2, 3, 8, 8), uid, &[&[1, 2, 3, 4], &[5, 6]]);
+        assert_eq!(pixels(&transcoded(object)), [1, 2, 3, 4, 5, 6]);
+        let object = encapsulated(grey(2, 3, 8, 8), uid, &[&[1, 2, 3, 4]]);
+        to_explicit_little_endian(object, LIMIT).unwrap_err();
+    }
+
+    #[test]
     fn rle_is_exact_in_every_width() {
         let bytes: Vec<u8> = (0..35_u8).map(|n| if n < 20 { 7 } else { n * 5 }).collect();
         let object = encapsulated(grey(5, 7, 8, 8), uids::RLE_LOSSLESS, &[&rle(&bytes, 1, 1)]);
@@ -309,6 +333,7 @@ mod tests {
             let object = encapsulated(grey(5, 7, 8, 8), uid, &[&[0; 64]]);
             let error = to_explicit_little_endian(object, LIMIT).unwrap_err();
             assert!(matches!(&error, TranscodeError::Unsupported { what } if what.contains(uid)), "{error}");
+            assert!(!is_supported(uid), "{uid}");
         }
         let mut object = encapsulated(grey(5, 7, 8, 8), uids::RLE_LOSSLESS, &[&[0; 64]]);
         samples::put(&mut object, tags::NUMBER_OF_FRAMES, VR::IS, "3");

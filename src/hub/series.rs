@@ -41,7 +41,6 @@ pub enum From {
 }
 
 /// A live series and its ring.
-#[derive(Debug)]
 pub struct LiveSeries {
     study: Uid,
     series: Uid,
@@ -62,6 +61,16 @@ struct Inner {
     last_activity: Instant,
     highest_number: i32,
     published: u64,
+}
+
+impl std::fmt::Debug for LiveSeries {
+    /// Shows which series it is; its context is PHI.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveSeries")
+            .field("study", &self.study)
+            .field("series", &self.series)
+            .finish_non_exhaustive()
+    }
 }
 
 impl LiveSeries {

@@ -14,6 +14,7 @@ pub mod assemble;
 pub mod encode;
 pub mod json;
 pub mod metadata;
+pub(crate) mod pool;
 pub mod scan;
 pub mod secondary_capture;
 pub mod split;
@@ -22,7 +23,7 @@ pub mod xml;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use dicom_core::{Tag, VR};
@@ -32,6 +33,10 @@ use dicom_object::{FileDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use self::encode::{EncodeError, PixelValue};
+use self::scan::{Encoding, HeadLimits, Scan, ScanError, Scanner};
+
+/// The decoder recurses; this depth fits any thread's stack.
+const MAX_NESTING: usize = 64;
 
 /// A decoded data set.
 pub type Dataset = InMemDicomObject;
@@ -67,12 +72,12 @@ pub enum PixelForm {
 }
 
 /// One SOP Instance as it goes on the wire. Immutable; cheap to share.
-#[derive(Debug)]
 pub struct Instance {
     identity: Identity,
     number: Option<i32>,
     transfer_syntax: Uid,
     available: SystemTime,
+    arrived: Instant,
     head: Bytes,
     /// Where in `head` the data set starts (after File Meta Information).
     dataset_start: usize,
@@ -108,6 +113,18 @@ pub enum DecodeError {
     Dataset(String),
 }
 
+impl std::fmt::Debug for Instance {
+    /// Shows what it is of; the data set and the pixels are PHI.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("identity", &self.identity)
+            .field("number", &self.number)
+            .field("transfer_syntax", &self.transfer_syntax)
+            .field("bytes", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Instance {
     pub(crate) fn new(pieces: Pieces) -> Self {
         let Pieces {
@@ -127,6 +144,7 @@ impl Instance {
             number,
             transfer_syntax,
             available: SystemTime::now(),
+            arrived: Instant::now(),
             head,
             dataset_start,
             dataset_end,
@@ -191,6 +209,11 @@ impl Instance {
         self.available
     }
 
+    /// When its last byte was in (monotonic clock, which nobody sets).
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
     /// What kind of Pixel Data it has.
     pub fn form(&self) -> PixelForm {
         self.form
@@ -231,7 +254,15 @@ impl Instance {
     /// # Errors
     /// When the bytes, which a peer may have sent, are not a Part 10 object.
     pub fn object(&self) -> Result<FileDicomObject<Dataset>, DecodeError> {
-        let stream = Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(&self.tail));
+        // What follows Pixel Data has not been walked, and nothing here needs it: only what makes
+        // the value even, or the delimiter, is read.
+        let end = match self.form {
+            PixelForm::Encapsulated => encode::SEQUENCE_DELIMITER.len(),
+            PixelForm::Native(..) => self.pixels.len() % 2,
+            PixelForm::Absent => 0,
+        };
+        let tail = self.tail.get(..end).unwrap_or_default();
+        let stream = Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(tail));
         FileDicomObject::from_reader(stream).map_err(|error| DecodeError::Dataset(chain(&error)))
     }
 
@@ -259,7 +290,8 @@ impl Instance {
     }
 }
 
-/// Decodes a data set from its bytes.
+/// Decodes a data set, without Pixel Data, from its bytes. It is walked first, since the library
+/// believes lengths: it would set aside 4 GB for an element that says so.
 ///
 /// # Errors
 /// When the transfer syntax is unknown or the bytes are not a data set in it.
@@ -269,6 +301,13 @@ pub fn decode(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeErro
     let syntax = TransferSyntaxRegistry
         .get(transfer_syntax)
         .ok_or_else(|| DecodeError::TransferSyntax(transfer_syntax.into()))?;
+    let limits = HeadLimits { bytes: bytes.len(), elements: usize::MAX, nesting: MAX_NESTING };
+    let mut scanner = Scanner::new(Encoding::of(transfer_syntax), limits);
+    let walked = scanner.advance(bytes).and_then(|scan| match scan {
+        Scan::More(_) => scanner.finish(bytes.len()),
+        Scan::PixelData(pixels) => Err(ScanError::Truncated(pixels.start)),
+    });
+    walked.map_err(|error| DecodeError::Dataset(error.to_string()))?;
     InMemDicomObject::read_dataset_with_ts(bytes, syntax).map_err(|error| DecodeError::Dataset(chain(&error)))
 }
 

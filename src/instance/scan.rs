@@ -7,11 +7,13 @@
 //!
 //! Encoding: PS3.5 §7.1 (elements), §7.5 (sequences), §A (transfer syntaxes).
 
-use std::ops::Range;
+mod found;
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, VirtualVr};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
+
+pub use self::found::{Found, Key};
 
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
@@ -97,63 +99,6 @@ pub enum Scan {
     PixelData(PixelElement),
 }
 
-/// Offsets of the values that identify an instance.
-#[derive(Debug, Clone, Default)]
-pub struct Found {
-    sop_class: Option<Range<usize>>,
-    sop_instance: Option<Range<usize>>,
-    study: Option<Range<usize>>,
-    series: Option<Range<usize>>,
-    instance_number: Option<Range<usize>>,
-    number_of_frames: Option<Range<usize>>,
-}
-
-/// Which of the identifying values to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    /// SOP Class UID (0008,0016).
-    SopClass,
-    /// SOP Instance UID (0008,0018).
-    SopInstance,
-    /// Study Instance UID (0020,000D).
-    Study,
-    /// Series Instance UID (0020,000E).
-    Series,
-    /// Instance Number (0020,0013).
-    InstanceNumber,
-    /// Number of Frames (0028,0008).
-    NumberOfFrames,
-}
-
-impl Found {
-    fn slot(&mut self, tag: Tag) -> Option<&mut Option<Range<usize>>> {
-        match tag {
-            tags::SOP_CLASS_UID => Some(&mut self.sop_class),
-            tags::SOP_INSTANCE_UID => Some(&mut self.sop_instance),
-            tags::STUDY_INSTANCE_UID => Some(&mut self.study),
-            tags::SERIES_INSTANCE_UID => Some(&mut self.series),
-            tags::INSTANCE_NUMBER => Some(&mut self.instance_number),
-            tags::NUMBER_OF_FRAMES => Some(&mut self.number_of_frames),
-            _ => None,
-        }
-    }
-
-    /// The value as text without its padding; `None` where it is absent, empty or not ASCII.
-    pub fn text<'a>(&self, key: Key, dataset: &'a [u8]) -> Option<&'a str> {
-        let range = match key {
-            Key::SopClass => &self.sop_class,
-            Key::SopInstance => &self.sop_instance,
-            Key::Study => &self.study,
-            Key::Series => &self.series,
-            Key::InstanceNumber => &self.instance_number,
-            Key::NumberOfFrames => &self.number_of_frames,
-        };
-        let bytes = dataset.get(range.clone()?)?;
-        let text = std::str::from_utf8(bytes).ok()?.trim_matches(['\0', ' ']);
-        (!text.is_empty() && text.is_ascii()).then_some(text)
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Sequence,
@@ -180,6 +125,8 @@ pub struct Scanner {
     levels: Vec<Level>,
     elements: usize,
     found: Found,
+    /// An element that belongs behind Pixel Data has been seen.
+    beyond: bool,
 }
 
 /// An element header as read.
@@ -193,7 +140,15 @@ struct Header {
 impl Scanner {
     /// A walk from the first byte of a data set.
     pub fn new(encoding: Encoding, limits: HeadLimits) -> Self {
-        Self { encoding, limits, position: 0, levels: Vec::new(), elements: 0, found: Found::default() }
+        Self {
+            encoding,
+            limits,
+            position: 0,
+            levels: Vec::new(),
+            elements: 0,
+            found: Found::default(),
+            beyond: false,
+        }
     }
 
     /// Where the identifying values stand, as far as the walk has come.
@@ -225,6 +180,9 @@ impl Scanner {
                     header.tag,
                     tags::PIXEL_DATA | tags::FLOAT_PIXEL_DATA | tags::DOUBLE_FLOAT_PIXEL_DATA
                 ) {
+                    if self.beyond {
+                        return Err(self.malformed("Pixel Data stands behind an element with a higher tag"));
+                    }
                     return Ok(Scan::PixelData(PixelElement {
                         tag: header.tag,
                         vr: header.vr,
@@ -233,6 +191,7 @@ impl Scanner {
                         value: header.value,
                     }));
                 }
+                self.beyond |= header.tag > tags::PIXEL_DATA;
                 if header.length != UNDEFINED
                     && let Some(slot) = self.found.slot(header.tag)
                 {

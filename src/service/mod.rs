@@ -14,7 +14,6 @@ mod signals;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -72,8 +71,16 @@ pub enum ServiceError {
     Io(#[from] io::Error),
 }
 
-/// Where the configuration can be read again.
-pub type Reload = Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>;
+/// What a reload needs of the command line.
+pub struct Reload {
+    /// Reads the configuration again.
+    pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
+    /// Sets another log filter, in `tracing` directive syntax.
+    pub log: SetLog,
+}
+
+/// Sets another log filter; the error says what is wrong with it.
+pub type SetLog = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
 /// What is there once everything listens.
 #[derive(Debug)]
@@ -132,7 +139,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits: limits.clone(),
         connections: Connections::new(),
         counters: counters.net.clone(),
-        drain: settings.service.drain.saturating_sub(LAST_WORDS),
+        drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let origin = Origin::new(
@@ -142,14 +149,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb,
         stopping.clone(),
     );
-    let mut stop_web = stopping.clone();
+    let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
-            let _ = stop_web.wait_for(|&down| down).await;
+            let _ = closing.wait_for(|&down| down).await;
         })
         .await;
         if dropped > 0 {
-            tracing::warn!(dropped, "connections were still open when service.drain_ms was over");
+            tracing::warn!(dropped, "connections were still open when service.drain_seconds was over");
         }
     });
 
@@ -207,9 +214,16 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     let _ = stop.send(true);
     hub.shutdown();
-    let all = async { while tasks.join_next().await.is_some() {} };
+    let all = async {
+        // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
+        // streams they are reading.
+        let ended = streams_ended(&counters.dicomweb);
+        let _ = tokio::time::timeout(drain / 2, ended).await;
+        let _ = close.send(true);
+        while tasks.join_next().await.is_some() {}
+    };
     if tokio::time::timeout(drain, all).await.is_err() {
-        tracing::warn!("something was still open when service.drain_ms was over");
+        tracing::warn!("something was still open when service.drain_seconds was over");
     }
     tracing::info!("stopped");
     Ok(())
@@ -226,6 +240,14 @@ async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener,
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
     Ok((listener, bound))
+}
+
+/// Waits until no open-ended response is being written.
+async fn streams_ended(counters: &DicomwebCounters) {
+    let mut look = tokio::time::interval(Duration::from_millis(10));
+    while counters.streams.get() > 0 {
+        look.tick().await;
+    }
 }
 
 async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
@@ -259,9 +281,4 @@ fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<String>), Servi
             Ok((Arc::new(Reloading::fixed(made.loaded)), Some(made.certificate_pem)))
         }
     }
-}
-
-/// Where a configuration file was given, its path, for messages.
-pub fn describe(file: Option<&PathBuf>) -> String {
-    file.map_or_else(|| "the built-in defaults".to_owned(), |file| file.display().to_string())
 }

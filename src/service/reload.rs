@@ -32,7 +32,7 @@ impl Reloader {
             notify(&[NotifyState::Reloading, now]);
         }
         self.renew_certificates(true);
-        match (self.reload)() {
+        match (self.reload.load)() {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
                 for problem in &errors.problems {
@@ -55,6 +55,9 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        if let Err(error) = (self.reload.log)(&settings.service.log) {
+            tracing::error!("service.log stays as it was: {error}");
+        }
         tracing::info!(applied = ?changed.applied, "configuration reloaded");
         if !changed.needs_restart.is_empty() {
             tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");

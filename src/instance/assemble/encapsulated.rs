@@ -7,8 +7,10 @@
 use bytes::{BufMut, BytesMut};
 use dicom_dictionary_std::tags;
 
-use super::{AssembleError, Limits, Maker};
+use super::maker::Maker;
+use super::{AssembleError, Limits};
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, PixelValue, SEQUENCE_DELIMITER};
+use crate::instance::pool;
 use crate::instance::{Dataset, Instance};
 
 /// Reads the Extended Offset Table (7FE0,0001): where each frame starts, from the first byte
@@ -144,7 +146,7 @@ impl EncapsulatedFrames {
             return Err(AssembleError::FrameTooLarge(self.limit));
         }
         if self.buffer.is_empty() {
-            self.buffer.reserve(8 + 8 + length + 1);
+            self.buffer = pool::take(8 + 8 + length + 1);
             self.buffer.put_slice(&EMPTY_OFFSET_TABLE);
         } else {
             self.buffer.reserve(8 + length + 1);
@@ -195,7 +197,7 @@ impl EncapsulatedFrames {
             return Err(AssembleError::FrameCount { expected: self.frames, found: self.made + 1 });
         }
         self.made += 1;
-        let pixels = std::mem::take(&mut self.buffer).freeze();
+        let pixels = pool::freeze(std::mem::take(&mut self.buffer));
         self.maker.make(self.made, PixelValue::Encapsulated, pixels)
     }
 }

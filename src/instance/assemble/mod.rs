@@ -19,22 +19,30 @@
 //! last byte is in.
 
 mod encapsulated;
+mod error;
 mod inflate;
+mod maker;
 mod native;
+mod opened;
+mod syntax;
 mod whole;
 
 use bytes::{Bytes, BytesMut};
-use dicom_core::{Tag, VR};
-use dicom_dictionary_std::tags;
+use dicom_core::Tag;
 
 use self::encapsulated::EncapsulatedFrames;
+pub use self::error::AssembleError;
 use self::inflate::Inflater;
+use self::maker::Maker;
 use self::native::NativeFrames;
+pub use self::opened::Opened;
+use self::opened::identity;
+use self::syntax::{inflated_syntax, is_deflated, is_video, kept_syntax};
 use self::whole::Whole;
-use super::encode::{self, EncodeError, PixelValue};
-use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, ScanError, Scanner};
-use super::split::{self, SplitError, Splitter};
-use super::{Dataset, DecodeError, EXPLICIT_VR_LITTLE_ENDIAN, Identity, Instance, Pieces, PixelForm, Uid};
+use super::encode::{self, PixelValue};
+use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, Scanner};
+use super::split::Splitter;
+use super::{Dataset, Instance, Pieces, PixelForm, Uid};
 
 /// How much is read at a time where the end of the head is not known: what lies beyond is copied.
 const HEAD_CHUNK: usize = 16 << 10;
@@ -70,84 +78,6 @@ pub enum Event {
     Opened(Opened),
     /// An instance is whole.
     Instance(Instance),
-}
-
-/// The object that is arriving.
-#[derive(Debug)]
-pub struct Opened {
-    /// Its own UIDs (not those of the frames it may be split into).
-    pub identity: Identity,
-    /// How many instances it will become.
-    pub instances: u32,
-    head: Bytes,
-    transfer_syntax: Uid,
-}
-
-impl Opened {
-    /// Decodes the data set before Pixel Data, for the context of a new series.
-    ///
-    /// # Errors
-    /// When the bytes are not a data set.
-    pub fn dataset(&self) -> Result<Dataset, DecodeError> {
-        super::decode(&self.head, &self.transfer_syntax)
-    }
-}
-
-/// Why an object is refused. Names attributes and bounds, never values.
-#[derive(Debug, thiserror::Error)]
-pub enum AssembleError {
-    /// The encoding is broken or breaks a bound.
-    #[error(transparent)]
-    Scan(#[from] ScanError),
-    /// The library cannot decode what the scanner walked over.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The library cannot encode it again.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// A multi-frame object that cannot be split.
-    #[error(transparent)]
-    Split(#[from] SplitError),
-    /// An attribute that is needed here is absent or malformed.
-    #[error("{0} is absent or malformed")]
-    Attribute(&'static str),
-    /// The data set is another object than the one announced.
-    #[error("{0} differs between the command and the data set")]
-    Mismatch(&'static str),
-    /// A frame is larger than allowed.
-    #[error("a frame is larger than {0} bytes")]
-    FrameTooLarge(usize),
-    /// More frames than allowed.
-    #[error("the object has more than {0} frames")]
-    TooManyFrames(u32),
-    /// Rows × Columns × … does not give the length of Pixel Data.
-    #[error("Pixel Data is {found} bytes long where the image description asks for {expected}")]
-    PixelLength {
-        /// What the image description gives (bytes).
-        expected: u64,
-        /// What the element says (bytes).
-        found: u64,
-    },
-    /// The number of frames found is not Number of Frames.
-    #[error("Pixel Data holds {found} frames where Number of Frames says {expected}")]
-    FrameCount {
-        /// Number of Frames.
-        expected: u32,
-        /// Frames found.
-        found: u32,
-    },
-    /// Encapsulated Pixel Data that is no sequence of items.
-    #[error("encapsulated Pixel Data is malformed: {0}")]
-    Fragments(&'static str),
-    /// The deflated stream is broken.
-    #[error("the deflated data set is malformed")]
-    Deflate,
-    /// The data set ended early.
-    #[error("the data set ended before its last frame was whole")]
-    Truncated,
-    /// Bytes came after the end of a deflated stream or of the largest tail.
-    #[error("there is more after Pixel Data than {0} bytes")]
-    Trailing(usize),
 }
 
 #[derive(Debug)]
@@ -258,8 +188,10 @@ impl Assembler {
             State::Head => {
                 let dataset = self.head.get(self.meta_length..).unwrap_or_default();
                 let Scan::PixelData(pixels) = self.scanner.advance(dataset)? else { return Ok(None) };
-                let beyond = self.head.split_off(self.meta_length + pixels.value);
-                self.pending.unsplit(beyond);
+                // What came with the head goes before what has been inflated since.
+                let mut beyond = self.head.split_off(self.meta_length + pixels.value);
+                beyond.unsplit(std::mem::take(&mut self.pending));
+                self.pending = beyond;
                 let opened = self.opened(pixels.start)?;
                 self.state = State::Found(pixels);
                 Ok(Some(Event::Opened(opened)))
@@ -450,126 +382,11 @@ fn state_target<'a>(
     }
 }
 
-/// Makes the instance of one frame of a multi-frame object.
-#[derive(Debug)]
-struct Maker {
-    splitter: Splitter,
-    study: Uid,
-    series: Uid,
-    transfer_syntax: Uid,
-    source_ae_title: Option<String>,
-    first_number: i32,
-}
-
-impl Maker {
-    /// `frame` counts from 1.
-    fn make(&self, frame: u32, value: PixelValue, pixels: Bytes) -> Result<Instance, AssembleError> {
-        let number = self.first_number.saturating_add_unsigned(frame - 1);
-        let split::Frame { dataset, sop_instance_uid } = self.splitter.frame(frame, number)?;
-        let sop_class = self.splitter.sop_class();
-        let meta = encode::file_meta(
-            &self.transfer_syntax,
-            sop_class,
-            &sop_instance_uid,
-            self.source_ae_title.as_deref(),
-        )?;
-        let head = encode::head(meta, &dataset, value)?;
-        let (form, tail) = match value {
-            PixelValue::Native(tag, vr, length) => (PixelForm::Native(tag, vr), encode::native_tail(length)),
-            PixelValue::Encapsulated => {
-                (PixelForm::Encapsulated, Bytes::from_static(&encode::SEQUENCE_DELIMITER))
-            }
-            PixelValue::None => (PixelForm::Absent, Bytes::new()),
-        };
-        Ok(Instance::new(Pieces {
-            identity: Identity {
-                study: self.study.clone(),
-                series: self.series.clone(),
-                sop_class: sop_class.into(),
-                sop_instance: sop_instance_uid.into(),
-            },
-            number: Some(number),
-            transfer_syntax: self.transfer_syntax.clone(),
-            head: head.bytes.freeze(),
-            dataset_start: head.dataset_start,
-            dataset_end: head.dataset_end,
-            form,
-            pixels,
-            tail,
-        }))
-    }
-}
-
-/// Reads the identifying UIDs and holds them to PS3.5 §9.
-fn identity(found: &Found, dataset: &[u8]) -> Result<Identity, AssembleError> {
-    let uid = |key, name| {
-        let text = found.text(key, dataset).ok_or(AssembleError::Attribute(name))?;
-        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if valid { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
-    };
-    Ok(Identity {
-        study: uid(Key::Study, "Study Instance UID")?,
-        series: uid(Key::Series, "Series Instance UID")?,
-        sop_class: uid(Key::SopClass, "SOP Class UID")?,
-        sop_instance: uid(Key::SopInstance, "SOP Instance UID")?,
-    })
-}
-
 /// Group Length elements (gggg,0000) are retired and wrong after re-encoding.
 fn drop_group_lengths(dataset: &mut Dataset) {
     let lengths: Vec<Tag> = dataset.tags().filter(|tag| tag.element() == 0).collect();
     for tag in lengths {
         dataset.remove_element(tag);
-    }
-}
-
-fn is_deflated(transfer_syntax: &str) -> bool {
-    matches!(transfer_syntax, "1.2.840.10008.1.2.1.99" | "1.2.840.10008.1.2.4.95" | "1.2.840.10008.1.2.4.205")
-}
-
-/// The syntax of the bytes once they are inflated.
-fn inflated_syntax(transfer_syntax: &str) -> &str {
-    match transfer_syntax {
-        "1.2.840.10008.1.2.4.95" => "1.2.840.10008.1.2.4.94",
-        "1.2.840.10008.1.2.4.205" => "1.2.840.10008.1.2.4.204",
-        "1.2.840.10008.1.2.1.99" => EXPLICIT_VR_LITTLE_ENDIAN,
-        other => other,
-    }
-}
-
-/// The syntax of the instances: as it came, or Explicit VR LE where DICOMweb forbids that.
-fn kept_syntax(transfer_syntax: &str) -> &str {
-    match transfer_syntax {
-        "1.2.840.10008.1.2" | "1.2.840.10008.1.2.2" => EXPLICIT_VR_LITTLE_ENDIAN,
-        other => inflated_syntax(other),
-    }
-}
-
-/// MPEG-2, MPEG-4 and HEVC: one stream over all frames (PS3.5 §A.4.5 ff.); nothing to cut.
-fn is_video(transfer_syntax: &str) -> bool {
-    transfer_syntax
-        .strip_prefix("1.2.840.10008.1.2.4.10")
-        .is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit()))
-}
-
-/// Swaps every `unit` bytes in place (Explicit VR Big Endian to Little Endian).
-fn swap_bytes(pixels: &mut [u8], vr: VR) {
-    let unit = match vr {
-        VR::OW => 2,
-        VR::OF | VR::OL => 4,
-        VR::OD | VR::OV => 8,
-        _ => return,
-    };
-    pixels.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
-}
-
-/// Pixel Data under its tag in Explicit VR LE: OB and OW stay, UN becomes OW.
-fn native_vr(pixels: PixelElement) -> VR {
-    match (pixels.tag, pixels.vr) {
-        (tags::FLOAT_PIXEL_DATA, _) => VR::OF,
-        (tags::DOUBLE_FLOAT_PIXEL_DATA, _) => VR::OD,
-        (_, VR::OB) => VR::OB,
-        _ => VR::OW,
     }
 }
 

@@ -1,12 +1,16 @@
 //! Native multi-frame Pixel Data: frames stand one behind the other, without borders
 //! (PS3.5 §8.1.1). Every frame is read into a buffer of its own, which readers then share.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
-use super::{AssembleError, Limits, Maker, native_vr, swap_bytes};
+use super::maker::Maker;
+use super::{AssembleError, Limits};
 use crate::instance::encode::PixelValue;
+use crate::instance::pool;
 use crate::instance::scan::PixelElement;
 use crate::instance::{Dataset, Instance};
 
@@ -16,6 +20,8 @@ pub(super) struct Layout {
     /// Bits of one frame; not a multiple of 8 only where Bits Allocated is 1.
     frame_bits: u64,
     swap: bool,
+    /// Frames that are read together: two where a 16-bit big-endian word belongs to both.
+    together: u32,
 }
 
 impl Layout {
@@ -57,11 +63,29 @@ impl Layout {
             }
         })?;
         let swap = big_endian && vr != VR::OB;
-        if swap && !frame_bits.is_multiple_of(16) {
-            // A 16-bit word would belong to two frames.
-            return Err(AssembleError::Fragments("big endian words straddle frames"));
-        }
-        Ok(Self { frame_bits, swap })
+        let together = if swap && !frame_bits.is_multiple_of(16) { 2 } else { 1 };
+        Ok(Self { frame_bits, swap, together })
+    }
+}
+
+/// Swaps every `unit` bytes in place (Explicit VR Big Endian to Little Endian).
+pub(super) fn swap_bytes(pixels: &mut [u8], vr: VR) {
+    let unit = match vr {
+        VR::OW => 2,
+        VR::OF | VR::OL => 4,
+        VR::OD | VR::OV => 8,
+        _ => return,
+    };
+    pixels.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+}
+
+/// Pixel Data under its tag in Explicit VR LE: OB and OW stay, UN becomes OW.
+pub(super) fn native_vr(pixels: PixelElement) -> VR {
+    match (pixels.tag, pixels.vr) {
+        (tags::FLOAT_PIXEL_DATA, _) => VR::OF,
+        (tags::DOUBLE_FLOAT_PIXEL_DATA, _) => VR::OD,
+        (_, VR::OB) => VR::OB,
+        _ => VR::OW,
     }
 }
 
@@ -72,10 +96,15 @@ pub(super) struct NativeFrames {
     element: PixelElement,
     layout: Layout,
     frames: u32,
-    next: u32,
+    /// Frames that have been read.
+    read: u32,
+    /// Frames that have been made.
+    made: u32,
     buffer: BytesMut,
     /// Bits of the buffer's first byte that belong to the frame before.
     skip: u32,
+    /// Read, not made.
+    ready: VecDeque<BytesMut>,
 }
 
 impl NativeFrames {
@@ -89,18 +118,26 @@ impl NativeFrames {
         if layout.frame_bits.div_ceil(8) > limits.frame_bytes as u64 {
             return Err(AssembleError::FrameTooLarge(limits.frame_bytes));
         }
-        let mut this = Self { maker, element, layout, frames, next: 1, buffer: BytesMut::new(), skip: 0 };
-        this.buffer = BytesMut::with_capacity(this.needed());
+        let (buffer, ready) = (BytesMut::new(), VecDeque::new());
+        let mut this = Self { maker, element, layout, frames, read: 0, made: 0, buffer, skip: 0, ready };
+        this.buffer = pool::take(this.needed());
         Ok(this)
     }
 
-    /// Bytes of the buffer that complete the frame.
+    /// How many frames the buffer is for.
+    fn group(&self) -> u32 {
+        self.layout.together.min(self.frames - self.read)
+    }
+
+    /// Bytes of the buffer that complete its frames; whole words where those are swapped.
     fn needed(&self) -> usize {
-        (u64::from(self.skip) + self.layout.frame_bits).div_ceil(8) as usize
+        let bits = u64::from(self.skip) + self.layout.frame_bits * u64::from(self.group());
+        let bytes = bits.div_ceil(8) as usize;
+        if self.layout.swap { bytes.next_multiple_of(2) } else { bytes }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.next > self.frames
+        self.made == self.frames
     }
 
     pub(super) fn target(&mut self) -> (&mut BytesMut, usize) {
@@ -109,10 +146,19 @@ impl NativeFrames {
     }
 
     pub(super) fn step(&mut self) -> Result<Option<Instance>, AssembleError> {
-        if self.is_done() || self.buffer.len() < self.needed() {
-            return Ok(None);
+        if self.ready.is_empty() && self.read < self.frames && self.buffer.len() == self.needed() {
+            self.take_group();
         }
+        let Some(pixels) = self.ready.pop_front() else { return Ok(None) };
+        self.made += 1;
+        let value = PixelValue::Native(self.element.tag, native_vr(self.element), pixels.len() as u32);
+        self.maker.make(self.made, value, pool::freeze(pixels)).map(Some)
+    }
+
+    /// The buffer is full: parts it into frames.
+    fn take_group(&mut self) {
         let mut pixels = std::mem::take(&mut self.buffer);
+        let group = self.group();
         let end = self.skip + (self.layout.frame_bits % 8) as u32;
         if !end.is_multiple_of(8) || self.skip != 0 {
             let last = pixels.last().copied();
@@ -125,13 +171,19 @@ impl NativeFrames {
         if self.layout.swap {
             swap_bytes(&mut pixels, native_vr(self.element));
         }
-        let frame = self.next;
-        self.next += 1;
-        if !self.is_done() {
-            self.buffer.reserve(self.needed() - self.buffer.len());
+        let length = self.layout.frame_bits.div_ceil(8) as usize;
+        for _ in 1..group {
+            let rest = pixels.split_off(length.min(pixels.len()));
+            self.ready.push_back(std::mem::replace(&mut pixels, rest));
         }
-        let value = PixelValue::Native(self.element.tag, native_vr(self.element), pixels.len() as u32);
-        self.maker.make(frame, value, pixels.freeze()).map(Some)
+        pixels.truncate(length);
+        self.ready.push_back(pixels);
+        self.read += group;
+        if self.read < self.frames {
+            let mut next = pool::take(self.needed());
+            next.extend_from_slice(&self.buffer);
+            self.buffer = next;
+        }
     }
 
     /// Shifts a frame of single bits, least significant first (PS3.5 §8.1.1), to a byte border.

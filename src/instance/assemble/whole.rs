@@ -3,10 +3,11 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{AssembleError, Limits, native_vr, swap_bytes};
-use crate::instance::PixelForm;
+use super::native::{native_vr, swap_bytes};
+use super::{AssembleError, Limits};
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, SEQUENCE_DELIMITER};
 use crate::instance::scan::{Encoding, PixelElement};
+use crate::instance::{PixelForm, pool};
 
 /// Read in steps of this where the length is not known.
 const CHUNK: usize = 256 << 10;
@@ -32,8 +33,8 @@ impl Whole {
         let limit = limits.frame_bytes;
         let pixels = match element.length {
             Some(length) if length as usize > limit => return Err(AssembleError::FrameTooLarge(limit)),
-            Some(length) => BytesMut::with_capacity(length as usize),
-            None => BytesMut::with_capacity(CHUNK),
+            Some(length) => pool::take(length as usize),
+            None => pool::take(CHUNK),
         };
         let tail_limit = limits.head.bytes;
         Ok(Self { element: Some(element), limit, pixels, tail: BytesMut::new(), tail_limit })
@@ -91,12 +92,15 @@ impl Whole {
                 (true, true) => Bytes::from_static(&[0]),
                 (true, false) => Bytes::new(),
             };
-            return Ok((PixelForm::Native(element.tag, vr), pixels.freeze(), tail));
+            return Ok((PixelForm::Native(element.tag, vr), pool::freeze(pixels), tail));
         }
         let end = fragments_end(&pixels)?;
-        let tail = pixels.split_off(end).freeze();
-        let tail = if rewrite { Bytes::from_static(&SEQUENCE_DELIMITER) } else { tail };
-        Ok((PixelForm::Encapsulated, pixels.freeze(), tail))
+        let tail = match pixels.get(end..) {
+            Some(tail) if !rewrite => Bytes::copy_from_slice(tail),
+            _ => Bytes::from_static(&SEQUENCE_DELIMITER),
+        };
+        pixels.truncate(end);
+        Ok((PixelForm::Encapsulated, pool::freeze(pixels), tail))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) enum AssociationError {
     #[error("the A-ASSOCIATE-RQ is malformed: {0}")]
     Request(String),
     /// The negotiation took too long (ARTIM).
-    #[error("no association was negotiated within dimse.limits.handshake_ms")]
+    #[error("no association was negotiated within dimse.limits.handshake_seconds")]
     Handshake,
     /// A message broke the protocol.
     #[error("protocol violation: {0}")]

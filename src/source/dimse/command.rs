@@ -222,6 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn a_nesting_bomb_is_no_command() {
+        // A sequence that holds a sequence, 4000 deep: a decoder that recurses would overflow.
+        let bomb =
+            [0x08, 0x00, 0x40, 0x11, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF];
+        let mut bytes = store(0);
+        bytes.extend(bomb.repeat(4000));
+        assert!(matches!(read(&bytes), Err(CommandError::Decode(_))));
+        // An element that claims 4 GB.
+        let mut bytes = store(0);
+        bytes.extend([0, 0, 2, 9, 0xF0, 0xFF, 0xFF, 0xFF]);
+        assert!(matches!(read(&bytes), Err(CommandError::Decode(_))));
+    }
+
+    #[test]
     fn a_response_is_no_request() {
         let answer = response(&Command::Echo { message: 1 }, Status::Success, None);
         assert!(matches!(read(&answer), Err(CommandError::Response)));

@@ -1,6 +1,6 @@
 //! Answers an A-ASSOCIATE-RQ (PS3.8 §7.1, Annex D): who is let in, and what may be sent how.
 //!
-//! Pure: a request and a [`Policy`] in, an answer out. Every transfer syntax that the library
+//! Pure: a request and the settings in, an answer out. Every transfer syntax that the library
 //! knows is taken as it is. Where a presentation context offers several, one that DICOMweb can
 //! carry unchanged is preferred over Implicit VR LE, Explicit VR BE and Deflated, which would have
 //! to be re-encoded.

@@ -123,12 +123,14 @@ pub struct PduStream<S> {
     /// Payload bytes left in the current PDU and PDV.
     pdu_left: usize,
     pdv_left: usize,
+    /// The PDV before was large, and so will be the next.
+    large: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     /// Reads PDUs of at most `limit` bytes; inside a message no read waits longer than `stall`.
     pub fn new(stream: S, socket: Option<socket2::Socket>, limit: u32, stall: Duration) -> Self {
-        Self { stream, socket, ahead: BytesMut::new(), limit, stall, pdu_left: 0, pdv_left: 0 }
+        Self { stream, socket, ahead: BytesMut::new(), limit, stall, pdu_left: 0, pdv_left: 0, large: false }
     }
 
     /// Sends one PDU in one write.
@@ -223,6 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
             return Err(PduError::Malformed("a PDV reaches beyond its PDU"));
         }
         self.pdv_left = length - 2;
+        self.large = self.pdv_left >= DIRECT;
         self.pdu_left -= 6 + self.pdv_left;
         Ok(Next::Pdv(Pdv { context, command: control & 1 == 1, last: control & 2 == 2 }))
     }
@@ -274,8 +277,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     }
 
     async fn read_ahead(&mut self, patience: Duration) -> Result<usize, PduError> {
-        // Behind a large PDV the next is large as well: what is read with its header is copied.
-        let size = if self.pdu_left + self.pdv_left < DIRECT { READ_AHEAD_LARGE } else { READ_AHEAD_SMALL };
+        // What is read together with the header of a large PDV has to be copied.
+        let size = if self.large { READ_AHEAD_SMALL } else { READ_AHEAD_LARGE };
         self.ahead.reserve(size);
         arm_quick_ack(self.socket.as_ref());
         let mut target = (&mut self.ahead).limit(size);

@@ -1,0 +1,49 @@
+//! What is known of an object once its head is in: which instance it is, of which series.
+
+use bytes::Bytes;
+
+use super::AssembleError;
+use crate::instance::scan::{Found, Key};
+use crate::instance::{Dataset, DecodeError, Identity, Uid};
+
+/// The object that is arriving.
+pub struct Opened {
+    /// Its own UIDs (not those of the frames it may be split into).
+    pub identity: Identity,
+    /// How many instances it will become.
+    pub instances: u32,
+    pub(super) head: Bytes,
+    pub(super) transfer_syntax: Uid,
+}
+
+impl std::fmt::Debug for Opened {
+    /// Shows what it is of; the data set is PHI.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    /// Decodes the data set before Pixel Data, for the context of a new series.
+    ///
+    /// # Errors
+    /// When the bytes are not a data set.
+    pub fn dataset(&self) -> Result<Dataset, DecodeError> {
+        crate::instance::decode(&self.head, &self.transfer_syntax)
+    }
+}
+
+/// Reads the identifying UIDs and holds them to PS3.5 §9.
+pub(super) fn identity(found: &Found, dataset: &[u8]) -> Result<Identity, AssembleError> {
+    let uid = |key, name| {
+        let text = found.text(key, dataset).ok_or(AssembleError::Attribute(name))?;
+        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if valid { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
+    };
+    Ok(Identity {
+        study: uid(Key::Study, "Study Instance UID")?,
+        series: uid(Key::Series, "Series Instance UID")?,
+        sop_class: uid(Key::SopClass, "SOP Class UID")?,
+        sop_instance: uid(Key::SopInstance, "SOP Instance UID")?,
+    })
+}
