@@ -152,7 +152,7 @@ class Gateway(Process):
             "dicomweb": {"listen": "%s:%d" % self.web},
             "dicomweb.tls": dict(files),
             # The limit on requests has its own tests; here it would only be in the way.
-            "dicomweb.limits": {"requests_per_second": 100000, "request_burst": 100000, "connections": 4000, "connections_per_peer": 4000},
+            "dicomweb.limits": {"requests_per_second": 100000, "request_burst": 100000},
             "service": {"metrics_listen": "%s:%d" % self._metrics},
         }
         for section, values in sections.items():

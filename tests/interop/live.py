@@ -88,6 +88,9 @@ class LiveRead:
             self._events.put(None)
         except Exception as error:  # handed to whoever waits
             self._events.put(error)
+        finally:
+            # A hundred idle connections from one address are too many for the gateway.
+            self.hang_up()
 
     def next_part(self) -> Part | None:
         """The next part, or None when the body has ended."""
