@@ -40,7 +40,7 @@ def authority(tmp_path_factory) -> Authority:
 def gateway(program, authority, tmp_path_factory):
     """A gateway that the tests share; every test has its own study in it."""
     # The whole matrix passes through within the age that an ended series may reach.
-    hub = {"linger_ms": 100, "max_series": 10_000, "budget_bytes": 2 << 30}
+    hub = {"linger_ms": 100, "budget_bytes": 2 << 30}
     running = Gateway(program, tmp_path_factory.mktemp("shared"), authority, hub=hub)
     yield running
     assert running.stop() == 0, running.output
