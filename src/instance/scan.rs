@@ -9,7 +9,7 @@
 
 mod found;
 
-use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, VirtualVr};
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 
@@ -290,6 +290,10 @@ impl Scanner {
                 self.position = header.value;
                 self.push(Kind::Sequence, defined, encoding)
             }
+            // A decoder takes whole numbers only, and what is left over it takes for the next header.
+            _ if defined.is_some() && !header.length.is_multiple_of(unit(header.vr)) => {
+                Err(self.malformed("its length is no multiple of its VR's size"))
+            }
             _ if defined.is_some() => self.skip_to(defined),
             _ if header.vr == VR::UN || !encoding.explicit => {
                 self.position = header.value;
@@ -351,15 +355,19 @@ fn has_long_header(vr: VR) -> bool {
     )
 }
 
-/// The VR that the dictionary gives, as far as walking needs it: which elements are sequences.
+/// Bytes of one value of a binary VR (PS3.5 §6.2); 1 where any length is right.
+fn unit(vr: VR) -> u32 {
+    match vr {
+        VR::SS | VR::US | VR::OW => 2,
+        VR::AT | VR::FL | VR::SL | VR::UL | VR::OF | VR::OL => 4,
+        VR::FD | VR::SV | VR::UV | VR::OD | VR::OV => 8,
+        _ => 1,
+    }
+}
+
+/// The VR that the dictionary gives, and the decoder takes.
 fn implicit_vr(tag: Tag) -> VR {
-    if tag == tags::PIXEL_DATA {
-        return VR::OW;
-    }
-    match StandardDataDictionary.by_tag(tag).map(|entry| entry.vr()) {
-        Some(VirtualVr::Exact(vr)) => vr,
-        _ => VR::UN,
-    }
+    StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed())
 }
 
 #[cfg(test)]
@@ -453,7 +461,8 @@ mod tests {
         let twice = short(tags::STUDY_INSTANCE_UID, "UI", b"1.2\0").repeat(2);
         let mut beyond = short(Tag(0x7FE0, 0x0011), "LO", b"");
         beyond.extend(long(tags::PIXEL_DATA, "OW", 4));
-        for bytes in [twice, beyond] {
+        let half = short(Tag(0x0028, 0x0009), "AT", &[1, 0]);
+        for bytes in [twice, beyond, half] {
             let scan = Scanner::new(EXPLICIT, LIMITS).advance(&bytes);
             assert!(matches!(scan, Err(ScanError::Malformed { .. })), "{scan:?}");
         }

@@ -248,6 +248,12 @@ fn heads() {
             OUT_OF_RESOURCES,
         );
     }
+    for (vr, length) in [("US", 3), ("AT", 2), ("FD", 12), ("OW", 1), ("UV", 7), ("SL", 5)] {
+        // Whoever takes what is left over for a header reads a value of 4 GB there.
+        let value = [0, 0x08, 0, 0x60, 0, b'O', b'B', 0, 0, 0xF0, 0xFF, 0xFF, 0xFF];
+        let bytes = explicit((9, 0x1001), vr, &value[..length]);
+        add(&format!("{vr} of {length} bytes"), object(|o| _ = o.raw((9, 0x1001), bytes)), CANNOT_UNDERSTAND);
+    }
     add(
         "an unknown VR",
         object(|o| _ = o.raw((9, 0x1001), [&[9, 0, 1, 0x10][..], b"ZZ\0\0"].concat())),
