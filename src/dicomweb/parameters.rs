@@ -51,11 +51,9 @@ impl Parameters {
             Some("oldest") => Ok(From::Oldest),
             Some("latest") => Ok(From::Latest),
             Some(number) => number
-                .parse::<u32>()
-                .ok()
-                .and_then(|number| i32::try_from(number).ok())
+                .parse()
                 .map(From::Number)
-                .ok_or(Problem::bad_parameter("from", "oldest, latest or an Instance Number")),
+                .map_err(|_| Problem::bad_parameter("from", "oldest, latest or an Instance Number")),
         }
     }
 

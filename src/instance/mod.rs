@@ -303,12 +303,24 @@ impl Instance {
 /// # Errors
 /// When the transfer syntax is unknown or the bytes are not a data set in it.
 pub fn decode(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeError> {
+    decode_nested(bytes, transfer_syntax, MAX_NESTING)
+}
+
+/// Decodes a data set that may hold no sequence, such as a command set.
+///
+/// # Errors
+/// As [`decode`], and when there is a sequence.
+pub fn decode_flat(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeError> {
+    decode_nested(bytes, transfer_syntax, 0)
+}
+
+fn decode_nested(bytes: &[u8], transfer_syntax: &str, nesting: usize) -> Result<Dataset, DecodeError> {
     // The data set of an encapsulated or deflated syntax is Explicit VR LE once it is inflated,
     // which the assembler has done.
     let syntax = TransferSyntaxRegistry
         .get(transfer_syntax)
         .ok_or_else(|| DecodeError::TransferSyntax(transfer_syntax.into()))?;
-    let limits = HeadLimits { bytes: bytes.len(), elements: usize::MAX, nesting: MAX_NESTING };
+    let limits = HeadLimits { bytes: bytes.len(), elements: usize::MAX, nesting };
     let mut scanner = Scanner::new(Encoding::of(transfer_syntax), limits);
     let walked = scanner.advance(bytes).and_then(|scan| match scan {
         Scan::More(_) => scanner.finish(bytes.len()),

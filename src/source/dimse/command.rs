@@ -7,7 +7,7 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use crate::instance::{Dataset, Uid, decode};
+use crate::instance::{Dataset, Uid, decode_flat};
 
 const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const C_STORE: u16 = 0x0001;
@@ -99,7 +99,7 @@ pub enum CommandError {
 /// # Errors
 /// When it is no request.
 pub fn read(bytes: &[u8]) -> Result<Command, CommandError> {
-    let set = decode(bytes, IMPLICIT_VR_LITTLE_ENDIAN)?;
+    let set = decode_flat(bytes, IMPLICIT_VR_LITTLE_ENDIAN)?;
     let number = |tag, name| {
         set.get(tag).and_then(|element| element.to_int::<u16>().ok()).ok_or(CommandError::Element(name))
     };
@@ -208,7 +208,7 @@ mod tests {
         );
         let comment = "x".repeat(80);
         let answer = response(&command, Status::OutOfResources, Some(&comment));
-        let set = decode(&answer, IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        let set = decode_flat(&answer, IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
         assert_eq!(set.get(tags::STATUS).unwrap().to_int::<u16>().unwrap(), 0xA700);
         assert_eq!(set.get(tags::COMMAND_FIELD).unwrap().to_int::<u16>().unwrap(), 0x8001);
         assert_eq!(set.get(tags::ERROR_COMMENT).unwrap().to_str().unwrap().len(), 64);
