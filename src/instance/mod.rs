@@ -37,6 +37,8 @@ use self::scan::{Encoding, HeadLimits, Scan, ScanError, Scanner};
 
 /// The decoder recurses; this depth fits any thread's stack.
 const MAX_NESTING: usize = 64;
+/// Elements of a command set; PS3.7 Annex E has some thirty in all.
+const MAX_FLAT: usize = 256;
 
 /// A decoded data set.
 pub type Dataset = InMemDicomObject;
@@ -303,24 +305,29 @@ impl Instance {
 /// # Errors
 /// When the transfer syntax is unknown or the bytes are not a data set in it.
 pub fn decode(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeError> {
-    decode_nested(bytes, transfer_syntax, MAX_NESTING)
+    decode_within(bytes, transfer_syntax, usize::MAX, MAX_NESTING)
 }
 
-/// Decodes a data set that may hold no sequence, such as a command set.
+/// Decodes a data set of few elements and no sequence, such as a command set.
 ///
 /// # Errors
-/// As [`decode`], and when there is a sequence.
+/// As [`decode`], and when there is a sequence or too much.
 pub fn decode_flat(bytes: &[u8], transfer_syntax: &str) -> Result<Dataset, DecodeError> {
-    decode_nested(bytes, transfer_syntax, 0)
+    decode_within(bytes, transfer_syntax, MAX_FLAT, 0)
 }
 
-fn decode_nested(bytes: &[u8], transfer_syntax: &str, nesting: usize) -> Result<Dataset, DecodeError> {
+fn decode_within(
+    bytes: &[u8],
+    transfer_syntax: &str,
+    elements: usize,
+    nesting: usize,
+) -> Result<Dataset, DecodeError> {
     // The data set of an encapsulated or deflated syntax is Explicit VR LE once it is inflated,
     // which the assembler has done.
     let syntax = TransferSyntaxRegistry
         .get(transfer_syntax)
         .ok_or_else(|| DecodeError::TransferSyntax(transfer_syntax.into()))?;
-    let limits = HeadLimits { bytes: bytes.len(), elements: usize::MAX, nesting };
+    let limits = HeadLimits { bytes: bytes.len(), elements, nesting };
     let mut scanner = Scanner::new(Encoding::of(transfer_syntax), limits);
     let walked = scanner.advance(bytes).and_then(|scan| match scan {
         Scan::More(_) => scanner.finish(bytes.len()),
