@@ -299,7 +299,8 @@ impl Scanner {
                 self.position = header.value;
                 self.push(Kind::Sequence, None, Encoding { explicit: false, big_endian: encoding.big_endian })
             }
-            _ if matches!(header.vr, VR::OB | VR::OW) => {
+            // Under any other tag a decoder reads data sets in the items, which nobody has walked.
+            _ if matches!(header.vr, VR::OB | VR::OW) && header.tag == tags::PIXEL_DATA => {
                 self.position = header.value;
                 self.push(Kind::Fragments, None, encoding)
             }
@@ -462,7 +463,9 @@ mod tests {
         let mut beyond = short(Tag(0x7FE0, 0x0011), "LO", b"");
         beyond.extend(long(tags::PIXEL_DATA, "OW", 4));
         let half = short(Tag(0x0028, 0x0009), "AT", &[1, 0]);
-        for bytes in [twice, beyond, half] {
+        let mut fragments = long(Tag(0x7FE0, 0x0000), "OB", UNDEFINED);
+        fragments.extend(bare(ITEM, 8));
+        for bytes in [twice, beyond, half, fragments] {
             let scan = Scanner::new(EXPLICIT, LIMITS).advance(&bytes);
             assert!(matches!(scan, Err(ScanError::Malformed { .. })), "{scan:?}");
         }

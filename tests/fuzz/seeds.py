@@ -14,6 +14,7 @@ IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 LONG = {"OB", "OW", "OV", "SQ", "UN", "UT"}
 UNDEFINED = 0xFFFFFFFF
+JPEG = b"\xFF\xD8\xFF\xD9"
 END = b"\xFE\xFF\xDD\xE0" + bytes(4)
 
 
@@ -120,6 +121,36 @@ def sequences():
     return rest[:68] + undefined + defined + rest[68:] + explicit(0x7FE0, 0x0010, "OB", bytes(6))
 
 
+def walk(*parts):
+    """With these elements of a private group, and sequences of both kinds of length in each other."""
+    rest = b"".join(parts)
+    return head(1)[:68] + rest + head(1)[68:] + explicit(0x7FE0, 0x0010, "OB", bytes(6))
+
+
+def undefined(header, *items):
+    start = struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
+    return header + b"".join(start + inside + b"\xFE\xFF\x0D\xE0" + bytes(4) for inside in items) + END
+
+
+def unknown():
+    inside = implicit(0x0008, 0x1155, b"1.2\0") + implicit(0x0009, 0x1002, b"abcd")
+    inner = undefined(struct.pack("<HHI", 0x0008, 0x1140, UNDEFINED), inside)
+    return walk(undefined(explicit(0x0009, 0x1001, "UN", b"", length=UNDEFINED), inside + inner, inside))
+
+
+def icon():
+    fragments = explicit(0x7FE0, 0x0010, "OB", b"", length=UNDEFINED) + item(b"") + item(JPEG) + END
+    return walk(undefined(explicit(0x0088, 0x0200, "SQ", b"", length=UNDEFINED), fragments))
+
+
+def implicit_sequences():
+    inside = implicit(0x0008, 0x1155, b"1.2\0")
+    both = implicit(0x0008, 0x1115, item(inside + implicit(0x0008, 0x1140, item(inside))))
+    both += undefined(struct.pack("<HHI", 0x0008, 0x1140, UNDEFINED), inside, b"")
+    both += undefined(struct.pack("<HHI", 0x0009, 0x1001, UNDEFINED), inside)
+    return both + implicit_vr()
+
+
 def encapsulated(*items):
     frames = max(1, len(items) - 1)
     return head(frames) + explicit(0x7FE0, 0x0010, "OB", b"", length=UNDEFINED) + b"".join(map(item, items)) + END
@@ -144,13 +175,15 @@ def deflated():
 
 
 # The first byte says which syntax (see targets/data_set.rs), the second how much arrives at a time.
-JPEG = b"\xFF\xD8\xFF\xD9"
 DATA_SETS = [
     b"\x00\xFF" + implicit_vr(),
     b"\x01\xFF" + native(1),
     b"\x01\x01" + native(3),
     b"\x01\x00" + sequences(),
     b"\x01\x02" + head(1),
+    b"\x00\x03" + implicit_sequences(),
+    b"\x01\xFF" + unknown(),
+    b"\x01\xFF" + icon(),
     b"\x02\xFF" + big_endian(),
     b"\x03\xFF" + deflated(),
     b"\x04\xFF" + encapsulated(b"", JPEG),

@@ -227,6 +227,16 @@ fn heads() {
         inside(&[bare(ITEM, UNDEFINED), long(PIXEL_DATA, "OB", UNDEFINED), bare(ITEM, UNDEFINED)]),
         CANNOT_UNDERSTAND,
     );
+    add(
+        "fragments that are no Pixel Data",
+        object(|o| {
+            _ = o.raw(
+                (9, 0x1001),
+                [long((9, 0x1001), "OB", UNDEFINED), bare(ITEM, 0), bare(SEQUENCE_END, 0)].concat(),
+            )
+        }),
+        CANNOT_UNDERSTAND,
+    );
     for vr in ["US", "LO", "UT", "UC", "OF"] {
         let tag = (0x0009, 0x1001);
         let header = if vr.starts_with('U') && vr != "US" || vr == "OF" {

@@ -156,6 +156,10 @@ impl EncapsulatedFrames {
         self.buffer.put_slice(&[t0, t1, t2, t3]);
         self.buffer.put_u32_le(length.next_multiple_of(2) as u32);
         self.fragment_end = self.buffer.len() + length;
+        if length == 0 {
+            // Nothing to wait for, and no room to offer.
+            return self.fragment(0);
+        }
         self.reading = Reading::Fragment(length);
         Ok(None)
     }
