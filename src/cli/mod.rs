@@ -83,7 +83,7 @@ fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
 
 /// Log lines go to standard error, where the journal picks them up.
 fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
-    let filter = EnvFilter::try_new(&settings.log)?;
+    let filter = filter(&settings.log).map_err(|error| anyhow::anyhow!("service.log: {error}"))?;
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     Ok(match settings.log_format {
         LogFormat::Text => {
@@ -101,7 +101,36 @@ fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     })
 }
 
-fn set(filter: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    reload(filter).map_err(|error| error.to_string())
+fn set(directives: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
+    reload(filter(directives)?).map_err(|error| error.to_string())
+}
+
+/// The DICOM libraries log what they read, which may be PHI: they are never heard, whatever the
+/// configuration says.
+fn filter(directives: &str) -> Result<EnvFilter, String> {
+    let libraries = [
+        "core",
+        "dictionary_std",
+        "encoding",
+        "json",
+        "object",
+        "parser",
+        "pixeldata",
+        "transfer_syntax_registry",
+        "ul",
+    ];
+    let silence: String = libraries.iter().map(|library| format!(",dicom_{library}=off")).collect();
+    EnvFilter::try_new(format!("{directives}{silence}")).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dicom_libraries_are_never_heard() {
+        let filter = filter("debug,dicom_parser=trace").unwrap().to_string();
+        assert!(filter.contains("dicom_parser=off") && !filter.contains("dicom_parser=trace"), "{filter}");
+        assert!(filter.contains("dicom_encoding=off") && filter.contains("debug"), "{filter}");
+    }
 }

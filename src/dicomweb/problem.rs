@@ -111,11 +111,6 @@ impl Problem {
         )
     }
 
-    /// 403: the client is known and may not have this; `reason` says why, or what would allow it.
-    pub fn forbidden(reason: &'static str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "urn:framegate:problem:forbidden", "Not allowed", reason)
-    }
-
     /// 404: no resource of this server has such a path.
     pub fn unknown_path() -> Self {
         Self::new(
@@ -179,16 +174,6 @@ impl Problem {
         )
     }
 
-    /// 413: a request body, or what a response would hold, exceeds `limit` bytes.
-    pub fn too_large(limit: u64) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "urn:framegate:problem:too-large",
-            "Too large",
-            format!("The limit is {limit} bytes; ask for, or send, less at once."),
-        )
-    }
-
     /// 414: the request target exceeds `limit` bytes.
     pub fn uri_too_long(limit: usize) -> Self {
         Self::new(
@@ -210,16 +195,6 @@ impl Problem {
         .retry_after(wait)
     }
 
-    /// 431: the header fields together exceed `limit` bytes.
-    pub fn header_fields_too_large(limit: usize) -> Self {
-        Self::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "urn:framegate:problem:header-fields-too-large",
-            "Header fields too large",
-            format!("The limit is {limit} bytes for all header fields together."),
-        )
-    }
-
     /// 500: our fault. The cause goes to our log, not to the client.
     pub fn internal() -> Self {
         Self::new(
@@ -228,17 +203,6 @@ impl Problem {
             "Internal error",
             "The server failed to answer this request; its log holds the cause.",
         )
-    }
-
-    /// 503: a limit on what is served at once is reached; worth another try after `wait`.
-    pub fn overloaded(wait: Duration) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "urn:framegate:problem:overloaded",
-            "At capacity",
-            "The server serves as much as it is configured to; Retry-After says when to try again.",
-        )
-        .retry_after(wait)
     }
 
     /// 503: the server is going down and takes nothing new; `wait` is when it may be back.
@@ -300,18 +264,14 @@ mod tests {
             (400, Problem::bad_parameter("limit", "a number from 0")),
             (400, Problem::bad_accept("The media types of DICOM and rendered resources are mixed.")),
             (400, Problem::bad_path("frame list")),
-            (403, Problem::forbidden("This network is not let in.")),
             (404, Problem::unknown_path()),
             (404, Problem::not_live()),
             (405, Problem::method_not_allowed(&TEMPLATES[0])),
             (406, Problem::not_acceptable(&["image/jpeg", "image/png"])),
             (410, Problem::gone()),
-            (413, Problem::too_large(10)),
             (414, Problem::uri_too_long(10)),
             (429, Problem::too_many_requests(wait)),
-            (431, Problem::header_fields_too_large(10)),
             (500, Problem::internal()),
-            (503, Problem::overloaded(wait)),
             (503, Problem::draining(wait)),
         ]
     }

@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -45,7 +45,6 @@ pub struct LiveSeries {
     study: Uid,
     series: Uid,
     context: Arc<Dataset>,
-    opened: SystemTime,
     inner: Mutex<Inner>,
     /// Wakes readers: changes with every instance and every change of state.
     changed: watch::Sender<()>,
@@ -79,7 +78,6 @@ impl LiveSeries {
             study,
             series,
             context,
-            opened: SystemTime::now(),
             inner: Mutex::new(Inner {
                 ring: Ring::new(),
                 index: HashMap::new(),
@@ -114,11 +112,6 @@ impl LiveSeries {
         &self.context
     }
 
-    /// When the series was opened (wall clock).
-    pub fn opened(&self) -> SystemTime {
-        self.opened
-    }
-
     /// `None` while it is live.
     pub fn end(&self) -> Option<End> {
         self.inner().end
@@ -137,11 +130,6 @@ impl LiveSeries {
     /// Whether the ring is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// How many instances have been published since the series was opened.
-    pub fn published(&self) -> u64 {
-        self.inner().published
     }
 
     /// The instance with this SOP Instance UID, while it is in the ring.

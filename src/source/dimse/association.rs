@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -118,9 +119,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let calling = accepted.calling.clone();
     let mut association =
         Association { stream, contexts: accepted.contexts, calling, service, claims: Claims::default() };
-    service_gauge(&association, 1);
+    let open = Open::new(&association.service.counters.open);
     let ended = association.messages().await;
-    service_gauge(&association, -1);
+    drop(open);
     match ended {
         Ok(()) => {
             association.claims.complete();
@@ -135,8 +136,20 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn service_gauge<S>(association: &Association<S>, change: i64) {
-    association.service.counters.open.inc_by(change);
+/// Counts an association as open for as long as it lives, however it ends.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// An AE title is the peer's text: only what cannot break a log line.

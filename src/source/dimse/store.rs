@@ -156,23 +156,17 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             let (target, room) = assembler.target();
             stream.payload(target, room).await?;
             // The last byte of the data set is known as such only with the end of its fragment.
-            match publish(&mut assembler, service, claims, false) {
-                // Readers were woken on this thread, and no other takes them from it: let them have
-                // the frame before the next one is read.
-                Ok(published) if published > 0 => tokio::task::yield_now().await,
-                Ok(_) => {}
-                Err(refused) => {
-                    drop(assembler);
-                    skip_payload(stream).await?;
-                    if !last {
-                        discard(stream, request.context).await?;
-                    }
-                    return Ok(Err(refused));
+            if let Err(refused) = publish(&mut assembler, service, claims, false).await {
+                drop(assembler);
+                skip_payload(stream).await?;
+                if !last {
+                    discard(stream, request.context).await?;
                 }
+                return Ok(Err(refused));
             }
         }
         if last {
-            return Ok(publish(&mut assembler, service, claims, true).map(drop));
+            return Ok(publish(&mut assembler, service, claims, true).await);
         }
     }
 }
@@ -198,14 +192,13 @@ fn limits(dimse: &DimseLimits) -> Limits {
     }
 }
 
-/// Publishes everything that has become whole, and says how much that was.
-fn publish(
+/// Publishes everything that has become whole.
+async fn publish(
     assembler: &mut Assembler,
     service: &Service,
     claims: &mut Claims,
     ended: bool,
-) -> Result<usize, Refused> {
-    let mut published = 0;
+) -> Result<(), Refused> {
     while let Some(event) = assembler.poll(ended)? {
         match event {
             Event::Opened(opened) => {
@@ -219,15 +212,18 @@ fn publish(
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = claims.publishers.get(&key) else { continue };
-                published += 1;
                 match publisher.publish(instance)? {
                     Published::Accepted => service.counters.published.inc(),
                     Published::Duplicate => service.counters.duplicates.inc(),
                 };
+                // Readers were woken on this thread, and no other takes them from it: let them have
+                // the frame before the next one is made. An object of very many small frames does
+                // not keep the thread, either.
+                tokio::task::yield_now().await;
             }
         }
     }
-    Ok(published)
+    Ok(())
 }
 
 /// Reads a data set to its end for nobody.
