@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::counters::DicomwebCounters;
 use super::multipart::Writer;
@@ -22,6 +21,7 @@ use super::routes::Urls;
 use super::workers::Workers;
 use crate::hub::{Cursor, Item, StudyCursor};
 use crate::instance::Instance;
+use crate::net::counters::Open;
 use crate::net::http::{Body, BodyError};
 
 /// What a stream reads from.
@@ -96,23 +96,6 @@ impl Live {
             Some((Ok::<_, BodyError>(Frame::data(chunk)), state))
         });
         StreamBody::new(chunks).boxed_unsync()
-    }
-}
-
-/// Counts a stream as open for as long as it lives.
-#[derive(Debug)]
-struct Open(Gauge);
-
-impl Open {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

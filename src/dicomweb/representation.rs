@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::media::{Alternative, EXPLICIT_VR_LITTLE_ENDIAN, ImageFormat, InstanceMedia, TransferSyntaxWish};
+use super::media::{Alternative, ImageFormat, InstanceMedia, TransferSyntaxWish};
 use super::multipart::PartHead;
 use super::routes::Urls;
 use super::workers::Workers;
 use crate::frame::render::{self, RenderParameters, RenderedType};
 use crate::frame::transcode;
-use crate::instance::{Instance, PixelForm};
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
 
 /// Decoded pixels of one frame may be this large (bytes); headers lie.
 const DECODED_LIMIT: usize = 256 << 20;

@@ -33,7 +33,7 @@ use dicom_object::{FileDicomObject, InMemDicomObject};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use self::encode::{EncodeError, PixelValue};
-use self::scan::{Encoding, HeadLimits, Scan, ScanError, Scanner};
+use self::scan::{Encoding, HeadLimits, ScanError, Scanner};
 
 /// The decoder recurses; this depth fits any thread's stack.
 const MAX_NESTING: usize = 64;
@@ -75,29 +75,20 @@ pub enum PixelForm {
 
 /// One SOP Instance as it goes on the wire. Immutable; cheap to share.
 pub struct Instance {
-    identity: Identity,
-    number: Option<i32>,
-    transfer_syntax: Uid,
+    pieces: Pieces,
     available: SystemTime,
     arrived: Instant,
-    head: Bytes,
-    /// Where in `head` the data set starts (after File Meta Information).
-    dataset_start: usize,
-    /// Where in `head` the data set without Pixel Data ends.
-    dataset_end: usize,
-    form: PixelForm,
-    pixels: Bytes,
-    tail: Bytes,
 }
 
 /// The pieces an [`Instance`] is made of.
-#[derive(Debug)]
 pub(crate) struct Pieces {
     pub(crate) identity: Identity,
     pub(crate) number: Option<i32>,
     pub(crate) transfer_syntax: Uid,
     pub(crate) head: Bytes,
+    /// Where in `head` the data set starts (after File Meta Information).
     pub(crate) dataset_start: usize,
+    /// Where in `head` the data set without Pixel Data ends.
     pub(crate) dataset_end: usize,
     pub(crate) form: PixelForm,
     pub(crate) pixels: Bytes,
@@ -119,9 +110,9 @@ impl std::fmt::Debug for Instance {
     /// Shows what it is of; the data set and the pixels are PHI.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instance")
-            .field("identity", &self.identity)
-            .field("number", &self.number)
-            .field("transfer_syntax", &self.transfer_syntax)
+            .field("identity", &self.pieces.identity)
+            .field("number", &self.pieces.number)
+            .field("transfer_syntax", &self.pieces.transfer_syntax)
             .field("bytes", &self.len())
             .finish_non_exhaustive()
     }
@@ -129,31 +120,8 @@ impl std::fmt::Debug for Instance {
 
 impl Instance {
     pub(crate) fn new(pieces: Pieces) -> Self {
-        let Pieces {
-            identity,
-            number,
-            transfer_syntax,
-            head,
-            dataset_start,
-            dataset_end,
-            form,
-            pixels,
-            tail,
-        } = pieces;
-        debug_assert!(dataset_start <= dataset_end && dataset_end <= head.len());
-        Self {
-            identity,
-            number,
-            transfer_syntax,
-            available: SystemTime::now(),
-            arrived: Instant::now(),
-            head,
-            dataset_start,
-            dataset_end,
-            form,
-            pixels,
-            tail,
-        }
+        debug_assert!(pieces.dataset_start <= pieces.dataset_end && pieces.dataset_end <= pieces.head.len());
+        Self { pieces, available: SystemTime::now(), arrived: Instant::now() }
     }
 
     /// An instance in Explicit VR Little Endian from a whole data set without Pixel Data, and its
@@ -193,17 +161,17 @@ impl Instance {
 
     /// Study, series, class and instance UID.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.pieces.identity
     }
 
     /// Instance Number (0020,0013), where the object has a readable one.
     pub fn number(&self) -> Option<i32> {
-        self.number
+        self.pieces.number
     }
 
     /// Transfer Syntax UID (0002,0010) that the bytes are in.
     pub fn transfer_syntax(&self) -> &Uid {
-        &self.transfer_syntax
+        &self.pieces.transfer_syntax
     }
 
     /// When its last byte was in (wall clock).
@@ -218,12 +186,12 @@ impl Instance {
 
     /// What kind of Pixel Data it has.
     pub fn form(&self) -> PixelForm {
-        self.form
+        self.pieces.form
     }
 
     /// Length of the Part 10 file (bytes).
     pub fn len(&self) -> usize {
-        self.head.len() + self.pixels.len() + self.tail.len()
+        self.pieces.head.len() + self.pieces.pixels.len() + self.pieces.tail.len()
     }
 
     /// Never true: an instance has at least its File Meta Information.
@@ -233,13 +201,13 @@ impl Instance {
 
     /// The Part 10 file (PS3.10 §7) as consecutive slices; none is copied.
     pub fn part10(&self) -> [Bytes; 3] {
-        [self.head.clone(), self.pixels.clone(), self.tail.clone()]
+        [self.pieces.head.clone(), self.pieces.pixels.clone(), self.pieces.tail.clone()]
     }
 
     /// The value of Pixel Data as encoded: native pixels, or items from the Basic Offset Table to
     /// the last fragment, without the sequence delimiter.
     pub fn pixels(&self) -> &Bytes {
-        &self.pixels
+        &self.pieces.pixels
     }
 
     /// Decodes the data set without Pixel Data.
@@ -247,8 +215,8 @@ impl Instance {
     /// # Errors
     /// When the bytes, which a peer may have sent, are not a data set.
     pub fn dataset(&self) -> Result<Dataset, DecodeError> {
-        let bytes = self.head.slice(self.dataset_start..self.dataset_end);
-        decode(&bytes, &self.transfer_syntax)
+        let bytes = self.pieces.head.slice(self.pieces.dataset_start..self.pieces.dataset_end);
+        decode(&bytes, &self.pieces.transfer_syntax)
     }
 
     /// Decodes the object up to and with Pixel Data (copied), for rendering and transcoding. What
@@ -257,32 +225,32 @@ impl Instance {
     /// # Errors
     /// When the bytes, which a peer may have sent, are not a Part 10 object.
     pub fn object(&self) -> Result<FileDicomObject<Dataset>, DecodeError> {
-        let tail = self.tail.get(..self.pixel_end()).unwrap_or(&self.tail);
-        let stream = Cursor::new(&self.head).chain(Cursor::new(&self.pixels)).chain(Cursor::new(tail));
+        let tail = self.pieces.tail.get(..self.pixel_end()).unwrap_or(&self.pieces.tail);
+        let stream =
+            Cursor::new(&self.pieces.head).chain(Cursor::new(&self.pieces.pixels)).chain(Cursor::new(tail));
         FileDicomObject::from_reader(stream).map_err(|error| DecodeError::Dataset(chain(&error)))
     }
 
     /// How much of the tail belongs to Pixel Data (bytes): the delimiter, or the padding of an odd length.
     fn pixel_end(&self) -> usize {
-        match self.form {
+        match self.pieces.form {
             PixelForm::Absent => 0,
             PixelForm::Encapsulated => encode::SEQUENCE_DELIMITER.len(),
             // The head ends with the length of the value.
-            PixelForm::Native(..) => self
-                .head
-                .last_chunk()
-                .map_or(0, |&length| (u32::from_le_bytes(length) as usize).saturating_sub(self.pixels.len())),
+            PixelForm::Native(..) => self.pieces.head.last_chunk().map_or(0, |&length| {
+                (u32::from_le_bytes(length) as usize).saturating_sub(self.pieces.pixels.len())
+            }),
         }
     }
 
     /// The fragments of encapsulated Pixel Data without item headers and without the offset table;
     /// nothing for native ones.
     pub fn fragments(&self) -> Vec<Bytes> {
-        if self.form != PixelForm::Encapsulated {
+        if self.pieces.form != PixelForm::Encapsulated {
             return Vec::new();
         }
         let mut fragments = Vec::new();
-        let mut rest = self.pixels.clone();
+        let mut rest = self.pieces.pixels.clone();
         while let Some((header, _)) = rest.split_first_chunk::<8>() {
             let [.., a, b, c, d] = *header;
             let length = u32::from_le_bytes([a, b, c, d]) as usize;
@@ -328,11 +296,11 @@ fn decode_within(
         .get(transfer_syntax)
         .ok_or_else(|| DecodeError::TransferSyntax(transfer_syntax.into()))?;
     let limits = HeadLimits { bytes: bytes.len(), elements, nesting };
-    let mut scanner = Scanner::new(Encoding::of(transfer_syntax), limits);
-    let walked = scanner.advance(bytes).and_then(|scan| match scan {
-        Scan::More(_) => scanner.finish(bytes.len()),
-        Scan::PixelData(pixels) => Err(ScanError::Truncated(pixels.start)),
-    });
+    let walked = match Scanner::new(Encoding::of(transfer_syntax), limits).walk(bytes) {
+        Ok(None) => Ok(()),
+        Ok(Some(pixels)) => Err(ScanError::Truncated(pixels.start)),
+        Err(error) => Err(error),
+    };
     walked.map_err(|error| DecodeError::Dataset(error.to_string()))?;
     InMemDicomObject::read_dataset_with_ts(bytes, syntax).map_err(|error| DecodeError::Dataset(chain(&error)))
 }

@@ -207,6 +207,17 @@ impl Scanner {
         }
     }
 
+    /// Walks a data set that is all there. Gives Pixel Data where it has it, at which the walk stops.
+    ///
+    /// # Errors
+    /// As [`Scanner::advance`] and [`Scanner::finish`].
+    pub fn walk(mut self, dataset: &[u8]) -> Result<Option<PixelElement>, ScanError> {
+        match self.advance(dataset)? {
+            Scan::More(_) => self.finish(dataset.len()).map(|()| None),
+            Scan::PixelData(pixels) => Ok(Some(pixels)),
+        }
+    }
+
     /// The data set ended after `length` bytes without Pixel Data.
     ///
     /// # Errors

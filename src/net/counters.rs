@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 /// Log lines a second of one kind; the next line says how many were left out.
 const LINES_PER_SECOND: u32 = 5;
 
@@ -56,6 +58,24 @@ impl Tally {
     /// Counts events that are not worth a line each.
     pub(super) fn add(&self, events: u64) {
         self.count.fetch_add(events, Ordering::Relaxed);
+    }
+}
+
+/// Counts something as open for as long as it lives, however it ends.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
+impl Open {
+    /// One more is open.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

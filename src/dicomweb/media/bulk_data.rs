@@ -2,7 +2,8 @@
 
 use super::accept::Resource;
 use super::select::{Offer, select};
-use super::{Accept, Alternative, EXPLICIT_VR_LITTLE_ENDIAN, Extent, MediaError, TransferSyntaxWish};
+use super::{Accept, Alternative, Extent, MediaError, TransferSyntaxWish};
+use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
 
 /// The media type of bulk data: uncompressed, or one family of compressed transfer syntaxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::accept::Resource;
 use super::select::{Offer, select};
-use super::{Accept, Alternative, EXPLICIT_VR_LITTLE_ENDIAN, Extent, MediaError, TransferSyntaxWish};
+use super::{Accept, Alternative, Extent, MediaError, TransferSyntaxWish};
+use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
 
 /// How instances are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,4 +41,4 @@ pub use render_parameters::{
 };
 pub use rendered::{ImageFormat, RenderedForm, RenderedMedia, rendered};
 pub use select::{Alternative, Extent};
-pub use transfer_syntax::{EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntaxWish};
+pub use transfer_syntax::TransferSyntaxWish;

@@ -2,9 +2,6 @@
 
 use super::MediaError;
 
-/// Explicit VR Little Endian, the default transfer syntax of DICOM web services.
-pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
-
 /// Transfer syntaxes that PS3.18 §8.7.3 forbids on the web.
 const FORBIDDEN: [&str; 2] = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.2"];
 
@@ -59,6 +56,7 @@ impl TransferSyntaxWish {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
 
     #[test]
     fn only_a_uid_or_a_star_is_a_value() {

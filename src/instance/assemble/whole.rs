@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::native::{native_vr, swap_bytes};
 use super::{AssembleError, Limits};
 use crate::instance::encode::{EMPTY_OFFSET_TABLE, SEQUENCE_DELIMITER};
-use crate::instance::scan::{Encoding, HeadLimits, PixelElement, Scan, Scanner};
+use crate::instance::scan::{Encoding, HeadLimits, PixelElement, Scanner};
 use crate::instance::{PixelForm, pool};
 
 /// Read in steps of this where the length is not known.
@@ -112,10 +112,9 @@ impl Whole {
 
 /// What follows Pixel Data goes on to readers as it came: it must be elements.
 fn walk(tail: &[u8], encoding: Encoding, limits: HeadLimits) -> Result<(), AssembleError> {
-    let mut scanner = Scanner::new(encoding, limits);
-    match scanner.advance(tail)? {
-        Scan::More(_) => Ok(scanner.finish(tail.len())?),
-        Scan::PixelData(_) => Err(AssembleError::Fragments("there is a second one")),
+    match Scanner::new(encoding, limits).walk(tail)? {
+        None => Ok(()),
+        Some(_) => Err(AssembleError::Fragments("there is a second one")),
     }
 }
 

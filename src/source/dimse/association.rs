@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
@@ -23,6 +22,7 @@ use super::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
 use super::store::{self, Claims};
 use crate::config::settings::DimseSettings;
 use crate::hub::Hub;
+use crate::net::counters::Open;
 
 /// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
 const REQUEST_LIMIT: u32 = 512 << 10;
@@ -133,22 +133,6 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
             service.counters.broken.get_or_create(&Reason { reason: error.kind() }).inc();
             fail(&mut stream, error).await
         }
-    }
-}
-
-/// Counts an association as open for as long as it lives, however it ends.
-struct Open(Gauge);
-
-impl Open {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 
