@@ -14,5 +14,6 @@ pub mod hub;
 pub mod instance;
 pub mod net;
 pub mod service;
+pub mod sink;
 pub mod source;
 pub mod subscription;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::{Buf, Bytes, BytesMut};
-use framegate::dicomweb::multipart::ContentType;
-use framegate::dicomweb::multipart::reader::{Event, Reader};
+use framegate::net::multipart::ContentType;
+use framegate::net::multipart::reader::{Event, Reader};
 use memchr::memmem;
 
 const MAX_PART: u64 = 1 << 30;

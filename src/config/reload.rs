@@ -42,6 +42,12 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
             tls: old.dicomweb.tls.clone(),
             ..new.dicomweb.clone()
         },
+        access: new.access.clone(),
+        send: new.send.clone(),
+        subscriptions: new.subscriptions.clone(),
+        destinations: new.destinations.clone(),
+        standing: new.standing.clone(),
+        availability: new.availability.clone(),
         pattern: old.pattern.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
     }

@@ -28,6 +28,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         dicomweb: check.dicomweb(dicomweb),
         pattern: pattern_settings(pattern),
         service: check.service(service),
+        ..Settings::default()
     };
     check.listeners(&settings);
     check.limits(&settings);
@@ -91,7 +92,7 @@ impl Validation<'_> {
         let [certificate_key, key_key, client_ca_key] = names.each_ref().map(String::as_str);
         let [certificate, key, client_ca] = files.map(|file| file.and_then(text::path));
         match (certificate, key, client_ca) {
-            (Some(certificate), Some(key), client_ca) => Some(TlsIdentity { certificate, key, client_ca }),
+            (Some(certificate), Some(key), client_ca) => Some(TlsIdentity::new(certificate, key, client_ca)),
             (Some(_), None, _) => {
                 self.report(&[key_key, certificate_key], format!("{key_key} is not set"), PAIR);
                 None
@@ -367,7 +368,7 @@ mod tests {
         refused(&[("DIMSE__TLS__CERTIFICATE", "/c")], "dimse.tls.key is not set");
         let both = [("DICOMWEB__TLS__CERTIFICATE", "/c"), ("DICOMWEB__TLS__KEY", "/k")];
         let HttpTls::Files(identity) = from(&both).unwrap().dicomweb.tls else { panic!("files") };
-        assert_eq!(identity, TlsIdentity { certificate: "/c".into(), key: "/k".into(), client_ca: None });
+        assert_eq!(identity, TlsIdentity::new("/c".into(), "/k".into(), None));
         let all = [both[0], both[1], ("DICOMWEB__TLS__SELF_SIGNED", "true")];
         refused(&all, "FRAMEGATE_DICOMWEB__TLS__SELF_SIGNED: dicomweb.tls.self_signed: stands beside");
     }

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use super::media::{BulkDataType, CapabilitiesMedia, DatasetMedia, ImageFormat};
 use super::problem::PROBLEM_JSON;
-use super::routes::{Level, TEMPLATES, Template, Transaction, pattern_segments};
+use super::routes::{TEMPLATES, Template, Transaction, pattern_segments};
+use crate::subscription::scope::Level;
 
 /// XML namespace of WADL.
 const WADL: &str = "http://wadl.dev.java.net/2009/02";
@@ -312,6 +313,10 @@ fn media_types(template: &Template) -> Vec<String> {
             types.extend(BulkDataType::ALL.iter().map(|media| media.essence().to_owned()));
             types
         }
+        Transaction::Subscription(_)
+        | Transaction::Suspend(_)
+        | Transaction::Resume(_)
+        | Transaction::Notifications => vec![DatasetMedia::Json.essence().to_owned()],
     }
 }
 
@@ -505,7 +510,12 @@ mod tests {
                 let accept = Accept::parse(&headers, []).unwrap();
                 let accepted = match template.transaction {
                     Transaction::Capabilities => capabilities(&accept).is_ok(),
-                    Transaction::Search(_) | Transaction::Metadata => datasets(&accept).is_ok(),
+                    Transaction::Search(_)
+                    | Transaction::Metadata
+                    | Transaction::Subscription(_)
+                    | Transaction::Suspend(_)
+                    | Transaction::Resume(_)
+                    | Transaction::Notifications => datasets(&accept).is_ok(),
                     Transaction::Retrieve => instances(&accept, extent).is_ok(),
                     Transaction::Rendered | Transaction::RenderedFrames => rendered(&accept, extent).is_ok(),
                     Transaction::Frames | Transaction::Bulkdata => bulk_data(&accept, extent).is_ok(),

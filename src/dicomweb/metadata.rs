@@ -8,13 +8,13 @@ use dicom_dictionary_std::tags;
 use http::{HeaderValue, Response};
 
 use super::media::DatasetMedia;
-use super::multipart::{PartHead, Writer};
 use super::problem::Problem;
 use super::retrieve::{boundary, respond_full};
 use super::routes::Urls;
 use crate::instance::metadata::BulkData;
 use crate::instance::{Dataset, Instance, PixelForm, json, xml};
 use crate::net::http::Body;
+use crate::net::multipart::{PartHead, Writer};
 
 /// One data set and where its large values are.
 pub(super) struct Entry {

@@ -4,13 +4,14 @@
 //! `metadata` and `search` answer; `live` is the body that goes on while a series grows, and
 //! `representation` the form that each instance takes in it.
 
+pub mod access;
 pub mod capabilities;
+mod channel;
 mod cors;
 mod counters;
 mod live;
 pub mod media;
 mod metadata;
-pub mod multipart;
 mod parameters;
 pub mod problem;
 mod render_parameters;
@@ -18,7 +19,8 @@ mod representation;
 mod retrieve;
 pub mod routes;
 mod search;
-mod workers;
+mod store;
+mod subscribe;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use tokio::sync::watch;
 
+use self::access::{Access, Caller};
 use self::capabilities::Capabilities;
 use self::counters::Answered;
 pub use self::counters::DicomwebCounters;
@@ -39,50 +42,76 @@ use self::metadata::Entry;
 use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
-use self::routes::{BASE, Level, Match, Resource, Route, Transaction, Urls};
-use self::search::Scope;
-use self::workers::Workers;
+use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
 use crate::config::settings::DicomwebSettings;
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
+use crate::sink::notify::Notifier;
+use crate::sink::workers::Workers;
+use crate::source::send::SendSource;
 use crate::subscription::query::Query;
+use crate::subscription::registry::Registry;
+use crate::subscription::scope::{Level, Scope};
 
 type Answer = Result<Response<Body>, Problem>;
 
 /// A client that comes while we stop may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
 
+/// What an origin server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is live.
+    pub hub: Hub,
+    /// Policy; a reload replaces it.
+    pub settings: Arc<ArcSwap<DicomwebSettings>>,
+    /// What is counted.
+    pub counters: DicomwebCounters,
+    /// Where it listens, for URLs where a client names no host.
+    pub address: SocketAddr,
+    /// Becomes true when the service stops.
+    pub stopping: watch::Receiver<bool>,
+    /// Who may do what.
+    pub access: Access,
+    /// The standing searches.
+    pub registry: Registry,
+    /// What tells of their results.
+    pub notifier: Notifier,
+    /// What takes instances that are posted.
+    pub send: SendSource,
+}
+
 /// The origin server.
 #[derive(Debug)]
+#[allow(dead_code, reason = "the parts that use these come next")]
 pub struct Origin {
     hub: Hub,
     settings: Arc<ArcSwap<DicomwebSettings>>,
     counters: DicomwebCounters,
     address: SocketAddr,
     stopping: watch::Receiver<bool>,
+    access: Access,
+    registry: Registry,
+    notifier: Notifier,
+    send: SendSource,
     workers: Workers,
 }
 
 impl Origin {
-    /// A server of what `hub` holds, listening at `address` (for URLs, where a client names no
-    /// host).
-    pub fn new(
-        hub: Hub,
-        settings: Arc<ArcSwap<DicomwebSettings>>,
-        counters: DicomwebCounters,
-        address: SocketAddr,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        Self { hub, settings, counters, address, stopping, workers: Workers::new() }
+    /// A server of what the hub holds.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { hub, settings, counters, address, stopping, access, registry, notifier, send } = parts;
+        let workers = Workers::new();
+        Self { hub, settings, counters, address, stopping, access, registry, notifier, send, workers }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> (&'static str, Answer) {
+    async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {
         let Match { template, route } = match routes::parse(request.uri().path()) {
             Ok(found) => found,
             Err(error) => return ("unknown", Err(error.into())),
         };
-        let transaction = word(template.transaction);
+        let transaction = word(template.transaction, request.method());
         if !template.methods.contains(request.method()) {
             return (transaction, Err(Problem::method_not_allowed(template)));
         }
@@ -90,18 +119,43 @@ impl Origin {
             return (transaction, Err(Problem::draining(BACK_SOON)));
         }
         if request.method() == Method::OPTIONS {
-            return ("capabilities", self.capabilities(request));
+            return ("capabilities", self.capabilities(&request));
         }
-        (transaction, self.get(request, route).await)
+        let caller = match self.access.caller(peer, request.headers()) {
+            Ok(caller) => caller,
+            Err(problem) => return (transaction, Err(problem)),
+        };
+        (transaction, self.dispatch(request, route, &caller).await)
     }
 
-    async fn get(&self, request: &Request<Incoming>, route: Route) -> Answer {
+    async fn dispatch(&self, request: Request<Incoming>, route: Route, caller: &Caller) -> Answer {
+        match (request.method().clone(), route) {
+            (Method::POST, Route::Search(scope)) => store::store(self, request, caller, scope.study).await,
+            (Method::POST, Route::Retrieve(resource)) => {
+                store::store(self, request, caller, Some(resource.study)).await
+            }
+            (_, Route::Subscription(scope, subscriber)) => {
+                subscribe::subscription(self, request, caller, scope, &subscriber).await
+            }
+            (_, Route::Suspend(scope, subscriber)) => {
+                subscribe::suspend(self, &request, caller, &scope, &subscriber, true)
+            }
+            (_, Route::Resume(scope, subscriber)) => {
+                subscribe::suspend(self, &request, caller, &scope, &subscriber, false)
+            }
+            (_, Route::Notifications(subscriber)) => channel::open(self, request, caller, Some(&subscriber)),
+            (_, Route::Capabilities) if channel::is_asked_for(&request) => {
+                channel::open(self, request, caller, None)
+            }
+            (_, route) => self.get(&request, route, caller).await,
+        }
+    }
+
+    async fn get(&self, request: &Request<Incoming>, route: Route, _caller: &Caller) -> Answer {
         let urls = self.urls(request);
         let raw_query = request.uri().query().unwrap_or_default();
         let route = match route {
-            Route::Search { level, study, series } => {
-                return self.search(request, urls, Scope { level, study, series }, raw_query).await;
-            }
+            Route::Search(scope) => return self.search(request, urls, scope, raw_query).await,
             other => other,
         };
         let parameters = Parameters::parse(raw_query)?;
@@ -115,7 +169,6 @@ impl Origin {
         };
         match &route {
             Route::Capabilities => self.capabilities(request),
-            Route::Search { .. } => Err(Problem::internal()),
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
             Route::Rendered(resource) => retrieval.rendered(resource).await,
             Route::Frames(resource, frames) => retrieval.frames(resource, frames).await,
@@ -132,6 +185,7 @@ impl Origin {
                 });
                 written.await.ok_or_else(Problem::internal)?
             }
+            _ => Err(Problem::internal()),
         }
     }
 
@@ -195,7 +249,7 @@ impl Origin {
             Problem::internal()
         })?;
         let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
-        let allow = HeaderValue::from_static("GET, HEAD, OPTIONS");
+        let allow = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
         response.headers_mut().insert(http::header::ALLOW, allow);
         Ok(response)
     }
@@ -227,13 +281,14 @@ impl Handler for Origin {
         if let Some(preflight) = cors::preflight(&request, &settings.cors_origins) {
             return preflight;
         }
-        let (transaction, answer) = self.answer(&request).await;
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let (transaction, answer) = self.answer(request, &peer).await;
         let mut response = answer.unwrap_or_else(|problem| {
             tracing::debug!(peer = %peer.address, transaction, status = %problem.status, "{}", problem.detail);
             told(problem)
         });
-        cors::allow(&mut response, request.headers(), &settings.cors_origins);
-        if request.method() == Method::HEAD {
+        cors::allow(&mut response, &headers, &settings.cors_origins);
+        if method == Method::HEAD {
             *response.body_mut() = empty();
         }
         let answered = Answered { transaction, status: response.status().as_u16() };
@@ -263,8 +318,11 @@ fn warn(response: &mut Response<Body>, text: &str) {
     }
 }
 
-fn word(transaction: Transaction) -> &'static str {
+/// The word for a transaction in logs and metrics.
+fn word(transaction: Transaction, method: &Method) -> &'static str {
     match transaction {
+        Transaction::Search(Level::Instances) if *method == Method::POST => "send",
+        Transaction::Search(_) | Transaction::Retrieve if *method == Method::POST => "store",
         Transaction::Capabilities => "capabilities",
         Transaction::Search(Level::Studies) => "search_studies",
         Transaction::Search(Level::Series) => "search_series",
@@ -274,5 +332,9 @@ fn word(transaction: Transaction) -> &'static str {
         Transaction::Rendered | Transaction::RenderedFrames => "rendered",
         Transaction::Frames => "frames",
         Transaction::Bulkdata => "bulkdata",
+        Transaction::Subscription(_) => "subscription",
+        Transaction::Suspend(_) => "suspend",
+        Transaction::Resume(_) => "resume",
+        Transaction::Notifications => "notifications",
     }
 }

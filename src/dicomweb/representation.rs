@@ -9,15 +9,14 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::media::{Alternative, ImageFormat, InstanceMedia, TransferSyntaxWish};
-use super::multipart::PartHead;
 use super::routes::Urls;
-use super::workers::Workers;
-use crate::frame::render::{self, RenderParameters, RenderedType};
+use crate::frame::render::{RenderParameters, RenderedType};
 use crate::frame::transcode;
 use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
-
-/// Decoded pixels of one frame may be this large (bytes); headers lie.
-const DECODED_LIMIT: usize = 256 << 20;
+use crate::net::multipart::PartHead;
+use crate::sink::form;
+pub(super) use crate::sink::form::{Unsuitable, decoded, native_pixels};
+use crate::sink::workers::Workers;
 
 /// One body part: its header fields and its content.
 #[derive(Debug)]
@@ -47,17 +46,6 @@ impl Part {
     pub(super) fn len(&self) -> usize {
         self.content.iter().map(Bytes::len).sum()
     }
-}
-
-/// Why an instance cannot be had in a form.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unsuitable {
-    /// It has no pixels, or not of the kind asked for.
-    #[error("the instance has no such representation")]
-    Form,
-    /// The pixels cannot be decoded.
-    #[error("the pixels cannot be decoded: {0}")]
-    Codec(String),
 }
 
 /// The form of the instances of one response.
@@ -135,80 +123,17 @@ pub(super) async fn part(
             Part::new(&format!("application/dicom; transfer-syntax={syntax}"), &url, content)
         }
         Representation::Rendered(format, parameters) => {
-            let image = rendered(instance, *format, parameters, workers).await?;
+            let image = form::rendered(instance, rendered_type(*format), parameters, workers).await?;
             let url = urls.rendered(&identity.study, &identity.series, &identity.sop_instance);
             Part::new(format.essence(), &url, vec![image])
         }
     }
 }
 
-/// The whole object in Explicit VR Little Endian.
-async fn decoded(instance: &Arc<Instance>, workers: &Workers) -> Result<Bytes, Unsuitable> {
-    let instance = instance.clone();
-    let done = workers
-        .run(move || {
-            let object = instance.object().map_err(codec)?;
-            let object = transcode::to_explicit_little_endian(object, DECODED_LIMIT).map_err(codec)?;
-            let mut bytes = Vec::with_capacity(instance.len());
-            object.write_all(&mut bytes).map_err(codec)?;
-            Ok(Bytes::from(bytes))
-        })
-        .await;
-    done.unwrap_or_else(lost)
-}
-
-/// Native pixels, little endian, without padding.
-pub(super) async fn native_pixels(instance: &Arc<Instance>, workers: &Workers) -> Result<Bytes, Unsuitable> {
-    match instance.form() {
-        PixelForm::Native(..) => Ok(instance.pixels().clone()),
-        PixelForm::Absent => Err(Unsuitable::Form),
-        PixelForm::Encapsulated => {
-            let instance = instance.clone();
-            let done = workers
-                .run(move || {
-                    let object = instance.object().map_err(codec)?;
-                    let object =
-                        transcode::to_explicit_little_endian(object, DECODED_LIMIT).map_err(codec)?;
-                    let pixels = object.element(dicom_dictionary_std::tags::PIXEL_DATA).map_err(codec)?;
-                    Ok(Bytes::from(pixels.to_bytes().map_err(codec)?.into_owned()))
-                })
-                .await;
-            done.unwrap_or_else(lost)
-        }
-    }
-}
-
-/// An image that anybody can show.
-pub(super) async fn rendered(
-    instance: &Arc<Instance>,
-    format: ImageFormat,
-    parameters: &RenderParameters,
-    workers: &Workers,
-) -> Result<Bytes, Unsuitable> {
-    if instance.form() == PixelForm::Absent {
-        return Err(Unsuitable::Form);
-    }
-    let (instance, parameters) = (instance.clone(), *parameters);
-    let format = match format {
+fn rendered_type(format: ImageFormat) -> RenderedType {
+    match format {
         ImageFormat::Jpeg => RenderedType::Jpeg,
         ImageFormat::Png => RenderedType::Png,
         ImageFormat::Gif => RenderedType::Gif,
-    };
-    let done = workers
-        .run(move || {
-            let object = instance.object().map_err(codec)?;
-            let image = render::render(object, format, &parameters, DECODED_LIMIT).map_err(codec)?;
-            Ok(Bytes::from(image))
-        })
-        .await;
-    done.unwrap_or_else(lost)
-}
-
-/// The work panicked, or we are stopping.
-fn lost<T>() -> Result<T, Unsuitable> {
-    Err(Unsuitable::Codec("the work was given up".to_owned()))
-}
-
-fn codec(error: impl std::fmt::Display) -> Unsuitable {
-    Unsuitable::Codec(error.to_string())
+    }
 }

@@ -10,22 +10,23 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 
-use super::live::{Live, Pace, Reader};
+use super::live::{Live, Reader};
 use super::media::{
     self, Accept, BulkDataMedia, BulkDataType, Extent, InstanceMedia, Packaging, RenderedForm, RenderedMedia,
 };
-use super::multipart::{Boundary, PartHead, Writer};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
-use super::workers::Workers;
 use super::{Answer, DicomwebCounters, render_parameters};
 use crate::frame::transcode;
-use crate::hub::{Cursor, From, Hub, LiveSeries, StudyCursor};
+use crate::hub::{Cursor, Cursors, From, Hub, LiveSeries};
 use crate::instance::metadata::find_bulk;
 use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
 use crate::net::http::Body;
+use crate::net::multipart::{Boundary, PartHead, Writer};
+use crate::sink::pace::Pace;
+use crate::sink::workers::Workers;
 
 /// What every retrieval needs.
 #[derive(Debug)]
@@ -266,7 +267,7 @@ fn find(hub: &Hub, resource: &Resource, from: From) -> Result<Found, Problem> {
         if series.is_empty() {
             return Err(absent(None));
         }
-        let cursor = StudyCursor::new(hub.clone(), resource.study.clone(), from);
+        let cursor = Cursors::of_study(hub.clone(), resource.study.clone(), from);
         return Ok(Found::Live { reader: Reader::Study(cursor), series });
     };
     let live = hub.find(&resource.study, series).ok_or_else(|| absent(Some(series)))?;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::instance::Uid;
+use crate::subscription::registry::Subscriber;
+use crate::subscription::scope::{Level, Scope};
 
 /// Path of the service root; everything in [`TEMPLATES`] stands below it.
 pub const BASE: &str = "/dicomweb";
@@ -31,17 +33,6 @@ const MAX_SEGMENTS: usize = 8 + 2 * MAX_BULKDATA_DEPTH;
 
 /// Longest UID (characters, PS3.5 §9.1).
 const MAX_UID: usize = 64;
-
-/// What a search returns one result for (PS3.18 §10.6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// Studies.
-    Studies,
-    /// Series.
-    Series,
-    /// Instances.
-    Instances,
-}
 
 /// The transaction that a target resource belongs to (PS3.18 §8.9, §10.4, §10.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +53,14 @@ pub enum Transaction {
     RenderedFrames,
     /// Retrieve of one element's bulk data.
     Bulkdata,
+    /// Registration of a standing search at this level: look at, create, change, delete.
+    Subscription(Level),
+    /// Suspending one.
+    Suspend(Level),
+    /// Resuming one.
+    Resume(Level),
+    /// A subscriber's notification connection (PS3.18 §8.10).
+    Notifications,
 }
 
 /// One row of the table: a target resource and what can be done with it.
@@ -85,6 +84,9 @@ impl Template {
 }
 
 const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
+const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+const REGISTER: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
+const POST: &[Method] = &[Method::POST, Method::OPTIONS];
 
 const STUDY: &str = "/studies/{study}";
 const SERIES: &str = "/studies/{study}/series/{series}";
@@ -97,13 +99,108 @@ const fn read(path: &'static str, name: &'static str, transaction: Transaction) 
     Template { path, name, transaction, methods: READ }
 }
 
-/// All target resources. No path matches two rows.
+/// A search or study resource that instances can be posted to as well.
+const fn fed(path: &'static str, name: &'static str, transaction: Transaction) -> Template {
+    Template { path, name, transaction, methods: READ_OR_POST }
+}
+
+const fn subscription(path: &'static str, name: &'static str, level: Level) -> Template {
+    Template { path, name, transaction: Transaction::Subscription(level), methods: REGISTER }
+}
+
+const fn post(path: &'static str, name: &'static str, transaction: Transaction) -> Template {
+    Template { path, name, transaction, methods: POST }
+}
+
+/// All target resources. The first row that has the shape of a path is its row.
 pub const TEMPLATES: &[Template] = &[
     read("/", "Retrieve Capabilities", Transaction::Capabilities),
-    read("/studies", "Search for Studies", Transaction::Search(Level::Studies)),
+    fed("/studies", "Search for Studies", Transaction::Search(Level::Studies)),
     read("/series", "Search for Series", Transaction::Search(Level::Series)),
-    read("/instances", "Search for Instances", Transaction::Search(Level::Instances)),
-    read(STUDY, "Retrieve Study", Transaction::Retrieve),
+    fed("/instances", "Search for Instances", Transaction::Search(Level::Instances)),
+    // Before those with an identifier in the same place: no UID is "subscribers", but a subscriber may
+    // well be called "metadata".
+    subscription("/studies/subscribers/{subscriber}", "Subscription to Studies", Level::Studies),
+    post(
+        "/studies/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Studies",
+        Transaction::Suspend(Level::Studies),
+    ),
+    post(
+        "/studies/subscribers/{subscriber}/resume",
+        "Resume Subscription to Studies",
+        Transaction::Resume(Level::Studies),
+    ),
+    subscription("/series/subscribers/{subscriber}", "Subscription to Series", Level::Series),
+    post(
+        "/series/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Series",
+        Transaction::Suspend(Level::Series),
+    ),
+    post(
+        "/series/subscribers/{subscriber}/resume",
+        "Resume Subscription to Series",
+        Transaction::Resume(Level::Series),
+    ),
+    subscription("/instances/subscribers/{subscriber}", "Subscription to Instances", Level::Instances),
+    post(
+        "/instances/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Instances",
+        Transaction::Suspend(Level::Instances),
+    ),
+    post(
+        "/instances/subscribers/{subscriber}/resume",
+        "Resume Subscription to Instances",
+        Transaction::Resume(Level::Instances),
+    ),
+    subscription(
+        "/studies/{study}/series/subscribers/{subscriber}",
+        "Subscription to Study Series",
+        Level::Series,
+    ),
+    post(
+        "/studies/{study}/series/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Study Series",
+        Transaction::Suspend(Level::Series),
+    ),
+    post(
+        "/studies/{study}/series/subscribers/{subscriber}/resume",
+        "Resume Subscription to Study Series",
+        Transaction::Resume(Level::Series),
+    ),
+    subscription(
+        "/studies/{study}/instances/subscribers/{subscriber}",
+        "Subscription to Study Instances",
+        Level::Instances,
+    ),
+    post(
+        "/studies/{study}/instances/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Study Instances",
+        Transaction::Suspend(Level::Instances),
+    ),
+    post(
+        "/studies/{study}/instances/subscribers/{subscriber}/resume",
+        "Resume Subscription to Study Instances",
+        Transaction::Resume(Level::Instances),
+    ),
+    subscription(
+        "/studies/{study}/series/{series}/instances/subscribers/{subscriber}",
+        "Subscription to Study Series Instances",
+        Level::Instances,
+    ),
+    post(
+        "/studies/{study}/series/{series}/instances/subscribers/{subscriber}/suspend",
+        "Suspend Subscription to Study Series Instances",
+        Transaction::Suspend(Level::Instances),
+    ),
+    post(
+        "/studies/{study}/series/{series}/instances/subscribers/{subscriber}/resume",
+        "Resume Subscription to Study Series Instances",
+        Transaction::Resume(Level::Instances),
+    ),
+    read("/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
+    read("/ws/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
+    fed(STUDY, "Retrieve Study", Transaction::Retrieve),
     read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
     read("/studies/{study}/rendered", "Retrieve Rendered Study", Transaction::Rendered),
     read("/studies/{study}/series", "Search for Study Series", Transaction::Search(Level::Series)),
@@ -149,14 +246,7 @@ pub enum Route {
     /// The Capabilities Description.
     Capabilities,
     /// A search, in everything or in what the path names.
-    Search {
-        /// What each result describes.
-        level: Level,
-        /// Only in this study.
-        study: Option<Uid>,
-        /// Only in this series.
-        series: Option<Uid>,
-    },
+    Search(Scope),
     /// Whole instances.
     Retrieve(Resource),
     /// Metadata of all instances below.
@@ -170,6 +260,14 @@ pub enum Route {
     /// The value of one element of an instance: a tag as eight upper-case hex digits, inside
     /// sequences after tag and item number (from 0) pairs, such as `52009229/0/00280010`.
     Bulkdata(Resource, String),
+    /// The subscriptions of a subscriber to a search resource.
+    Subscription(Scope, Subscriber),
+    /// Suspends them.
+    Suspend(Scope, Subscriber),
+    /// Resumes them.
+    Resume(Scope, Subscriber),
+    /// A subscriber's notification connection.
+    Notifications(Subscriber),
 }
 
 /// A recognised path: its row in the table and what it asks for.
@@ -229,6 +327,10 @@ fn matched(segments: &[Cow<'_, str>]) -> Result<Match, RouteError> {
             "{series}" => values.series = Some(uid(segment, "Series Instance UID")?),
             "{instance}" => values.instance = Some(uid(segment, "SOP Instance UID")?),
             "{frames}" => values.frames = frame_list(segment)?,
+            "{subscriber}" => {
+                let name = Subscriber::parse(segment).map_err(|_| RouteError::Malformed("subscriber"))?;
+                values.subscriber = Some(name);
+            }
             "{+bulkdata}" => values.bulkdata = bulkdata_path(segments.get(index..).unwrap_or_default())?,
             _ => {}
         }
@@ -263,15 +365,21 @@ struct Values {
     instance: Option<Uid>,
     frames: Vec<u32>,
     bulkdata: String,
+    subscriber: Option<Subscriber>,
 }
 
 impl Values {
     /// `None` when a row of the table lacks a variable that its transaction needs.
     fn into_route(self, transaction: Transaction) -> Option<Route> {
-        let Self { study, series, instance, frames, bulkdata } = self;
+        let Self { study, series, instance, frames, bulkdata, subscriber } = self;
+        let scope = |level| Scope { level, study: study.clone(), series: series.clone() };
         match transaction {
             Transaction::Capabilities => return Some(Route::Capabilities),
-            Transaction::Search(level) => return Some(Route::Search { level, study, series }),
+            Transaction::Search(level) => return Some(Route::Search(scope(level))),
+            Transaction::Subscription(level) => return Some(Route::Subscription(scope(level), subscriber?)),
+            Transaction::Suspend(level) => return Some(Route::Suspend(scope(level), subscriber?)),
+            Transaction::Resume(level) => return Some(Route::Resume(scope(level), subscriber?)),
+            Transaction::Notifications => return Some(Route::Notifications(subscriber?)),
             _ => {}
         }
         let resource = Resource { study: study?, series, instance };
@@ -282,7 +390,7 @@ impl Values {
             Transaction::Frames => Route::Frames(resource, frames),
             Transaction::RenderedFrames => Route::RenderedFrames(resource, frames),
             Transaction::Bulkdata => Route::Bulkdata(resource, bulkdata),
-            Transaction::Capabilities | Transaction::Search(_) => return None,
+            _ => return None,
         })
     }
 }
@@ -470,6 +578,7 @@ mod tests {
                 .replace("{series}", "1.2.3")
                 .replace("{instance}", "1.2.3.4")
                 .replace("{frames}", "1,2")
+                .replace("{subscriber}", "VIEWER")
                 .replace("{+bulkdata}", "52009229/0/00280010");
             assert_eq!(parse(&path).unwrap().template.path, template.path, "{path}");
             let segments: Vec<_> = path[BASE.len()..]
@@ -484,10 +593,8 @@ mod tests {
 
     #[test]
     fn paths_mean_what_the_standard_says() {
-        let search = |level, study: Option<&str>, series: Option<&str>| Route::Search {
-            level,
-            study: study.map(Into::into),
-            series: series.map(Into::into),
+        let search = |level, study: Option<&str>, series: Option<&str>| {
+            Route::Search(Scope { level, study: study.map(Into::into), series: series.map(Into::into) })
         };
         let deep = "/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4";
         for (path, expected) in [

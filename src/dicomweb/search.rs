@@ -10,10 +10,12 @@ use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 
-use super::routes::{Level, Urls};
+use super::routes::Urls;
 use crate::hub::{Hub, LiveSeries};
-use crate::instance::{Dataset, Uid};
+use crate::instance::Dataset;
+use crate::subscription::described;
 use crate::subscription::query::{Include, Query};
+use crate::subscription::scope::{Level, Scope};
 
 /// Study attributes of a result (PS3.18 Table 10.6.3-3).
 const STUDY: &[Tag] = &[
@@ -68,21 +70,9 @@ pub(super) struct Results {
     pub(super) more: usize,
 }
 
-/// The resource that is searched.
-#[derive(Debug)]
-pub(super) struct Scope {
-    pub(super) level: Level,
-    pub(super) study: Option<Uid>,
-    pub(super) series: Option<Uid>,
-}
-
 /// Searches; `most` bounds the results.
 pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
-    let wanted = |live: &Arc<LiveSeries>| {
-        scope.study.as_ref().is_none_or(|study| live.study() == study)
-            && scope.series.as_ref().is_none_or(|series| live.series() == series)
-    };
-    let series: Vec<_> = hub.series().into_iter().filter(wanted).collect();
+    let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };
     let tags = wanted_tags(scope);
@@ -99,23 +89,25 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most:
             }
             for members in studies {
                 // Whatever series of it matches, the study does.
-                let described = members.iter().map(|live| study_dataset(live, &members, urls));
+                let described = members
+                    .iter()
+                    .map(|live| with_url(described::study(live, &members), urls.study(live.study())));
                 page.offer(query, &tags, described);
             }
         }
         Level::Series => {
             for live in &series {
-                page.offer(query, &tags, [series_dataset(live, hub, urls)]);
+                let dataset = described::series(live, &hub.study(live.study()));
+                page.offer(query, &tags, [with_url(dataset, urls.series(live.study(), live.series()))]);
             }
         }
         Level::Instances => {
             for live in &series {
                 for instance in live.instances() {
-                    let Ok(mut dataset) = instance.dataset() else { continue };
+                    let Ok(dataset) = instance.dataset() else { continue };
                     let identity = instance.identity();
                     let url = urls.instance(&identity.study, &identity.series, &identity.sop_instance);
-                    add_available(&mut dataset, url);
-                    page.offer(query, &tags, [dataset]);
+                    page.offer(query, &tags, [with_url(dataset, url)]);
                 }
             }
         }
@@ -203,46 +195,10 @@ const REQUIRED: &[Tag] = &[
     tags::INSTANCE_NUMBER,
 ];
 
-fn series_dataset(live: &LiveSeries, hub: &Hub, urls: &Urls) -> Dataset {
-    let members = hub.study(live.study());
-    let mut dataset = study_dataset(live, &members, urls);
-    put_count(&mut dataset, tags::NUMBER_OF_SERIES_RELATED_INSTANCES, live.len());
-    put_text(&mut dataset, tags::RETRIEVE_URL, VR::UR, &urls.series(live.study(), live.series()));
+/// What only the server knows of a result: where it can be had.
+fn with_url(mut dataset: Dataset, url: String) -> Dataset {
+    let available = DataElement::new(tags::INSTANCE_AVAILABILITY, VR::CS, PrimitiveValue::from("ONLINE"));
+    dataset.put(available);
+    dataset.put(DataElement::new(tags::RETRIEVE_URL, VR::UR, PrimitiveValue::from(url)));
     dataset
-}
-
-/// The data set that opened `live`, and what is known of its study.
-fn study_dataset(live: &LiveSeries, members: &[Arc<LiveSeries>], urls: &Urls) -> Dataset {
-    let mut dataset = (**live.context()).clone();
-    let several = |tag| {
-        let mut values: Vec<String> = members
-            .iter()
-            .filter_map(|live| live.context().get(tag)?.to_str().ok())
-            .map(|text| text.trim_matches(['\0', ' ']).to_owned())
-            .collect();
-        values.sort_unstable();
-        values.dedup();
-        values.join("\\")
-    };
-    put_text(&mut dataset, tags::MODALITIES_IN_STUDY, VR::CS, &several(tags::MODALITY));
-    put_text(&mut dataset, tags::SOP_CLASSES_IN_STUDY, VR::UI, &several(tags::SOP_CLASS_UID));
-    put_count(&mut dataset, tags::NUMBER_OF_STUDY_RELATED_SERIES, members.len());
-    let instances = members.iter().map(|live| live.len()).sum();
-    put_count(&mut dataset, tags::NUMBER_OF_STUDY_RELATED_INSTANCES, instances);
-    add_available(&mut dataset, urls.study(live.study()));
-    dataset
-}
-
-fn add_available(dataset: &mut Dataset, url: String) {
-    put_text(dataset, tags::INSTANCE_AVAILABILITY, VR::CS, "ONLINE");
-    put_text(dataset, tags::RETRIEVE_URL, VR::UR, &url);
-}
-
-fn put_text(dataset: &mut Dataset, tag: Tag, vr: VR, text: &str) {
-    let values = text.split('\\').map(str::to_owned).collect();
-    dataset.put(DataElement::new(tag, vr, PrimitiveValue::Strs(values)));
-}
-
-fn put_count(dataset: &mut Dataset, tag: Tag, count: usize) {
-    put_text(dataset, tag, VR::IS, &count.to_string());
 }

@@ -1,11 +1,11 @@
-//! One reader's place in one series, or in all series of a study.
+//! One reader's place in one series, or in all series that it wants.
 //!
 //! A cursor never holds up anybody: what leaves the ring before it was read is told as
 //! [`Item::Missed`], exactly counted.
 
 use std::sync::Arc;
 
-use futures_util::future::{select, select_all};
+use futures_util::future::{Either, select, select_all};
 use tokio::sync::watch;
 
 use super::Hub;
@@ -69,6 +69,11 @@ impl Cursor {
         }
     }
 
+    /// Whether the series has ended and all of it was read.
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.series.get(self.next), (Slot::NotYet, Some(_)))
+    }
+
     /// Goes to the newest instance, without counting what is passed over as missed: for readers
     /// that want the present rather than the past.
     pub fn skip_to_latest(&mut self) {
@@ -93,67 +98,121 @@ impl Cursor {
     }
 }
 
-/// A place in every series of a study, those that open later among them.
-#[derive(Debug)]
-pub struct StudyCursor {
+/// A place in every series that is wanted, those that open later among them: of one study, say, or
+/// all that a standing search matches.
+pub struct Cursors {
     hub: Hub,
-    study: Uid,
+    wanted: Box<dyn Fn(&LiveSeries) -> bool + Send + Sync>,
     changed: watch::Receiver<()>,
     cursors: Vec<Cursor>,
     /// Whose turn it is, so that a fast series does not starve a slow one.
     turn: usize,
 }
 
-impl StudyCursor {
-    /// A cursor that starts at `from` in the series that are there, and at the oldest instance of
-    /// those that open later.
-    pub fn new(hub: Hub, study: Uid, from: From) -> Self {
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursors").field("cursors", &self.cursors).finish_non_exhaustive()
+    }
+}
+
+impl Cursors {
+    /// Starts at `from` in the series that are there, and at the oldest instance of those that open
+    /// later. `wanted` is asked once for each series as long as it stays, and again when others come
+    /// or go if it said no.
+    pub fn new(hub: Hub, from: From, wanted: impl Fn(&LiveSeries) -> bool + Send + Sync + 'static) -> Self {
         let changed = hub.changed();
-        let cursors = hub.study(&study).into_iter().map(|live| Cursor::new(live, from)).collect();
-        Self { hub, study, changed, cursors, turn: 0 }
+        let cursors = hub
+            .series()
+            .into_iter()
+            .filter(|live| wanted(live))
+            .map(|live| Cursor::new(live, from))
+            .collect();
+        Self { hub, wanted: Box::new(wanted), changed, cursors, turn: 0 }
     }
 
-    /// Waits for what comes next in any of the series. [`Item::End`] comes when all have ended.
-    /// Safe to drop while it waits.
-    pub async fn next(&mut self) -> Item {
+    /// Those of one study.
+    pub fn of_study(hub: Hub, study: Uid, from: From) -> Self {
+        Self::new(hub, from, move |live| *live.study() == study)
+    }
+
+    /// Waits for what comes next in any of the series, and says in which. [`Item::End`] comes when all
+    /// have ended, and again at once if it is asked again; [`Cursors::opened`] waits for more. Safe to
+    /// drop while it waits.
+    pub async fn next(&mut self) -> (Option<Arc<LiveSeries>>, Item) {
         loop {
-            self.changed.mark_unchanged();
-            self.join_new_series();
+            self.look_for_series();
             if let Some(item) = self.try_next() {
                 return item;
             }
+            self.wait().await;
+        }
+    }
+
+    /// Waits until there is something to read: a series has opened, or opened again. Safe to drop
+    /// while it waits.
+    pub async fn opened(&mut self) {
+        loop {
+            self.look_for_series();
+            if self.cursors.iter().any(|cursor| !cursor.is_at_end()) {
+                return;
+            }
+            // The sender lives in the hub, which this holds: it cannot be gone.
+            let _ = self.changed.changed().await;
+            self.join_new_series();
+        }
+    }
+
+    async fn wait(&mut self) {
+        let is_news = {
             let waits: Vec<_> = self.cursors.iter_mut().map(|cursor| Box::pin(cursor.wait())).collect();
             let news = Box::pin(self.changed.changed());
             if waits.is_empty() {
                 let _ = news.await;
+                true
             } else {
-                let _ = select(select_all(waits), news).await;
+                matches!(select(select_all(waits), news).await, Either::Right(_))
             }
+        };
+        // What was awaited counts as seen.
+        if is_news {
+            self.join_new_series();
         }
     }
 
-    fn try_next(&mut self) -> Option<Item> {
+    fn try_next(&mut self) -> Option<(Option<Arc<LiveSeries>>, Item)> {
         let count = self.cursors.len();
         let mut ended = End::Completed;
         let mut live = 0;
         for step in 0..count {
             let index = (self.turn + step) % count;
-            match self.cursors.get_mut(index).and_then(Cursor::try_next) {
+            let Some(cursor) = self.cursors.get_mut(index) else { continue };
+            match cursor.try_next() {
                 Some(Item::End(End::Aborted)) => ended = End::Aborted,
                 Some(Item::End(End::Completed)) => {}
                 Some(item) => {
                     self.turn = index + 1;
-                    return Some(item);
+                    return Some((Some(cursor.series().clone()), item));
                 }
                 None => live += 1,
             }
         }
-        (live == 0).then_some(Item::End(ended))
+        (live == 0).then_some((None, Item::End(ended)))
+    }
+
+    fn look_for_series(&mut self) {
+        if self.changed.has_changed().unwrap_or(false) {
+            self.changed.mark_unchanged();
+            self.join_new_series();
+        }
     }
 
     fn join_new_series(&mut self) {
-        for live in self.hub.study(&self.study) {
-            if !self.cursors.iter().any(|cursor| Arc::ptr_eq(cursor.series(), &live)) {
+        let here = self.hub.series();
+        let is_here = |cursor: &Cursor| here.iter().any(|live| Arc::ptr_eq(cursor.series(), live));
+        self.cursors.retain(|cursor| is_here(cursor) || !cursor.is_at_end());
+        for live in here {
+            let known = self.cursors.iter().any(|cursor| Arc::ptr_eq(cursor.series(), &live));
+            if !known && (self.wanted)(&live) {
                 self.cursors.push(Cursor::new(live, From::Oldest));
             }
         }

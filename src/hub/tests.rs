@@ -209,8 +209,8 @@ async fn a_study_is_read_across_its_series_until_the_last_ends() {
     let hub = Hub::new(HubSettings { linger: Duration::ZERO, ..small(1000) });
     let first = open(&hub, "2");
     first.publish(instance("2", 1, 10)).unwrap();
-    let mut cursor = StudyCursor::new(hub.clone(), "1".into(), From::Oldest);
-    let mut next = async || match cursor.next().await {
+    let mut cursors = Cursors::of_study(hub.clone(), "1".into(), From::Oldest);
+    let mut next = async || match cursors.next().await.1 {
         Item::Instance(instance) => instance.identity().sop_instance.to_string(),
         Item::Missed(n) => format!("missed {n}"),
         Item::End(end) => format!("{end:?}"),

@@ -12,6 +12,7 @@ mod connection;
 pub mod counters;
 pub mod http;
 pub mod limits;
+pub mod multipart;
 mod progress;
 mod socket;
 pub mod tls;

@@ -28,13 +28,17 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::{DicomwebCounters, Origin};
+use crate::dicomweb::access::Access;
+use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
+use crate::source::send::SendSource;
+use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// What of the drain time is kept for connections to close after their streams have ended.
@@ -63,6 +67,9 @@ pub enum ServiceError {
         /// Why.
         error: TlsError,
     },
+    /// The table of who may do what is not usable.
+    #[error("access: {0}")]
+    Access(String),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -131,7 +138,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
-    let (listener, dicomweb) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
+    let (listener, dicomweb_address) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
     let limits = Limits::new(settings.dicomweb.allow.clone(), settings.dicomweb.limits.clone());
     let limits = Arc::new(ArcSwap::from_pointee(limits));
     let parts = ServerParts {
@@ -142,13 +149,21 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
-    let origin = Origin::new(
-        hub.clone(),
-        dicomweb_settings.clone(),
-        counters.dicomweb.clone(),
-        dicomweb,
-        stopping.clone(),
-    );
+    let registry = Registry::new(settings.subscriptions.clone());
+    let notifier = Notifier::new(hub.clone(), registry.clone());
+    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
+    let origin = Origin::new(dicomweb::Parts {
+        hub: hub.clone(),
+        settings: dicomweb_settings.clone(),
+        counters: counters.dicomweb.clone(),
+        address: dicomweb_address,
+        stopping: stopping.clone(),
+        access,
+        registry,
+        notifier,
+        send: SendSource::new(hub.clone(), send_settings),
+    });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
@@ -177,13 +192,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
 
     ready(&Ready {
-        dicomweb,
+        dicomweb: dicomweb_address,
         dimse,
         metrics,
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
-    tracing::info!(%dicomweb, dimse = ?dimse, "ready");
+    tracing::info!(dicomweb = %dicomweb_address, dimse = ?dimse, "ready");
     notify(&[NotifyState::Ready]);
 
     let mut reloader = Reloader {

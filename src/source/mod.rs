@@ -3,3 +3,4 @@
 
 pub mod dimse;
 pub mod pattern;
+pub mod send;

@@ -7,8 +7,11 @@
 //! a comparison: [`wildcard`] text, [`person_name`], and dates and times in [`moment`].
 
 pub mod attribute;
+pub mod described;
 pub mod matching;
 mod moment;
 mod person_name;
 pub mod query;
+pub mod registry;
+pub mod scope;
 mod wildcard;

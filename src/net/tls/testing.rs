@@ -48,11 +48,8 @@ impl Authority {
         to: SystemTime,
     ) -> TlsIdentity {
         let (certificate, key) = self.issue(names, from, to);
-        let identity = TlsIdentity {
-            certificate: folder.join(format!("{name}.pem")),
-            key: folder.join(format!("{name}.key")),
-            client_ca: None,
-        };
+        let identity =
+            TlsIdentity::new(folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")), None);
         fs::write(&identity.certificate, certificate).unwrap();
         fs::write(&identity.key, key).unwrap();
         identity

@@ -2,8 +2,8 @@
 #![no_main]
 
 use bytes::Bytes;
-use framegate::dicomweb::multipart::reader::{Event, Reader};
-use framegate::dicomweb::multipart::{Boundary, ContentType};
+use framegate::net::multipart::reader::{Event, Reader};
+use framegate::net::multipart::{Boundary, ContentType};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -8,22 +8,25 @@ use tokio::sync::Semaphore;
 
 /// A bounded share of the blocking threads. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Workers {
+pub struct Workers {
     slots: Arc<Semaphore>,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Workers {
     /// As many slots as there are cores.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self { slots: Arc::new(Semaphore::new(cores)) }
     }
 
     /// Waits for a slot and runs `work` there. `None` where it panicked or we are stopping.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let slot = self.slots.clone().acquire_owned().await.ok()?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();

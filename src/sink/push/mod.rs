@@ -1,0 +1,1 @@
+//! Push: instances to configured destinations.

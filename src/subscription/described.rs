@@ -1,0 +1,50 @@
+//! What a standing search matches against, and what a search shows: a study or series by the data set
+//! that opened it, and by what can only be known from the hub, namely how much there is of it. (An
+//! instance is described by its own data set.)
+
+use std::sync::Arc;
+
+use dicom_core::value::PrimitiveValue;
+use dicom_core::{DataElement, Tag, VR};
+use dicom_dictionary_std::tags;
+
+use crate::hub::LiveSeries;
+use crate::instance::Dataset;
+
+/// The data set that opened `live`, and what is known of its study, whose series are `members`.
+pub fn study(live: &LiveSeries, members: &[Arc<LiveSeries>]) -> Dataset {
+    let mut dataset = (**live.context()).clone();
+    let several = |tag| {
+        let mut values: Vec<String> = members
+            .iter()
+            .filter_map(|live| live.context().get(tag)?.to_str().ok())
+            .map(|text| text.trim_matches(['\0', ' ']).to_owned())
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        values.join("\\")
+    };
+    put_text(&mut dataset, tags::MODALITIES_IN_STUDY, VR::CS, &several(tags::MODALITY));
+    put_text(&mut dataset, tags::SOP_CLASSES_IN_STUDY, VR::UI, &several(tags::SOP_CLASS_UID));
+    put_count(&mut dataset, tags::NUMBER_OF_STUDY_RELATED_SERIES, members.len());
+    let instances = members.iter().map(|live| live.len()).sum();
+    put_count(&mut dataset, tags::NUMBER_OF_STUDY_RELATED_INSTANCES, instances);
+    dataset
+}
+
+/// The data set that opened `live`, and what is known of it and of its study, whose series are
+/// `members`.
+pub fn series(live: &LiveSeries, members: &[Arc<LiveSeries>]) -> Dataset {
+    let mut dataset = study(live, members);
+    put_count(&mut dataset, tags::NUMBER_OF_SERIES_RELATED_INSTANCES, live.len());
+    dataset
+}
+
+fn put_text(dataset: &mut Dataset, tag: Tag, vr: VR, text: &str) {
+    let values = text.split('\\').map(str::to_owned).collect();
+    dataset.put(DataElement::new(tag, vr, PrimitiveValue::Strs(values)));
+}
+
+fn put_count(dataset: &mut Dataset, tag: Tag, count: usize) {
+    put_text(dataset, tag, VR::IS, &count.to_string());
+}
