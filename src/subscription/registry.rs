@@ -9,7 +9,7 @@
 //! Sinks read [`Registry::all`], a snapshot that costs a reference count, and watch
 //! [`Registry::changed`] for subscriptions that come and go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -136,9 +136,63 @@ pub enum Registered {
     Renewed,
 }
 
+/// What has come of a subscription so far; the sink that serves it writes this.
+#[derive(Debug)]
+pub struct Progress {
+    /// Sequence Number of its latest event; 0 before the first.
+    pub sequence: AtomicU64,
+    /// Events, or pushed instances, that it should have had and did not get.
+    pub missed: AtomicU64,
+    /// Instances that were pushed.
+    pub sent: AtomicU64,
+    /// Instances that the destination refused.
+    pub failed: AtomicU64,
+    state: Mutex<PushState>,
+}
+
+/// How a push stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushState {
+    /// Nothing to push; the connection is ready.
+    Idle,
+    /// Making the connection.
+    Connecting,
+    /// Instances are going out.
+    Sending,
+    /// The last try failed; the next one is at this time.
+    Waiting(Instant),
+    /// The destination does not take what we push, and will not: its answer or our configuration must
+    /// change.
+    Refused,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            state: Mutex::new(PushState::Idle),
+        }
+    }
+
+    /// How a push stands.
+    pub fn state(&self) -> PushState {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how a push stands.
+    pub fn set_state(&self, state: PushState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
 /// One standing search.
 pub struct Subscription {
     id: Arc<str>,
+    channel: Arc<str>,
+    progress: Progress,
     request: Request,
     /// From the configuration: it has no lease, and is not for deleting.
     standing: bool,
@@ -161,9 +215,11 @@ impl std::fmt::Debug for Subscription {
 }
 
 impl Subscription {
-    fn new(request: Request, standing: bool, until: Option<Instant>) -> Self {
+    fn new(request: Request, channel: Arc<str>, standing: bool, until: Option<Instant>) -> Self {
         Self {
-            id: Arc::from(uuid::Uuid::new_v4().simple().to_string()),
+            id: secret(),
+            channel,
+            progress: Progress::new(),
             options: ArcSwap::from_pointee(request.options.clone()),
             request,
             standing,
@@ -177,6 +233,17 @@ impl Subscription {
     /// Its identifier, 32 hex digits of our making that nobody can guess.
     pub fn id(&self) -> &Arc<str> {
         &self.id
+    }
+
+    /// What opens the subscriber's notification connection: all subscriptions of a subscriber have the
+    /// same. Nobody can guess it, and it is for the subscriber alone.
+    pub fn channel(&self) -> &Arc<str> {
+        &self.channel
+    }
+
+    /// What has come of it so far.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// What was asked for; the options are those of the beginning.
@@ -253,6 +320,11 @@ impl Subscription {
         self.ended.store(true, Ordering::Relaxed);
         self.changed.send_replace(());
     }
+}
+
+/// 122 random bits in hex.
+fn secret() -> Arc<str> {
+    Arc::from(uuid::Uuid::new_v4().simple().to_string())
 }
 
 /// All subscriptions. Cheap to clone.
@@ -351,7 +423,8 @@ impl Registry {
         if all.len() >= settings.total {
             return Err(SubscribeError::Total(settings.total));
         }
-        let made = Arc::new(Subscription::new(request, false, Some(until)));
+        let channel = of_subscriber.first().map_or_else(secret, |known| known.channel.clone());
+        let made = Arc::new(Subscription::new(request, channel, false, Some(until)));
         self.publish(all.iter().cloned().chain([made.clone()]).collect());
         Ok((made, Registered::Created))
     }
@@ -368,7 +441,11 @@ impl Registry {
         for request in requests {
             match kept.iter().find(|known| known.standing && known.is_same_as(&request)) {
                 Some(known) => known.set_options(request.options),
-                None => kept.push(Arc::new(Subscription::new(request, true, None))),
+                None => {
+                    let same = kept.iter().find(|known| known.request.subscriber == request.subscriber);
+                    let channel = same.map_or_else(secret, |known| known.channel.clone());
+                    kept.push(Arc::new(Subscription::new(request, channel, true, None)));
+                }
             }
         }
         self.publish(kept);

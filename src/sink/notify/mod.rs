@@ -1,7 +1,9 @@
 //! Notifications: events of live series to those who subscribed.
 
-use crate::hub::Hub;
-use crate::subscription::registry::Registry;
+use std::sync::Arc;
+
+use crate::hub::{Hub, LiveSeries};
+use crate::subscription::registry::{Registry, Subscription};
 
 /// Tells subscribers what happens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -15,4 +17,7 @@ impl Notifier {
     pub fn new(hub: Hub, registry: Registry) -> Self {
         Self { _hub: hub, _registry: registry }
     }
+
+    /// Tells a subscriber that instances are gone that it should have had: event 6, in its turn.
+    pub fn missed(&self, _subscription: &Arc<Subscription>, _live: Option<&Arc<LiveSeries>>, _count: u64) {}
 }
