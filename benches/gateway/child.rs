@@ -104,6 +104,7 @@ impl Gateway {
              [dimse]\nlisten = \"{dimse}\"\n\
              [dicomweb]\nlisten = \"{dicomweb}\"\n\
              [dicomweb.tls]\nself_signed = true\n\
+             [access]\nanonymous = [\"search\", \"retrieve\", \"send\", \"subscribe\"]\n\
              [service]\nlog = \"warn\"\nmetrics_listen = \"{metrics}\"\n"
         );
         fs::write(&file, config)?;
