@@ -89,7 +89,7 @@ impl Forwarder {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let scheme = if sink.certificate_pem.is_some() { "https" } else { "http" };
         let script = "function OnStoredInstance(id, tags, metadata, origin)\n  \
-             RestApiPost('/dicom-web/servers/sink/stow', '{\"Resources\":[\"' .. id .. '\"],\"Synchronous\":false}', true)\n\
+             RestApiPost('/dicom-web/servers/sink/stow', '{\"Resources\":[\"' .. id .. '\"],\"Synchronous\":false}', false)\n\
              end\n";
         fs::write(path("forward.lua"), script)?;
         fs::write(path("sink.pem"), sink.certificate_pem.as_deref().unwrap_or_default())?;
@@ -157,7 +157,9 @@ fn measure(kind: Kind, tls: bool, object: Object, frames: u32) -> anyhow::Result
     }
     let mut latencies = Vec::with_capacity(frames as usize);
     for (number, written) in (0..frames).zip(written) {
-        let arrived = sink.arrival(&object.sop_instance_uid(number), PATIENCE)?;
+        let arrived = sink
+            .arrival(&object.sop_instance_uid(number), PATIENCE)
+            .with_context(|| forwarder.process.log())?;
         if number >= WARM {
             let early = ms(written.saturating_duration_since(arrived));
             latencies.push(ms(arrived.saturating_duration_since(written)) - early);

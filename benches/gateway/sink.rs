@@ -70,7 +70,7 @@ impl Sink {
         let noted = Arc::clone(&arrivals);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(serve(TcpListener::from_std(listener)?, acceptor, noted))
+            runtime.block_on(async { serve(TcpListener::from_std(listener)?, acceptor, noted).await })
         });
         Ok(Self { address, certificate_pem, arrivals })
     }
