@@ -200,11 +200,7 @@ pub const TEMPLATES: &[Template] = &[
         Transaction::Resume(Level::Instances),
     ),
     read(SUBSCRIBER, "Open Notification Connection", Transaction::Notifications),
-    read(
-        "/ws/subscribers/{subscriber}",
-        "Open WebSocket Notification Connection",
-        Transaction::Notifications,
-    ),
+    read("/ws/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
     fed(STUDY, "Retrieve Study", Transaction::Retrieve),
     read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
     read("/studies/{study}/rendered", "Retrieve Rendered Study", Transaction::Rendered),

@@ -128,6 +128,8 @@ pub(super) fn identifier(template: &Template, method: &Method) -> String {
         (What::Store, Transaction::Search(Level::Instances)) => "Send Instances".to_owned(),
         (What::Store, Transaction::Search(_)) => "Store Instances".to_owned(),
         (What::Store, _) => "Store Study Instances".to_owned(),
+        // Two ways to the same.
+        (What::Notify, _) if template.path.starts_with("/ws/") => format!("{} By Ws", template.name),
         (What::Register(_), _) => format!("Register {}", template.name),
         (What::Manage, Transaction::Subscription(_)) if *method == Method::DELETE => {
             format!("Delete {}", template.name)
