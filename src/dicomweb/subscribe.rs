@@ -91,6 +91,9 @@ where
     }
 }
 
+/// Says of a destination's name whether it is for the caller.
+type PushesTo<'a> = dyn Fn(&str) -> Result<bool, Problem> + Send + Sync + 'a;
+
 /// What of the caller counts here.
 struct Who<'a> {
     /// The principal; `None` is anonymous.
@@ -102,7 +105,7 @@ struct Who<'a> {
     /// Whether they may register.
     registers: Result<(), Problem>,
     /// Whether they may push to a destination; a problem where they may not push at all.
-    pushes_to: Box<dyn Fn(&str) -> Result<bool, Problem> + Send + Sync + 'a>,
+    pushes_to: Box<PushesTo<'a>>,
 }
 
 impl<'a> Who<'a> {

@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn what_cannot_stand_is_named_without_its_values() {
-        let change: [(&str, fn(&mut StandingSettings)); 11] = [
+        type Change = fn(&mut StandingSettings);
+        let changes: [(&str, Change); 11] = [
             ("search", |one| one.search = "/studies/1.2".to_owned()),
             ("search", |one| one.search = "series".to_owned()),
             ("filter", |one| one.filter = "StudyDate=zzz".to_owned()),
@@ -210,7 +211,7 @@ mod tests {
                 (one.transfer_syntax, one.rendered) = (Some("1.2.840.10008.1.2.1".to_owned()), true);
             }),
         ];
-        for (key, change) in change {
+        for (key, change) in changes {
             let mut one = standing();
             change(&mut one);
             let error = requests(&settings(&[("a", one)]), &base()).unwrap_err();

@@ -83,7 +83,7 @@ impl House {
     }
 
     /// Somebody else calls.
-    fn as_who(self, name: Option<&str>) -> Self {
+    fn called_by(self, name: Option<&str>) -> Self {
         Self { who: Who { name: name.map(Into::into), ..self.who }, ..self }
     }
 
@@ -188,7 +188,7 @@ fn a_name_that_is_taken_is_refused_and_what_is_under_it_is_not_there() {
     let mut house = house();
     assert_eq!(house.post("").0, 201);
     for name in [Some("bob"), None] {
-        house = house.as_who(name);
+        house = house.called_by(name);
         assert_eq!(problem(&house.post("Modality=US")), (403, "subscriber-taken"));
         for told in [house.get(""), house.delete(""), house.suspend("", true), house.post("update&rate=3")] {
             assert_eq!(problem(&told), (404, "no-subscription"));
