@@ -10,6 +10,7 @@ use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 
+use super::access::Caller;
 use super::routes::Urls;
 use crate::hub::{Hub, LiveSeries};
 use crate::instance::Dataset;
@@ -70,9 +71,20 @@ pub(super) struct Results {
     pub(super) more: usize,
 }
 
-/// Searches; `most` bounds the results.
-pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
-    let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
+/// Searches what `caller` sees; `most` bounds the results.
+pub(super) fn search(
+    hub: &Hub,
+    caller: &Caller,
+    urls: &Urls,
+    scope: &Scope,
+    query: &Query,
+    most: usize,
+) -> Results {
+    // Of the whole study, since results tell how much there is of it; what the caller does not see does
+    // not count.
+    let mut seen = hub.series();
+    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && caller.sees(live));
+    let series: Vec<_> = seen.iter().filter(|live| scope.holds(live)).cloned().collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };
     let tags = wanted_tags(scope);
@@ -97,7 +109,9 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most:
         }
         Level::Series => {
             for live in &series {
-                let dataset = described::series(live, &hub.study(live.study()));
+                let members: Vec<_> =
+                    seen.iter().filter(|other| other.study() == live.study()).cloned().collect();
+                let dataset = described::series(live, &members);
                 page.offer(query, &tags, [with_url(dataset, urls.series(live.study(), live.series()))]);
             }
         }

@@ -28,7 +28,7 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -68,8 +68,8 @@ pub enum ServiceError {
         error: TlsError,
     },
     /// The table of who may do what is not usable.
-    #[error("access: {0}")]
-    Access(String),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -151,7 +151,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone());
-    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -159,8 +159,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.dicomweb.clone(),
         address: dicomweb_address,
         stopping: stopping.clone(),
-        access,
-        registry,
+        access: access.clone(),
+        registry: registry.clone(),
         notifier,
         send: SendSource::new(hub.clone(), send_settings),
     });
@@ -208,6 +208,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
         limits,
+        access,
+        registry,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -217,7 +219,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
                 Signal::Stop => break,
                 Signal::Reload => reloader.reload(),
             },
-            _ = watch_files.tick() => reloader.renew_certificates(false),
+            _ = watch_files.tick() => reloader.renew_files(false),
         }
     }
 

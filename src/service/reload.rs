@@ -2,6 +2,7 @@
 //! says what cannot. A configuration with a fault changes nothing.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -9,9 +10,11 @@ use sd_notify::NotifyState;
 use super::{Reload, notify};
 use crate::config::settings::{DicomwebSettings, DimseSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
+use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
+use crate::subscription::registry::Registry;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -22,6 +25,8 @@ pub(super) struct Reloader {
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
+    pub(super) access: Access,
+    pub(super) registry: Registry,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
 
@@ -31,7 +36,7 @@ impl Reloader {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        self.renew_certificates(true);
+        self.renew_files(true);
         match (self.reload.load)() {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
@@ -46,6 +51,12 @@ impl Reloader {
     fn apply(&mut self, fresh: Loaded) {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
+        // The one part that can still be refused, so it comes first.
+        if let Err(error) = self.access.reload(&settings.access) {
+            tracing::error!("configuration not reloaded: {error}");
+            return;
+        }
+        self.end_what_is_not_covered();
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
         let web = &settings.dicomweb;
@@ -65,8 +76,30 @@ impl Reloader {
         self.loaded = Loaded { settings, values: fresh.values };
     }
 
-    /// Takes certificates that have changed on disk, or all of them. Live streams go on.
-    pub(super) fn renew_certificates(&self, all: bool) {
+    /// Ends the subscriptions of those who have lost the right to them. Those of the configuration come
+    /// and go with it. Also done now and then, for one that was being registered during a reload.
+    fn end_what_is_not_covered(&self) {
+        let all = self.registry.all();
+        for subscription in all.iter().filter(|known| !self.access.covers(known.request())) {
+            self.registry.cancel(subscription);
+        }
+    }
+
+    /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
+    /// Live streams go on, but for those of clients whose certificate is no longer accepted.
+    pub(super) fn renew_files(&self, all: bool) {
+        match self.access.renew_keys(all) {
+            Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
+            Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
+            None => {}
+        }
+        self.renew_certificates(all);
+        self.end_what_is_not_covered();
+        let now = SystemTime::now();
+        self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
+    }
+
+    fn renew_certificates(&self, all: bool) {
         for tls in &self.tls {
             if !all && !tls.changed_on_disk() {
                 continue;
