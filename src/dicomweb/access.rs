@@ -25,7 +25,6 @@ use crate::net::auth::{AuthError, Authenticator, Failures, KeysError};
 use crate::net::http::PeerInfo;
 use crate::subscription::described;
 use crate::subscription::query::{Include, Query, QueryError};
-use crate::subscription::registry::{self, Delivery};
 
 /// Why the table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -123,22 +122,6 @@ impl Access {
     pub fn renew_keys(&self, always: bool) -> Option<Result<usize, KeysError>> {
         let authenticator = &self.shared.table.load().authenticator;
         if always || authenticator.keys_changed_on_disk() { authenticator.renew_keys() } else { None }
-    }
-
-    /// The standing filter of a principal (`None` is anonymous), for searches that stand in its name.
-    pub fn filter_of(&self, owner: Option<&Arc<str>>) -> Option<Arc<Query>> {
-        self.shared.table.load().of(owner)?.filter.clone()
-    }
-
-    /// Whether the owner of a subscription might register it today as it is.
-    pub fn covers(&self, subscription: &registry::Request) -> bool {
-        let table = self.shared.table.load();
-        let Some(granted) = table.of(subscription.owner.as_ref()) else { return false };
-        let may = match &subscription.delivery {
-            Delivery::Notification => granted.may(Right::Subscribe),
-            Delivery::Push(destination) => granted.may_push_to(destination),
-        };
-        may && is_same(granted.filter.as_ref(), subscription.restriction.as_ref())
     }
 
     /// Finds out who makes a request. `hub` is where [`Caller::sees`] looks.

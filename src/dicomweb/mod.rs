@@ -19,10 +19,11 @@ mod render_parameters;
 mod representation;
 mod retrieve;
 pub mod routes;
-mod search;
+pub mod search;
 mod store;
 mod subscribe;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
-use crate::config::settings::{DicomwebSettings, Right};
+use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -59,6 +60,9 @@ type Answer = Result<Response<Body>, Problem>;
 
 /// A client that comes while we stop may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// The configured destinations, by name.
+pub type Destinations = Arc<ArcSwap<BTreeMap<String, DestinationSettings>>>;
 
 /// What an origin server is made of.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What takes instances that are posted.
     pub send: SendSource,
+    /// Peers that subscriptions may push to; a reload replaces them.
+    pub destinations: Destinations,
 }
 
 /// The origin server.
@@ -96,15 +102,39 @@ pub struct Origin {
     registry: Registry,
     notifier: Notifier,
     send: SendSource,
+    destinations: Destinations,
     workers: Workers,
 }
 
 impl Origin {
     /// A server of what the hub holds.
     pub fn new(parts: Parts) -> Self {
-        let Parts { hub, settings, counters, address, stopping, access, registry, notifier, send } = parts;
+        let Parts {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+        } = parts;
         let workers = Workers::new();
-        Self { hub, settings, counters, address, stopping, access, registry, notifier, send, workers }
+        Self {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+            workers,
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {
@@ -219,7 +249,9 @@ impl Origin {
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let most = self.settings.load().limits.search_results;
         let (hub, asked, base, caller) = (self.hub.clone(), query.clone(), urls.clone(), caller.clone());
-        let found = self.workers.run(move || search::search(&hub, &caller, &base, &scope, &asked, most));
+        let found = self
+            .workers
+            .run(move || search::search(&hub, |live| caller.sees(live), &base, &scope, &asked, most));
         let results = found.await.ok_or_else(Problem::internal)?;
         let mut response = if results.datasets.is_empty() {
             let mut response = Response::new(empty());

@@ -10,7 +10,6 @@ use dicom_core::value::{PrimitiveValue, Value};
 use dicom_core::{DataElement, Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags};
 
-use super::access::Caller;
 use super::routes::Urls;
 use crate::hub::{Hub, LiveSeries};
 use crate::instance::Dataset;
@@ -64,17 +63,17 @@ const ALWAYS: &[Tag] = &[tags::SPECIFIC_CHARACTER_SET, tags::INSTANCE_AVAILABILI
 
 /// What a search found.
 #[derive(Debug)]
-pub(super) struct Results {
+pub struct Results {
     /// At most as many as were asked for.
-    pub(super) datasets: Vec<Dataset>,
+    pub datasets: Vec<Dataset>,
     /// How many more there are.
-    pub(super) more: usize,
+    pub more: usize,
 }
 
-/// Searches what `caller` sees; `most` bounds the results.
-pub(super) fn search(
+/// Searches what the caller sees, by `sees`; `most` bounds the results.
+pub fn search(
     hub: &Hub,
-    caller: &Caller,
+    sees: impl Fn(&LiveSeries) -> bool,
     urls: &Urls,
     scope: &Scope,
     query: &Query,
@@ -83,7 +82,7 @@ pub(super) fn search(
     // Of the whole study, since results tell how much there is of it; what the caller does not see does
     // not count.
     let mut seen = hub.series();
-    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && caller.sees(live));
+    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && sees(live));
     let series: Vec<_> = seen.iter().filter(|live| scope.holds(live)).cloned().collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };

@@ -11,6 +11,7 @@ pub mod metrics;
 mod pattern;
 mod reload;
 mod signals;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
 use crate::dicomweb::access::{Access, AccessError};
+use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -70,6 +72,9 @@ pub enum ServiceError {
     /// The table of who may do what is not usable.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// A standing search of the configuration is not usable.
+    #[error("{0}")]
+    Standing(String),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -150,6 +155,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let registry = Registry::new(settings.subscriptions.clone());
+    let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
+    registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
+    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let notifier = Notifier::new(hub.clone(), registry.clone());
     let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
@@ -163,6 +171,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         registry: registry.clone(),
         notifier,
         send: SendSource::new(hub.clone(), send_settings),
+        destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -181,7 +190,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
-    tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -207,9 +216,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
+        registry,
+        destinations,
+        base,
         limits,
         access,
-        registry,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -267,12 +278,15 @@ async fn streams_ended(counters: &DicomwebCounters) {
     }
 }
 
-async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
+async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
             _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => hub.tick(),
+            _ = tick.tick() => {
+                hub.tick();
+                registry.tick();
+            }
         }
     }
 }

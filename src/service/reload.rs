@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use super::{Reload, notify};
+use super::{Reload, notify, standing};
 use crate::config::settings::{DicomwebSettings, DimseSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
+use crate::dicomweb::Destinations;
 use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
@@ -24,9 +25,12 @@ pub(super) struct Reloader {
     pub(super) hub: Hub,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
+    pub(super) registry: Registry,
+    pub(super) destinations: Destinations,
+    /// Our service root, for the Retrieve URLs of standing searches.
+    pub(super) base: Arc<str>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
-    pub(super) registry: Registry,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
 
@@ -51,12 +55,23 @@ impl Reloader {
     fn apply(&mut self, fresh: Loaded) {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
-        // The one part that can still be refused, so it comes first.
+        // What can still be refused comes first, so that a refusal leaves everything as it was.
+        let judged = standing::verdicts(&settings.access);
+        let (standing, verdicts) = match (standing::requests(&settings, &self.base), judged) {
+            (Ok(standing), Ok(verdicts)) => (standing, verdicts),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!("configuration not reloaded: {error}");
+                return;
+            }
+        };
         if let Err(error) = self.access.reload(&settings.access) {
             tracing::error!("configuration not reloaded: {error}");
             return;
         }
-        self.end_what_is_not_covered();
+        self.destinations.store(Arc::new(settings.destinations.clone()));
+        self.registry.reload(settings.subscriptions.clone());
+        self.registry.stand(standing);
+        self.registry.review(verdicts);
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
         let web = &settings.dicomweb;
@@ -76,15 +91,6 @@ impl Reloader {
         self.loaded = Loaded { settings, values: fresh.values };
     }
 
-    /// Ends the subscriptions of those who have lost the right to them. Those of the configuration come
-    /// and go with it. Also done now and then, for one that was being registered during a reload.
-    fn end_what_is_not_covered(&self) {
-        let all = self.registry.all();
-        for subscription in all.iter().filter(|known| !self.access.covers(known.request())) {
-            self.registry.cancel(subscription);
-        }
-    }
-
     /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
     /// Live streams go on, but for those of clients whose certificate is no longer accepted.
     pub(super) fn renew_files(&self, all: bool) {
@@ -94,7 +100,6 @@ impl Reloader {
             None => {}
         }
         self.renew_certificates(all);
-        self.end_what_is_not_covered();
         let now = SystemTime::now();
         self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
     }

@@ -17,10 +17,9 @@ use super::super::routes::{self, Resource, Route, Urls};
 use super::super::search::search;
 use super::*;
 use crate::config::settings::{HubSettings, PrincipalSettings};
-use crate::hub::{From, Publisher};
+use crate::hub::Publisher;
 use crate::instance::Dataset;
 use crate::sink::workers::Workers;
-use crate::subscription::registry::{Form, Options, Registry, Request, Subscriber};
 use crate::subscription::scope::{Level, Scope};
 
 fn rights(may: &[Right], filter: &str) -> Rights {
@@ -103,7 +102,7 @@ impl Room {
         let scope = Scope { level, study: study.map(Arc::from), series: None };
         let urls = Urls::new("https://localhost/dicomweb");
         let query = Query::parse("includefield=all", &[]).unwrap();
-        search(&self.hub, caller, &urls, &scope, &query, 100).datasets
+        search(&self.hub, |live| caller.sees(live), &urls, &scope, &query, 100).datasets
     }
 }
 
@@ -336,43 +335,4 @@ async fn a_body_ends_in_an_error_when_its_reader_loses_the_right() {
     let whole = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let room = Room::new(&settings(Rights::all(), &[]));
     assert!(guarded(whole, &room.anonymous(), Right::Retrieve, &room.counters).frame().await.is_none());
-}
-
-#[test]
-fn subscriptions_are_covered_by_the_rights_of_their_owner() {
-    let push = Rights { destinations: vec!["PACS".to_owned()], ..rights(&[Right::PushTo], "Modality=XA") };
-    let table = |viewer: &Rights| settings(rights(&[], ""), &[("VIEWER", viewer.clone())]);
-    let listen = rights(&[Right::Subscribe], "Modality=XA");
-    let room = Room::new(&table(&Rights { may: vec![Right::Subscribe, Right::PushTo], ..push.clone() }));
-    let registry = Registry::new(Default::default());
-    let of_viewer = |name: &str, delivery: Delivery| {
-        let request = Request {
-            subscriber: Subscriber::parse(name).unwrap(),
-            owner: Some("VIEWER".into()),
-            scope: Scope { level: Level::Series, study: None, series: None },
-            query: Query::parse("", &[]).unwrap(),
-            keys: "".into(),
-            restriction: room.known("VIEWER").filter(),
-            delivery,
-            from: From::Oldest,
-            form: Form::AsTheyAre,
-            options: Options { rate: None, paused: false },
-            lease: None,
-            base: "https://localhost/dicomweb".into(),
-        };
-        registry.subscribe(request).unwrap().0
-    };
-    let told = of_viewer("A", Delivery::Notification);
-    let pushed = of_viewer("B", Delivery::Push("PACS".into()));
-    let elsewhere = of_viewer("C", Delivery::Push("ELSE".into()));
-    let covered = || [&told, &pushed, &elsewhere].map(|one| room.access.covers(one.request()));
-    assert_eq!(covered(), [true, true, false]);
-    room.access.reload(&table(&push)).unwrap();
-    assert_eq!(covered(), [false, true, false]);
-    room.access.reload(&table(&listen)).unwrap();
-    assert_eq!(covered(), [true, false, false]);
-    room.access.reload(&table(&rights(&[Right::Subscribe], "Modality=US"))).unwrap();
-    assert_eq!(covered(), [false; 3]);
-    room.access.reload(&settings(Rights::all(), &[])).unwrap();
-    assert_eq!(covered(), [false; 3]);
 }
