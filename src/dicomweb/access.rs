@@ -158,7 +158,7 @@ impl Table {
             };
             Ok::<_, AccessError>(Arc::new(Granted { name, rights: rights.clone(), filter }))
         };
-        let anonymous = grant(None, &settings.anonymous, "access.filter".to_owned())?;
+        let anonymous = grant(None, &settings.anonymous, "access.anonymous_filter".to_owned())?;
         let mut principals = HashMap::new();
         for (name, principal) in sorted(&settings.principals) {
             let shared: Arc<str> = Arc::from(name);

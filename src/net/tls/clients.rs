@@ -72,7 +72,10 @@ impl Clients {
         }
         let verifier = builder.build().map_err(|error| match &identity.client_crl {
             // What else it may find was found above.
-            Some(crl) => TlsError::BadRevocationList { file: crl.clone(), reason: error.to_string() },
+            Some(crl) => TlsError::BadRevocationList {
+                file: crl.clone(),
+                reason: format!("{error} (it takes whole lists of version 2, with their extensions)"),
+            },
             None => bad(error.to_string()),
         })?;
         Ok(Some(Self { verifier, lists_until }))
