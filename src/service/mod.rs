@@ -29,7 +29,7 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
@@ -70,8 +70,8 @@ pub enum ServiceError {
         error: TlsError,
     },
     /// The table of who may do what is not usable.
-    #[error("access: {0}")]
-    Access(String),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A standing search of the configuration is not usable.
     #[error("{0}")]
     Standing(String),
@@ -159,7 +159,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let notifier = Notifier::new(hub.clone(), registry.clone());
-    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -167,7 +167,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.dicomweb.clone(),
         address: dicomweb_address,
         stopping: stopping.clone(),
-        access,
+        access: access.clone(),
         registry: registry.clone(),
         notifier,
         send: SendSource::new(hub.clone(), send_settings),
@@ -220,6 +220,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         destinations,
         base,
         limits,
+        access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -229,7 +230,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
                 Signal::Stop => break,
                 Signal::Reload => reloader.reload(),
             },
-            _ = watch_files.tick() => reloader.renew_certificates(false),
+            _ = watch_files.tick() => reloader.renew_files(false),
         }
     }
 

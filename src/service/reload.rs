@@ -2,6 +2,7 @@
 //! says what cannot. A configuration with a fault changes nothing.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -10,6 +11,7 @@ use super::{Reload, notify, standing};
 use crate::config::settings::{DicomwebSettings, DimseSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::dicomweb::Destinations;
+use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
@@ -28,6 +30,7 @@ pub(super) struct Reloader {
     /// Our service root, for the Retrieve URLs of standing searches.
     pub(super) base: Arc<str>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
+    pub(super) access: Access,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
 
@@ -37,7 +40,7 @@ impl Reloader {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        self.renew_certificates(true);
+        self.renew_files(true);
         match (self.reload.load)() {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
@@ -61,6 +64,10 @@ impl Reloader {
                 return;
             }
         };
+        if let Err(error) = self.access.reload(&settings.access) {
+            tracing::error!("configuration not reloaded: {error}");
+            return;
+        }
         self.destinations.store(Arc::new(settings.destinations.clone()));
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
@@ -84,8 +91,20 @@ impl Reloader {
         self.loaded = Loaded { settings, values: fresh.values };
     }
 
-    /// Takes certificates that have changed on disk, or all of them. Live streams go on.
-    pub(super) fn renew_certificates(&self, all: bool) {
+    /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
+    /// Live streams go on, but for those of clients whose certificate is no longer accepted.
+    pub(super) fn renew_files(&self, all: bool) {
+        match self.access.renew_keys(all) {
+            Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
+            Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
+            None => {}
+        }
+        self.renew_certificates(all);
+        let now = SystemTime::now();
+        self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
+    }
+
+    fn renew_certificates(&self, all: bool) {
         for tls in &self.tls {
             if !all && !tls.changed_on_disk() {
                 continue;
