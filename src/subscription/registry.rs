@@ -390,7 +390,7 @@ impl Registry {
         self.all().iter().find(|known| *known.id == *id).cloned()
     }
 
-    /// Changes whenever a subscription comes or goes.
+    /// Changes whenever a subscription comes or goes, is suspended or resumed, or gets other options.
     pub fn changed(&self) -> watch::Receiver<()> {
         self.shared.changed.subscribe()
     }
@@ -415,6 +415,7 @@ impl Registry {
                 *known.until() = Some(until);
             }
             known.set_options(request.options);
+            self.shared.changed.send_replace(());
             return Ok((Arc::clone(known), Registered::Renewed));
         }
         if of_subscriber.len() >= settings.per_subscriber {
@@ -464,12 +465,14 @@ impl Registry {
     /// Changes the options of a running subscription.
     pub fn update(&self, subscription: &Subscription, options: Options) {
         subscription.set_options(options);
+        self.shared.changed.send_replace(());
     }
 
     /// Suspends or resumes a subscription.
     pub fn suspend(&self, subscription: &Subscription, suspended: bool) {
         subscription.suspended.store(suspended, Ordering::Relaxed);
         subscription.changed.send_replace(());
+        self.shared.changed.send_replace(());
     }
 
     /// Ends those whose lease is over; to be called a few times a second.
