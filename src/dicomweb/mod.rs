@@ -18,11 +18,12 @@ mod render_parameters;
 mod representation;
 mod retrieve;
 pub mod routes;
-mod search;
+pub mod search;
 mod steering;
 mod store;
 mod subscribe;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +46,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
-use crate::config::settings::DicomwebSettings;
+use crate::config::settings::{DestinationSettings, DicomwebSettings};
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -60,6 +61,9 @@ type Answer = Result<Response<Body>, Problem>;
 
 /// A client that comes while we stop may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// The configured destinations, by name.
+pub type Destinations = Arc<ArcSwap<BTreeMap<String, DestinationSettings>>>;
 
 /// What an origin server is made of.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What takes instances that are posted.
     pub send: SendSource,
+    /// Peers that subscriptions may push to; a reload replaces them.
+    pub destinations: Destinations,
 }
 
 /// The origin server.
@@ -97,15 +103,39 @@ pub struct Origin {
     registry: Registry,
     notifier: Notifier,
     send: SendSource,
+    destinations: Destinations,
     workers: Workers,
 }
 
 impl Origin {
     /// A server of what the hub holds.
     pub fn new(parts: Parts) -> Self {
-        let Parts { hub, settings, counters, address, stopping, access, registry, notifier, send } = parts;
+        let Parts {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+        } = parts;
         let workers = Workers::new();
-        Self { hub, settings, counters, address, stopping, access, registry, notifier, send, workers }
+        Self {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+            workers,
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {

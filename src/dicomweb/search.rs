@@ -22,15 +22,15 @@ const ALWAYS: &[Tag] = &[tags::SPECIFIC_CHARACTER_SET, tags::INSTANCE_AVAILABILI
 
 /// What a search found.
 #[derive(Debug)]
-pub(super) struct Results {
+pub struct Results {
     /// At most as many as were asked for.
-    pub(super) datasets: Vec<Dataset>,
+    pub datasets: Vec<Dataset>,
     /// How many more there are.
-    pub(super) more: usize,
+    pub more: usize,
 }
 
 /// Searches; `most` bounds the results.
-pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
+pub fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
     let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };

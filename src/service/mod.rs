@@ -11,6 +11,7 @@ pub mod metrics;
 mod pattern;
 mod reload;
 mod signals;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
 use crate::dicomweb::access::Access;
+use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -70,6 +72,9 @@ pub enum ServiceError {
     /// The table of who may do what is not usable.
     #[error("access: {0}")]
     Access(String),
+    /// A standing search of the configuration is not usable.
+    #[error("{0}")]
+    Standing(String),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -153,6 +158,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
+    let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
+    registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
+    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
@@ -162,9 +170,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         address: dicomweb_address,
         stopping: stopping.clone(),
         access,
-        registry,
+        registry: registry.clone(),
         notifier: notifier.clone(),
         send: SendSource::new(hub.clone(), send_settings),
+        destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -183,7 +192,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
-    tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -209,6 +218,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
+        registry,
+        destinations,
+        base,
         limits,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
@@ -269,12 +281,15 @@ async fn streams_ended(counters: &DicomwebCounters) {
     }
 }
 
-async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
+async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
             _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => hub.tick(),
+            _ = tick.tick() => {
+                hub.tick();
+                registry.tick();
+            }
         }
     }
 }

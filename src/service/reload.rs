@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use super::{Reload, notify};
+use super::{Reload, notify, standing};
 use crate::config::settings::{DicomwebSettings, DimseSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
+use crate::dicomweb::Destinations;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
+use crate::subscription::registry::Registry;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -21,6 +23,10 @@ pub(super) struct Reloader {
     pub(super) hub: Hub,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
+    pub(super) registry: Registry,
+    pub(super) destinations: Destinations,
+    /// Our service root, for the Retrieve URLs of standing searches.
+    pub(super) base: Arc<str>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
@@ -46,6 +52,19 @@ impl Reloader {
     fn apply(&mut self, fresh: Loaded) {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
+        // What can still be refused comes first, so that a refusal leaves everything as it was.
+        let judged = standing::verdicts(&settings.access);
+        let (standing, verdicts) = match (standing::requests(&settings, &self.base), judged) {
+            (Ok(standing), Ok(verdicts)) => (standing, verdicts),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!("configuration not reloaded: {error}");
+                return;
+            }
+        };
+        self.destinations.store(Arc::new(settings.destinations.clone()));
+        self.registry.reload(settings.subscriptions.clone());
+        self.registry.stand(standing);
+        self.registry.review(verdicts);
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
         let web = &settings.dicomweb;

@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::Shared;
 use super::event::{News, Status};
-use super::follower::Follower;
+use super::follower::{Adjusted, Follower};
 use super::listener::{Listener, Opening, Place};
 use super::scene::{Arrival, Key, Scene, Watched};
 use crate::hub::{End, HubEvent, LiveSeries};
@@ -40,7 +40,7 @@ pub(super) struct Inbox {
 pub(super) struct Feed {
     shared: Arc<Shared>,
     inbox: Inbox,
-    registry_changed: watch::Receiver<()>,
+    registry_touched: watch::Receiver<()>,
     /// The registry's list as it was last seen.
     known: Arc<Vec<Arc<Subscription>>>,
     followers: BTreeMap<Key, Follower>,
@@ -54,7 +54,7 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(shared: Arc<Shared>, inbox: Inbox) -> Self {
         Self {
-            registry_changed: shared.registry.changed(),
+            registry_touched: shared.registry.touched(),
             shared,
             inbox,
             known: Arc::default(),
@@ -70,7 +70,7 @@ impl Feed {
     /// Runs until the notifier is stopped; then tells everybody that the server is going down.
     pub(super) async fn run(mut self) {
         let mut stop = self.shared.stop.subscribe();
-        self.registry_changed.mark_changed();
+        self.registry_touched.mark_changed();
         loop {
             tokio::select! {
                 event = self.inbox.events.recv() => match event {
@@ -79,8 +79,8 @@ impl Feed {
                     // The hub is gone, and the process with it.
                     Err(RecvError::Closed) => break,
                 },
-                Ok(()) = self.registry_changed.changed() => {
-                    self.registry_changed.mark_changed();
+                Ok(()) = self.registry_touched.changed() => {
+                    self.registry_touched.mark_changed();
                     self.follow_registry().await;
                 }
                 Some(opening) = self.inbox.openings.recv() => self.open(opening).await,
@@ -266,10 +266,10 @@ impl Feed {
 
     /// Takes note of subscriptions that have come, gone or changed.
     async fn follow_registry(&mut self) {
-        if !self.registry_changed.has_changed().unwrap_or(false) {
+        if !self.registry_touched.has_changed().unwrap_or(false) {
             return;
         }
-        self.registry_changed.mark_unchanged();
+        self.registry_touched.mark_unchanged();
         let all = self.shared.registry.all();
         let mut fresh = Vec::new();
         if !Arc::ptr_eq(&all, &self.known) {
@@ -278,8 +278,10 @@ impl Feed {
         }
         let mut resumed = Vec::new();
         for (&key, follower) in &mut self.followers {
-            if follower.adjust(&self.shared) {
-                resumed.push(key);
+            match follower.adjust(&self.shared) {
+                Adjusted::GoesOn => {}
+                Adjusted::Resumed => resumed.push(key),
+                Adjusted::Restricted => fresh.push(key),
             }
         }
         self.match_all(&fresh).await;
@@ -315,8 +317,7 @@ impl Feed {
         fresh
     }
 
-    /// Works out which live series concern followers that are new. `keys` are above those that have been
-    /// matched before, in order.
+    /// Works out which live series concern these followers.
     async fn match_all(&mut self, keys: &[Key]) {
         if keys.is_empty() {
             return;
@@ -327,10 +328,9 @@ impl Feed {
             };
             let scene = Scene::new(&self.shared.hub, &live);
             for &key in keys {
-                if self.concerns(key, &live, &scene)
-                    && let Some(watched) = self.series.get_mut(index)
-                {
-                    watched.concerns.push(key);
+                let concerned = self.concerns(key, &live, &scene);
+                if let Some(watched) = self.series.get_mut(index) {
+                    watched.set(key, concerned);
                 }
                 self.breathe().await;
             }

@@ -8,6 +8,7 @@ use super::queue::Queue;
 use super::scene::Arrival;
 use crate::hub::LiveSeries;
 use crate::sink::pace::Pace;
+use crate::subscription::query::Query;
 use crate::subscription::registry::{Delivery, Subscription};
 
 /// One subscription.
@@ -17,11 +18,23 @@ pub(super) struct Follower {
     /// Whether it is told what happens; one for a push is told only what it missed.
     pub(super) notifies: bool,
     pub(super) suspended: bool,
+    restriction: Option<Arc<Query>>,
     rate: Option<f64>,
     pace: Option<Pace>,
     /// Instances that were held back while it was paused, and their series if all are of one.
     held: u64,
     held_of: Option<Arc<LiveSeries>>,
+}
+
+/// What a change asks the feed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Adjusted {
+    /// Nothing.
+    GoesOn,
+    /// To tell it the current state.
+    Resumed,
+    /// To match it anew, since it may see other series than before, and then the same.
+    Restricted,
 }
 
 impl Follower {
@@ -31,6 +44,7 @@ impl Follower {
             queue,
             notifies: subscription.request().delivery == Delivery::Notification,
             suspended: false,
+            restriction: subscription.restriction(),
             rate: None,
             pace: None,
             held: 0,
@@ -44,16 +58,19 @@ impl Follower {
         }
     }
 
-    /// Takes on changed options. Whether it was resumed, and is to be told what is live.
-    pub(super) fn adjust(&mut self, shared: &Shared) -> bool {
+    /// Takes on what has changed about the subscription.
+    pub(super) fn adjust(&mut self, shared: &Shared) -> Adjusted {
         let options = self.subscription.options();
         if options.rate != self.rate {
             self.rate = options.rate;
             self.pace = options.rate.map(Pace::new);
         }
+        let restriction = self.subscription.restriction();
+        let restricted = restriction.as_ref().map(Arc::as_ptr) != self.restriction.as_ref().map(Arc::as_ptr);
+        self.restriction = restriction;
         let suspended = self.subscription.is_suspended();
         let resumed = self.suspended && !suspended;
-        if suspended && !self.suspended {
+        if restricted || (suspended && !self.suspended) {
             self.queue.clear();
             (self.held, self.held_of) = (0, None);
         }
@@ -62,7 +79,11 @@ impl Follower {
             let (count, live) = (std::mem::take(&mut self.held), self.held_of.take());
             shared.missed(&self.subscription, live.as_ref(), count);
         }
-        resumed && self.notifies
+        match (self.notifies, restricted, resumed) {
+            (true, true, _) => Adjusted::Restricted,
+            (true, false, true) => Adjusted::Resumed,
+            _ => Adjusted::GoesOn,
+        }
     }
 
     /// Tells of an instance, if it is wanted now.

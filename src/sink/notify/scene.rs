@@ -30,6 +30,15 @@ impl Watched {
         Self { live, concerns: Vec::new() }
     }
 
+    /// Notes whether it concerns this one.
+    pub(super) fn set(&mut self, key: Key, concerned: bool) {
+        match (self.concerns.binary_search(&key), concerned) {
+            (Err(index), true) => self.concerns.insert(index, key),
+            (Ok(index), false) => drop(self.concerns.remove(index)),
+            _ => {}
+        }
+    }
+
     /// Whether it concerns this one.
     pub(super) fn has(&self, key: Key) -> bool {
         self.concerns.binary_search(&key).is_ok()

@@ -23,7 +23,7 @@ use crate::config::settings::{HubSettings, SubscriptionSettings};
 use crate::hub::Publisher;
 use crate::instance::{Dataset, Instance};
 use crate::subscription::query::Query;
-use crate::subscription::registry::{Delivery, Form, Options, Request, Subscriber};
+use crate::subscription::registry::{Delivery, Form, Options, Request, Subscriber, Verdict};
 use crate::subscription::scope::{Level, Scope};
 
 /// Far longer than anything takes; only a hung test gets there.
@@ -445,6 +445,25 @@ async fn a_push_is_told_what_it_missed_and_nothing_else() {
     house.notifier.stop();
     assert_eq!(client.event().await, seen(7, 2, SOP_CLASS_UID));
     assert_eq!(subscription.progress().missed.load(Ordering::Relaxed), 7);
+}
+
+#[tokio::test]
+async fn who_may_see_less_is_told_less_from_then_on() {
+    let house = house(SubscriptionSettings::default());
+    let subscription = house.subscribe(Level::Series);
+    let (first, second) = (house.open("1.2"), house.open("1.3"));
+    let mut client = house.client(&subscription, Some(0));
+    assert_eq!(client.events(2).await, [seen(2, 1, "1.2"), seen(2, 2, "1.3")]);
+    let filter = Arc::new(Query::parse("SeriesInstanceUID=1.3", &[]).unwrap());
+    house.registry.review(|_| Verdict::GoesOn(Some(filter.clone())));
+    assert_eq!(client.event().await, seen(2, 3, "1.3"), "what is left of the current state");
+    first.complete();
+    second.complete();
+    assert_eq!(client.event().await, seen(4, 4, "1.3"));
+    // What was kept from before may be of what is not theirs to see any more.
+    assert_eq!(house.client(&subscription, Some(0)).event().await, missed(2, SOP_CLASS_UID, 2));
+    house.registry.review(|_| Verdict::Ends);
+    assert_eq!(client.close_code().await, 1000);
 }
 
 #[tokio::test]
