@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::sink::notify::NotifyCounters;
 use crate::source::dimse::DimseCounters;
 
 const CONNECTIONS: usize = 8;
@@ -39,6 +40,8 @@ pub struct Counters {
     pub dimse: DimseCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
+    /// Notification.
+    pub notify: NotifyCounters,
     /// Its listener.
     pub net: Arc<NetCounters>,
 }
@@ -49,6 +52,7 @@ impl Counters {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
         self.dicomweb.register(&mut registry);
+        self.notify.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }

@@ -118,13 +118,17 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
+    let registry = Registry::new(settings.subscriptions.clone());
+    let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
         dicomweb: DicomwebCounters::default(),
+        notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
     };
     let mut tasks = JoinSet::new();
+    tasks.spawn(notifier.clone().run());
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
     let source =
@@ -154,11 +158,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
-    let registry = Registry::new(settings.subscriptions.clone());
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
     registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
-    let notifier = Notifier::new(hub.clone(), registry.clone());
     let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
@@ -169,7 +171,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         stopping: stopping.clone(),
         access: access.clone(),
         registry: registry.clone(),
-        notifier,
+        notifier: notifier.clone(),
         send: SendSource::new(hub.clone(), send_settings),
         destinations: destinations.clone(),
     });
@@ -242,6 +244,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     let _ = stop.send(true);
     hub.shutdown();
+    // After the hub, so that the ends of all series are still told.
+    notifier.stop();
     let all = async {
         // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
         // streams they are reading.
