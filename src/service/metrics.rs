@@ -25,6 +25,7 @@ use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::source::dimse::DimseCounters;
+use crate::source::send::SendCounters;
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub struct Counters {
     pub hub: Hub,
     /// The DIMSE source.
     pub dimse: DimseCounters,
+    /// Send and Store.
+    pub send: SendCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
     /// Its listener.
@@ -48,6 +51,7 @@ impl Counters {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
+        self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
