@@ -94,7 +94,8 @@ fn files() -> Vec<(&'static str, Vec<u8>, Expected)> {
     fragment.items(&[&[], &[0xFF, 0xD8]]);
     let end = fragment.pixels.len() - 8 - 6;
     fragment.pixels[end..end + 4].copy_from_slice(&0x7FFF_FFFEu32.to_le_bytes());
-    let nested = part("multipart/related; boundary=c", "", &[b"--c\r\n\r\n", &file()[..], b"\r\n--c--"].concat());
+    let nested =
+        part("multipart/related; boundary=c", "", &[b"--c\r\n\r\n", &file()[..], b"\r\n--c--"].concat());
     vec![
         ("nothing", vec![], (400, [0, 0, 1])),
         ("no part", CLOSE.to_vec(), (200, [0, 0, 0])),
@@ -107,7 +108,11 @@ fn files() -> Vec<(&'static str, Vec<u8>, Expected)> {
         ("an endless part head", with(&part(&"x".repeat(1 << 20), "", b"")), (400, [1, 0, 1])),
         ("100 fields in a part head", with(&part("a/b", &"X: y\r\n".repeat(100), b"")), (400, [1, 0, 1])),
         ("a part without Content-Type", with(b"\r\n--b\r\nX: y\r\n\r\nz"), (400, [1, 0, 1])),
-        ("a part in base64", with(&part("a/b", "Content-Transfer-Encoding: base64\r\n", b"")), (400, [1, 0, 1])),
+        (
+            "a part in base64",
+            with(&part("a/b", "Content-Transfer-Encoding: base64\r\n", b"")),
+            (400, [1, 0, 1]),
+        ),
         ("a length that is too large", lying("100000"), (400, [0, 1, 1])),
         ("a length that is too small", lying("300"), (400, [0, 1, 1])),
         ("a length of 2^64 - 1", lying("18446744073709551615"), (400, [0, 1, 1])),
@@ -123,10 +128,18 @@ fn files() -> Vec<(&'static str, Vec<u8>, Expected)> {
         ("many elements", data_set(&many), (413, [0, 1, 0])),
         ("a large frame", data_set(&large), (413, [0, 1, 0])),
         ("pixels of 2 GiB that do not come", data_set(&lie), (413, [0, 1, 0])),
-        ("a fragment of 2 GiB that does not come", alone(&file_of(JPEG, &fragment.bytes())), (409, [0, 1, 0])),
+        (
+            "a fragment of 2 GiB that does not come",
+            alone(&file_of(JPEG, &fragment.bytes())),
+            (409, [0, 1, 0]),
+        ),
         ("65 frames", data_set(Object::frames("65").native(65 * 64)), (413, [0, 1, 0])),
         ("65 frames that are not there", data_set(Object::frames("64").native(64)), (409, [0, 1, 0])),
-        ("a deflated stream of garbage", alone(&file_of("1.2.840.10008.1.2.1.99", &[0xFF; 999])), (409, [0, 1, 0])),
+        (
+            "a deflated stream of garbage",
+            alone(&file_of("1.2.840.10008.1.2.1.99", &[0xFF; 999])),
+            (409, [0, 1, 0]),
+        ),
         ("zeros behind the meta", alone(&file_of(EXPLICIT, &[0; 5000])), (409, [0, 1, 0])),
     ]
 }
@@ -154,12 +167,24 @@ fn described() -> Vec<(&'static str, Vec<u8>, Expected)> {
         ("a text that is too long", alone(&format!("[{}]", " ".repeat(300_000))), (413, [0, 0, 1])),
         ("sequences in sequences", with(&sequence(&deep)), (413, [0, 0, 1])),
         ("many items", with(&sequence(&format!("{}{{}}", "{},".repeat(5000)))), (413, [0, 0, 1])),
-        ("many values", with(&format!(r#""00281201":{{"vr":"US","Value":[{}0]}}"#, "0,".repeat(100_000))), (409, [0, 0, 1])),
-        ("a UID of garbage", alone(r#"[{"00080018":{"vr":"UI","Value":["Hostile^Peer"]}}]"#), (409, [0, 0, 1])),
+        (
+            "many values",
+            with(&format!(r#""00281201":{{"vr":"US","Value":[{}0]}}"#, "0,".repeat(100_000))),
+            (409, [0, 0, 1]),
+        ),
+        (
+            "a UID of garbage",
+            alone(r#"[{"00080018":{"vr":"UI","Value":["Hostile^Peer"]}}]"#),
+            (409, [0, 0, 1]),
+        ),
         ("bulk data that does not come", with(bulk), (409, [0, 1, 0])),
         ("bulk data that is too large", large, (413, [0, 1, 0])),
-        ("pixels of garbage", with(r#""7FE00010":{"vr":"OB","InlineBinary":"####"}"#), (409, [0, 0, 1])),
-        ("a fraction of a pixel", with(r#""00280008":{"vr":"IS","Value":["3"]},"7FE00010":{"vr":"OB","InlineBinary":"AAAA"}"#), (409, [0, 1, 0])),
+        ("pixels of garbage", with(r#""7FE00010":{"vr":"OB","InlineBinary":"!!!"}"#), (409, [0, 0, 1])),
+        (
+            "a fraction of a pixel",
+            with(r#""00280008":{"vr":"IS","Value":["3"]},"7FE00010":{"vr":"OB","InlineBinary":"AAAA"}"#),
+            (409, [0, 1, 0]),
+        ),
     ]
 }
 
@@ -167,7 +192,10 @@ fn described() -> Vec<(&'static str, Vec<u8>, Expected)> {
 fn bodies() {
     let mut service = Service::start(&SMALL);
     let mut failures = String::new();
-    let all = files().into_iter().map(|case| (FILES, case)).chain(described().into_iter().map(|case| (DESCRIBED, case)));
+    let all = files()
+        .into_iter()
+        .map(|case| (FILES, case))
+        .chain(described().into_iter().map(|case| (DESCRIBED, case)));
     for (number, (kind, (name, body, (status, listed)))) in all.enumerate() {
         let body = numbered(&body, number);
         let response = exchange(service.https, &post(kind, &body));
@@ -212,7 +240,8 @@ fn requests_that_are_refused_by_their_head() {
         service.answers(name);
     }
     // A body that is not wanted is read for a while, not for ever.
-    let endless = request("/dicomweb/instances", &["Content-Type: text/plain", "Content-Length: 99999999999"], &[]);
+    let endless =
+        request("/dicomweb/instances", &["Content-Type: text/plain", "Content-Length: 99999999999"], &[]);
     let mut stream = tls::connect(service.https, &["http/1.1"]).unwrap();
     stream.write_all(&endless).unwrap();
     assert_eq!(Response::parse(&read_to_close(&mut stream)).unwrap().status, 415);
@@ -276,7 +305,8 @@ fn senders_that_fall_silent_or_vanish() {
     for body in [vec![], b"ff".to_vec(), chunk(&whole), chunk(&whole[..300])] {
         let mut stream = tls::connect(service.https, &["http/1.1"]).unwrap();
         stream.write_all(&[&head[..], &body].concat()).unwrap();
-        service.wait("the request to be open", |service| service.metric("framegate_send_requests_open") == 1.0);
+        service
+            .wait("the request to be open", |service| service.metric("framegate_send_requests_open") == 1.0);
         tls::vanish(&stream);
         service.wait("the request to end", |service| service.metric("framegate_send_requests_open") == 0.0);
         service.answers("a client that is gone");
