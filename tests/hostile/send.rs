@@ -75,10 +75,10 @@ fn files() -> Vec<(&'static str, Vec<u8>, Expected)> {
         [&part("application/dicom", &field, &file())[..], CLOSE].concat()
     };
     let data_set = |object: &Object| alone(&file_of(EXPLICIT, &object.bytes()));
-    let mut endless_meta = file()[..140].to_vec();
+    let mut endless_meta = file()[..144].to_vec();
     endless_meta.extend(b"\x02\x00\x02\x01OB\0\0\xF0\xFF\xFF\xFF");
     endless_meta.resize(endless_meta.len() + 300_000, 7);
-    let mut private_meta = file()[..140].to_vec();
+    let mut private_meta = file()[..144].to_vec();
     for _ in 0..20_000 {
         private_meta.extend(explicit((2, 0x102), "OB", b"xx"));
     }
