@@ -361,7 +361,7 @@ def test_many_streams_on_one_http2_connection(gateway, objects_folder):
 def derived(source, sop_class: str, modality: str, **attributes) -> pydicom.Dataset:
     """An object without Pixel Data of the same patient and study, in a series of its own."""
     dataset = pydicom.Dataset()
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
+    for keyword in ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
         if keyword in source.dataset:
             dataset[keyword] = source.dataset[keyword]
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, generate_uid()
