@@ -39,7 +39,7 @@ use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::SendSource;
+use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -123,6 +123,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
+        send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
@@ -172,7 +173,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         access: access.clone(),
         registry: registry.clone(),
         notifier: notifier.clone(),
-        send: SendSource::new(hub.clone(), send_settings),
+        send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
@@ -221,6 +222,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         registry,
         destinations,
         base,
+        send: send_settings,
         limits,
         access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),

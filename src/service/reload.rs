@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
 use super::{Reload, notify, standing};
-use crate::config::settings::{DicomwebSettings, DimseSettings};
+use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::dicomweb::Destinations;
 use crate::dicomweb::access::Access;
@@ -29,6 +29,7 @@ pub(super) struct Reloader {
     pub(super) destinations: Destinations,
     /// Our service root, for the Retrieve URLs of standing searches.
     pub(super) base: Arc<str>,
+    pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) tls: Vec<Arc<Reloading>>,
@@ -81,6 +82,7 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
             tracing::error!("service.log stays as it was: {error}");
         }
