@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn method_not_allowed_carries_allow() {
         let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
-        assert_eq!(response.headers()[ALLOW], "GET, HEAD, OPTIONS");
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
     }
 
     #[test]
