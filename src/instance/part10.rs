@@ -282,7 +282,7 @@ mod tests {
         let mut no_prefix = file();
         no_prefix[130] = b'X';
         assert_eq!(read(&no_prefix, 64), Err(MetaError::NoPrefix));
-        assert_eq!(read(&file()[132..], 64), Err(MetaError::NoPrefix));
+        assert_eq!(read(&file()[128..], 64), Err(MetaError::NoPrefix));
         assert_eq!(read(&file(), 64), Err(MetaError::Truncated));
         let element = |tag: [u8; 2], vr: &[u8], value: &[u8]| {
             [&[2, 0, tag[0], tag[1]], vr, &(value.len() as u16).to_le_bytes(), value].concat()
