@@ -35,6 +35,7 @@ use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::SendSource;
@@ -118,6 +119,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse: DimseCounters::default(),
         dicomweb: DicomwebCounters::default(),
         net: Arc::new(NetCounters::default()),
+        availability: AvailabilityCounters::default(),
     };
     let mut tasks = JoinSet::new();
 
@@ -182,6 +184,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    if !settings.availability.is_empty() {
+        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
+        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
+    }
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
