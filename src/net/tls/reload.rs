@@ -33,7 +33,7 @@ struct Files {
 
 /// What changes when a file is rewritten or replaced.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -100,7 +100,7 @@ fn stamps(identity: &TlsIdentity) -> Vec<Option<Stamp>> {
         .collect()
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
+pub(super) fn stamp(file: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(file).ok()?;
     Some(Stamp {
         device: metadata.dev(),
