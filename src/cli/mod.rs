@@ -1,9 +1,15 @@
 //! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
 //! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
 
+mod certificate;
 pub mod check;
 mod demo;
+mod receive;
+mod report;
 mod run;
+mod save;
+mod statistics;
+mod stop;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +43,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Receive Send and Store requests, and show how the instances come
+    Receive(receive::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -49,6 +57,7 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::demo(options),
         Command::Run { config } => run::run(config),
+        Command::Receive(options) => receive::receive(options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }
@@ -99,6 +108,11 @@ fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
             Box::new(move |filter| set(filter, |filter| handle.reload(filter)))
         }
     })
+}
+
+/// Warnings only, for commands whose own output is what matters.
+fn start_quiet_log() -> anyhow::Result<SetLog> {
+    start_log(&ServiceSettings { log: "warn".to_owned(), ..ServiceSettings::default() })
 }
 
 fn set(directives: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
