@@ -19,10 +19,11 @@ use super::command::{self, Command, CommandError, Status};
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::{Accepted, Context, Refusal, negotiate};
 use super::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
-use super::store::{self, Claims};
+use super::store;
 use crate::config::settings::DimseSettings;
 use crate::hub::Hub;
 use crate::net::counters::Open;
+use crate::source::claims::Claims;
 
 /// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
 const REQUEST_LIMIT: u32 = 512 << 10;
