@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::notice::{Notice, encoded, encoded_command, read_response};
 use crate::config::settings::AvailabilitySettings;
 use crate::instance::Uid;
+use crate::net::tls::TlsError;
 
 /// For TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub(super) enum NotifyError {
     Timeout,
     #[error("no connection: {0}")]
     Connect(String),
+    #[error(transparent)]
+    Files(#[from] TlsError),
     #[error("it rejects the association: {reason}")]
     Rejected { reason: String, lasting: bool },
     #[error("it does not support the Instance Availability Notification SOP Class")]
@@ -57,7 +60,7 @@ impl NotifyError {
             Self::NotSupported | Self::Encode => true,
             // Processing failure and resource limitation pass (PS3.7 Annex C).
             Self::Status(status) => !matches!(status, 0x0110 | 0x0213),
-            Self::Timeout | Self::Connect(_) | Self::Protocol(_) => false,
+            Self::Timeout | Self::Connect(_) | Self::Files(_) | Self::Protocol(_) => false,
         }
     }
 }

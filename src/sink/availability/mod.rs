@@ -30,6 +30,7 @@ use self::notice::Notice;
 use crate::config::settings::AvailabilitySettings;
 use crate::hub::Hub;
 use crate::instance::Uid;
+use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
 
 /// Notices that wait for a peer.
 const QUEUE: usize = 64;
@@ -80,7 +81,7 @@ pub async fn serve(
     let (queue, _) = broadcast::channel(QUEUE);
     let mut tasks = JoinSet::new();
     for (name, settings) in peers {
-        let peer = Peer { name, settings, counters: counters.clone() };
+        let peer = Peer::new(name, settings, counters.clone());
         tasks.spawn(peer.serve(queue.subscribe()));
     }
     let mut stopping = stopping;
@@ -133,10 +134,20 @@ async fn watch_series(hub: &Hub, queue: &broadcast::Sender<Arc<Notice>>) {
 struct Peer {
     name: String,
     settings: AvailabilitySettings,
+    /// Follows its files: a certificate that is replaced counts from the next notification on.
+    tls: Option<Arc<ClientTls>>,
     counters: AvailabilityCounters,
 }
 
 impl Peer {
+    fn new(name: String, settings: AvailabilitySettings, counters: AvailabilityCounters) -> Self {
+        let tls = settings.tls.as_ref().map(|tls| {
+            let trust = Trust { ca: tls.ca.clone(), identity: tls.identity.clone() };
+            Arc::new(ClientTls::new(trust, DICOM_ALPN))
+        });
+        Self { name, settings, tls, counters }
+    }
+
     /// Works off the queue, one notice after the other.
     async fn serve(self, mut queue: broadcast::Receiver<Arc<Notice>>) {
         loop {
@@ -183,7 +194,14 @@ impl Peer {
     }
 
     async fn attempt(&self, notice: &Notice) -> Result<(), NotifyError> {
-        notify(&self.settings, None, notice).await
+        let config = match self.tls.clone() {
+            None => None,
+            Some(tls) => {
+                let read = tokio::task::spawn_blocking(move || tls.current()).await;
+                Some(read.map_err(|error| NotifyError::Connect(error.to_string()))??)
+            }
+        };
+        notify(&self.settings, config, notice).await
     }
 }
 

@@ -141,7 +141,7 @@ async fn a_queue_that_is_full_loses_the_oldest_and_counts_them() {
     // The first look queues all; then it waits for changes, which do not come.
     assert!(waits(pin!(watcher)));
     let counters = AvailabilityCounters::default();
-    let peer = Peer { name: "ris".into(), settings: peer("127.0.0.1:1".into()), counters: counters.clone() };
+    let peer = Peer::new("ris".into(), peer("127.0.0.1:1".into()), counters.clone());
     assert!(waits(pin!(peer.serve(receiver))));
     let dropped = Outcome { peer: "ris".to_owned(), outcome: "dropped" };
     assert_eq!(counters.notifications.get_or_create(&dropped).get(), 5);
