@@ -260,15 +260,7 @@ impl<W: Write> Watch<W> {
             self.report.instance(&arrival)?;
         }
         if let Some(saver) = &self.saver {
-            saver
-                .save(Saved {
-                    study: arrival.study,
-                    series: arrival.series,
-                    instance: arrival.instance,
-                    extension: "dcm",
-                    content: instance.part10().into(),
-                })
-                .await;
+            saver.save(Saved::of(&arrival, "dcm", instance.part10().into())).await;
         }
         Ok(())
     }

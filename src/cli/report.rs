@@ -90,7 +90,9 @@ impl<W: Write> Report<W> {
         let Series { ordinal, study, series: uid, facts, .. } = series;
         let mut fields = facts_json(facts);
         fields.extend([("study".to_owned(), json!(**study)), ("series".to_owned(), json!(**uid))]);
-        let line = format!("#{ordinal} opened: {}, study {study}, series {uid}", facts_text(facts));
+        let facts = Some(facts_text(facts)).filter(|facts| !facts.is_empty());
+        let facts = facts.map_or_else(String::new, |facts| format!("{facts}, "));
+        let line = format!("#{ordinal} opened: {facts}study {study}, series {uid}");
         self.event("opened", Value::Object(fields), &line)
     }
 
@@ -225,7 +227,8 @@ fn line(series: &Series, over: Duration) -> String {
     line
 }
 
-fn facts_text(facts: &Facts) -> String {
+/// What is known of a series or an event in a few words.
+pub(super) fn facts_text(facts: &Facts) -> String {
     let mut words = Vec::new();
     words.extend(facts.patient_name.clone());
     words.extend(facts.modality.clone());
@@ -233,10 +236,11 @@ fn facts_text(facts: &Facts) -> String {
         words.push(format!("{rows} × {columns}"));
     }
     words.extend(facts.transfer_syntax.clone());
-    if words.is_empty() { "series".to_owned() } else { words.join(" ") }
+    words.join(" ")
 }
 
-fn facts_json(facts: &Facts) -> Map<String, Value> {
+/// The same as fields.
+pub(super) fn facts_json(facts: &Facts) -> Map<String, Value> {
     let Facts { modality, rows, columns, transfer_syntax, patient_name } = facts;
     let mut fields = Map::new();
     let mut add =

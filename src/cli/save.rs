@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::statistics::Arrival;
 use crate::instance::uid::is_plausible;
 
 /// Files that wait for the disk. They hold on to the memory of their instances.
@@ -27,6 +28,14 @@ pub(super) struct Saved {
     /// `dcm`, or `jpg` for pictures.
     pub(super) extension: &'static str,
     pub(super) content: Vec<Bytes>,
+}
+
+impl Saved {
+    /// An instance under its UIDs.
+    pub(super) fn of(arrival: &Arrival, extension: &'static str, content: Vec<Bytes>) -> Self {
+        let Arrival { study, series, instance, .. } = arrival;
+        Self { study: study.clone(), series: series.clone(), instance: instance.clone(), extension, content }
+    }
 }
 
 /// The folder and the thread that writes into it.
