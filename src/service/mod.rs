@@ -122,6 +122,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         availability: AvailabilityCounters::default(),
     };
     let mut tasks = JoinSet::new();
+    if !settings.availability.is_empty() {
+        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
+        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
+    }
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
     let source =
@@ -184,10 +188,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
-    if !settings.availability.is_empty() {
-        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
-        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
-    }
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
