@@ -184,6 +184,27 @@ impl Problem {
         )
     }
 
+    /// 415: the body is not of a media type or coding that this resource takes; `detail` says which
+    /// it does.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:framegate:problem:unsupported-media-type",
+            "Unsupported media type",
+            detail,
+        )
+    }
+
+    /// 400: the body of the request, or what its Content-Type says of it, cannot be read.
+    pub fn bad_body(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-body",
+            "The body of the request cannot be read",
+            reason,
+        )
+    }
+
     /// 429: this client is over its rate; it may come back after `wait`.
     pub fn too_many_requests(wait: Duration) -> Self {
         Self::new(
@@ -203,6 +224,17 @@ impl Problem {
             "Internal error",
             "The server failed to answer this request; its log holds the cause.",
         )
+    }
+
+    /// 503: as much as is allowed is under way already; `wait` is when to try again.
+    pub fn busy(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:busy",
+            "Busy",
+            "As many requests of this kind as allowed are under way; Retry-After says when to try again.",
+        )
+        .retry_after(wait)
     }
 
     /// 503: the server is going down and takes nothing new; `wait` is when it may be back.
@@ -270,8 +302,11 @@ mod tests {
             (406, Problem::not_acceptable(&["image/jpeg", "image/png"])),
             (410, Problem::gone()),
             (414, Problem::uri_too_long(10)),
+            (415, Problem::unsupported_media_type("x")),
+            (400, Problem::bad_body("x")),
             (429, Problem::too_many_requests(wait)),
             (500, Problem::internal()),
+            (503, Problem::busy(wait)),
             (503, Problem::draining(wait)),
         ]
     }

@@ -36,8 +36,10 @@ use crate::config::settings::HttpLimits;
 /// Header fields of one HTTP/1.1 request. On HTTP/2 the size bounds them: each counts at least 32 bytes
 /// (RFC 9113 §6.5.2).
 const HEADERS: usize = 100;
-/// Receive windows of HTTP/2 (bytes): what a client may send before a handler reads it.
-const STREAM_WINDOW: u32 = 256 << 10;
+/// Receive windows of HTTP/2 (bytes): what a client may send before a handler reads it. A stream may
+/// have all of its connection's window: instances that are sent at 30 MB/s need that much where the
+/// peer is up to 30 ms away (RFC 9113 §5.2), and handlers never let a body wait.
+const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// HTTP/2 PING after this much silence, and how long its answer may take.
 const PING_AFTER: Duration = Duration::from_secs(20);

@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::sink::availability::AvailabilityCounters;
 use crate::source::dimse::DimseCounters;
+use crate::source::send::SendCounters;
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +39,8 @@ pub struct Counters {
     pub hub: Hub,
     /// The DIMSE source.
     pub dimse: DimseCounters,
+    /// Send and Store.
+    pub send: SendCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
     /// Its listener.
@@ -51,6 +54,7 @@ impl Counters {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
+        self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         self.availability.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));

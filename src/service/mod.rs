@@ -38,7 +38,7 @@ use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::SendSource;
+use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -117,6 +117,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
+        send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
@@ -168,7 +169,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         access,
         registry,
         notifier,
-        send: SendSource::new(hub.clone(), send_settings),
+        send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
     });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -213,6 +214,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
+        send: send_settings,
         limits,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
 use super::{Reload, notify};
-use crate::config::settings::{DicomwebSettings, DimseSettings};
+use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::hub::Hub;
 use crate::net::limits::Limits;
@@ -21,6 +21,7 @@ pub(super) struct Reloader {
     pub(super) hub: Hub,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
+    pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
@@ -55,6 +56,7 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
             tracing::error!("service.log stays as it was: {error}");
         }

@@ -62,6 +62,9 @@ pub enum JsonError {
     /// More elements than allowed.
     #[error("the data set has more than {0} elements")]
     TooManyElements(usize),
+    /// More data sets than allowed.
+    #[error("the metadata has more than {0} data sets")]
+    TooManyDataSets(usize),
     /// Sequences nest deeper than allowed.
     #[error("sequences nest deeper than {0}")]
     TooDeep(usize),
@@ -75,6 +78,7 @@ pub fn data_sets(text: &Bytes, most: usize) -> Result<Vec<Bytes>, JsonError> {
     struct Members<'a> {
         text: &'a Bytes,
         most: usize,
+        over: &'a mut bool,
     }
     impl<'de> Visitor<'de> for Members<'_> {
         type Value = Vec<Bytes>;
@@ -87,7 +91,8 @@ pub fn data_sets(text: &Bytes, most: usize) -> Result<Vec<Bytes>, JsonError> {
             let mut found = Vec::new();
             while let Some(member) = members.next_element::<&RawValue>()? {
                 if found.len() == self.most {
-                    return Err(A::Error::custom("too many data sets"));
+                    *self.over = true;
+                    return Err(A::Error::custom(""));
                 }
                 found.push(self.text.slice_ref(member.get().as_bytes()));
             }
@@ -95,7 +100,9 @@ pub fn data_sets(text: &Bytes, most: usize) -> Result<Vec<Bytes>, JsonError> {
         }
     }
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let found = parser.deserialize_seq(Members { text, most }).map_err(|_| JsonError::Shape)?;
+    let mut over = false;
+    let found = parser.deserialize_seq(Members { text, most, over: &mut over });
+    let found = found.map_err(|_| if over { JsonError::TooManyDataSets(most) } else { JsonError::Shape })?;
     parser.end().map_err(|_| JsonError::Shape)?;
     Ok(found)
 }

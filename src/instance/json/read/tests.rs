@@ -153,7 +153,7 @@ fn an_array_is_parted_without_looking_into_it() {
     let found = data_sets(&text, 2).unwrap();
     assert_eq!(found, [&b"{\"a\": [1, 2]}"[..], b"{}"]);
     assert!(text.as_ptr_range().contains(&found[0].as_ptr()));
-    assert_eq!(data_sets(&text, 1), Err(JsonError::Shape));
+    assert_eq!(data_sets(&text, 1), Err(JsonError::TooManyDataSets(1)));
     assert_eq!(data_sets(&Bytes::from_static(b"{}"), 2), Err(JsonError::Shape));
     assert_eq!(data_sets(&Bytes::from_static(b"[] x"), 2), Err(JsonError::Shape));
 }
