@@ -35,7 +35,7 @@ use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, HTTP_ALPN, Reloading};
 use crate::sink::notify::Notifier;
-use crate::source::send::SendSource;
+use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -91,7 +91,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let certificate = certificate.context("the certificate cannot be written for clients to read")?;
 
     let hub = Hub::new(HubSettings::default());
-    let server = Server::start(listener, tls, &options, &hub, address)?;
+    let counters = SendCounters::default();
+    let server = Server::start(listener, tls, &options, &hub, counters.clone(), address)?;
     let mut report = Report::standard(options.json);
     let url = format!("https://{address}{BASE}");
     let file = certificate.as_ref().map(|file| file.path().display().to_string());
@@ -102,8 +103,15 @@ async fn run(options: Options) -> anyhow::Result<()> {
     report.event("listening", json!({"url": url, "certificate": file}), &line)?;
     report.remark(CLOCKS)?;
 
-    let mut watch =
-        Watch { report, saver, statistics: Statistics::default(), open: Vec::new(), each: options.each };
+    let mut watch = Watch {
+        report,
+        saver,
+        statistics: Statistics::default(),
+        open: Vec::new(),
+        each: options.each,
+        counters,
+        duplicates: 0,
+    };
     let outcome = watch.until(&hub, &mut stop).await;
     server.stop(&hub).await;
     outcome?;
@@ -140,6 +148,7 @@ impl Server {
         tls: Arc<Reloading>,
         options: &Options,
         hub: &Hub,
+        counters: SendCounters,
         address: SocketAddr,
     ) -> anyhow::Result<Self> {
         let limits =
@@ -154,6 +163,7 @@ impl Server {
         };
         let access = AccessSettings { anonymous: Rights::all(), ..AccessSettings::default() };
         let registry = Registry::new(SubscriptionSettings::default());
+        let send = Arc::new(ArcSwap::from_pointee(SendSettings::default()));
         let (stopping, stopped) = watch::channel(false);
         let origin = Origin::new(dicomweb::Parts {
             hub: hub.clone(),
@@ -164,7 +174,7 @@ impl Server {
             access: Access::new(&access).map_err(|error| anyhow::anyhow!("{error}"))?,
             notifier: Notifier::new(hub.clone(), registry.clone()),
             registry,
-            send: SendSource::new(hub.clone(), Arc::new(ArcSwap::from_pointee(SendSettings::default()))),
+            send: SendSource::new(hub.clone(), send, counters),
         });
         let parts = ServerParts {
             tls,
@@ -196,6 +206,10 @@ struct Watch<W> {
     /// Series that were told as opened and not yet as ended.
     open: Vec<Arc<LiveSeries>>,
     each: bool,
+    /// What the source counts: an instance that the ring holds already comes no further than there.
+    counters: SendCounters,
+    /// Duplicates of the source that the statistics have.
+    duplicates: u64,
 }
 
 impl<W: Write> Watch<W> {
@@ -284,7 +298,14 @@ impl<W: Write> Watch<W> {
         Ok(())
     }
 
+    fn count_duplicates(&mut self) {
+        let counted = self.counters.duplicates.get();
+        self.statistics.duplicated(counted.saturating_sub(self.duplicates));
+        self.duplicates = counted;
+    }
+
     fn second(&mut self, over: Duration) -> anyhow::Result<()> {
+        self.count_duplicates();
         self.report.second(&self.statistics, over)?;
         self.statistics.second_over();
         if let Some(failure) = self.saver.as_mut().and_then(Saver::new_failure) {
@@ -295,6 +316,7 @@ impl<W: Write> Watch<W> {
 
     async fn finish(mut self) -> anyhow::Result<()> {
         self.tell_ends()?;
+        self.count_duplicates();
         let saved = match self.saver {
             Some(saver) => {
                 let (saved, failure) = saver.finish().await;

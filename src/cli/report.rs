@@ -210,13 +210,11 @@ fn clean(text: &str) -> String {
 fn line(series: &Series, over: Duration) -> String {
     let counts = &series.counts;
     let (frames, bytes) = rates(&counts.second, over);
-    let mut line = format!(
-        "#{} {}  {frames:.1} frames/s  {:.1} MB/s  {}",
-        series.ordinal,
-        facts_text(&series.facts),
-        bytes / 1e6,
-        latency_text(&counts.second)
-    );
+    let facts = facts_text(&series.facts);
+    let mut line = format!("#{} {facts}  {frames:.1} frames/s  {:.1} MB/s", series.ordinal, bytes / 1e6);
+    if counts.second.instances > 0 {
+        line.push_str(&format!("  {}", latency_text(&counts.second)));
+    }
     if let Some(all) = counts.all.latency() {
         line.push_str(&format!(" (in all {})", three(all)));
     }

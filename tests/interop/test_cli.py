@@ -10,6 +10,7 @@ import pydicom
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
+from pydicom.uid import generate_uid
 
 from conftest import tool
 from gateway import Process, free_port, wait_for
@@ -102,11 +103,12 @@ def test_receive_from_dicomweb_client_counts_gaps(receiver, tmp_path):
     for number in (1, 2, 5):
         one = pydicom.dcmread(source.path)
         one.InstanceNumber = number
-        one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"{source.sop_instance}.{number}"[-64:]
+        one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         client.store_instances([one])
+    client.store_instances([one])
     receiver.wait_for("instance", 3)
     stopped = receiver.interrupt()
-    assert (stopped["gaps"], stopped["missing"], stopped["duplicates"]) == (1, 2, 0)
+    assert (stopped["instances"], stopped["gaps"], stopped["missing"], stopped["duplicates"]) == (3, 1, 2, 1)
 
 
 def test_subscribe_follows_the_demo(program, demo, tmp_path):

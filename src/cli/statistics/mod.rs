@@ -73,7 +73,7 @@ pub(super) struct Counts {
     pub(super) duplicates: u64,
 }
 
-/// What came with a part that is no DICOM object, or what is known of one that is.
+/// One instance, or a picture of one, that has come.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) study: Uid,
@@ -181,7 +181,12 @@ impl Statistics {
         self.find(study, series).is_some_and(|series| series.finish(how))
     }
 
-    /// Instances are gone that should have come (of a series, if it is known which).
+    /// Instances came that had come before and are not told of one by one.
+    pub(super) fn duplicated(&mut self, count: u64) {
+        self.total.duplicates += count;
+    }
+
+    /// One series.
     pub(super) fn find(&mut self, study: &str, series: &str) -> Option<&mut Series> {
         self.series.iter_mut().find(|known| *known.study == *study && *known.series == *series)
     }
