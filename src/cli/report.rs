@@ -220,7 +220,7 @@ fn line(series: &Series, over: Duration) -> String {
     }
     line.push_str(&format!("  {} in all{}", counts.all.instances, losses_text(counts)));
     if series.missed > 0 {
-        line.push_str(&format!(", {} missed", series.missed));
+        line.push_str(&format!(", missed {}", series.missed));
     }
     line
 }
@@ -265,10 +265,10 @@ fn latency_text(tally: &Tally) -> String {
 fn losses_text(counts: &Counts) -> String {
     let mut text = String::new();
     if counts.gaps > 0 {
-        text.push_str(&format!(", {} gaps ({} missing)", counts.gaps, counts.missing));
+        text.push_str(&format!(", gaps {} (missing {})", counts.gaps, counts.missing));
     }
     if counts.duplicates > 0 {
-        text.push_str(&format!(", {} duplicates", counts.duplicates));
+        text.push_str(&format!(", duplicates {}", counts.duplicates));
     }
     text
 }
@@ -368,7 +368,7 @@ mod tests {
         });
         assert!(!text.contains('\x1b'), "{text:?}");
         assert!(text.contains("512 × 256") && text.contains("3.0 frames/s  3.0 MB/s"), "{text}");
-        assert!(text.contains("1 gaps (1 missing)"), "{text}");
+        assert!(text.contains("gaps 1 (missing 1)"), "{text}");
     }
 
     #[test]
