@@ -9,6 +9,7 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import InstanceAvailabilityNotification
 
+from gateway import wait_for
 from objects import EXPLICIT_LE, Recipe, build
 from pki import Authority
 from scu import store_all
@@ -88,7 +89,9 @@ def test_a_series_that_has_ended_is_announced(own_gateway, peer, tmp_path):
         assert keywords(item) == INSTANCE
         assert (item.InstanceAvailability, item.RetrieveAETitle) == ("ONLINE", "GATE")
         assert item.RetrieveURL == f"{base}/instances/{item.ReferencedSOPInstanceUID}"
-    assert gateway.metric(r'availability_notifications.*peer="ris"') == 1
+    # Counted once the association is released, which is after the peer has its data set.
+    sent = 'framegate_availability_notifications_total{peer="ris",outcome="sent"}'
+    assert wait_for(lambda: gateway.metrics().get(sent), "the notification is counted") == 1
 
 
 def test_a_failure_that_may_pass_is_tried_again_under_the_same_uid(own_gateway, tmp_path):
