@@ -75,7 +75,7 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     Ok(outcome?)
 }
 
-/// Loopback only, whatever the environment says; the certificate is made at the start.
+/// Loopback only, and everything allowed there, whatever the environment says; the certificate is made at the start.
 fn apply(options: &Options, loaded: &mut Loaded) {
     let settings = &mut loaded.settings;
     settings.dimse.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, options.dimse_port)));
@@ -83,6 +83,7 @@ fn apply(options: &Options, loaded: &mut Loaded) {
     settings.dicomweb.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.https_port));
     settings.dicomweb.tls = config::settings::HttpTls::SelfSigned;
     settings.dicomweb.cors_origins = vec!["*".to_owned()];
+    settings.access.anonymous = config::settings::Rights::all();
     settings.pattern.enabled = !options.no_pattern;
     settings.pattern.rows = options.rows;
     settings.pattern.columns = options.columns;
@@ -129,4 +130,31 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
     writeln!(out)?;
     writeln!(out, "Ctrl-C stops it.")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_allowed_on_loopback_only() {
+        let options = Options {
+            rows: 512,
+            columns: 512,
+            bits: 8,
+            color: false,
+            fps: 15.0,
+            dimse_port: 0,
+            https_port: 0,
+            no_pattern: true,
+        };
+        let variables =
+            [("FRAMEGATE_DICOMWEB__LISTEN", "0.0.0.0:8443"), ("FRAMEGATE_DIMSE__LISTEN", "0.0.0.0:104")];
+        let env = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut loaded = config::load(None, env.into_iter()).unwrap();
+        apply(&options, &mut loaded);
+        assert_eq!(loaded.settings.access.anonymous, config::settings::Rights::all());
+        assert!(loaded.settings.dicomweb.listen.ip().is_loopback());
+        assert!(loaded.settings.dimse.listen.unwrap().ip().is_loopback());
+    }
 }

@@ -27,7 +27,7 @@ use crate::config::settings::{
 };
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::BASE;
-use crate::dicomweb::{self, DicomwebCounters, Origin};
+use crate::dicomweb::{self, Destinations, DicomwebCounters, Origin};
 use crate::hub::{Cursors, From, Hub, Item, LiveSeries};
 use crate::instance::Instance;
 use crate::net::counters::NetCounters;
@@ -171,10 +171,11 @@ impl Server {
             counters: DicomwebCounters::default(),
             address,
             stopping: stopped.clone(),
-            access: Access::new(&access).map_err(|error| anyhow::anyhow!("{error}"))?,
+            access: Access::new(&access)?,
             notifier: Notifier::new(hub.clone(), registry.clone()),
             registry,
             send: SendSource::new(hub.clone(), send, counters),
+            destinations: Destinations::default(),
         });
         let parts = ServerParts {
             tls,

@@ -9,6 +9,7 @@ pub mod capabilities;
 mod channel;
 mod cors;
 mod counters;
+mod guarded;
 mod live;
 pub mod media;
 mod metadata;
@@ -18,10 +19,11 @@ mod render_parameters;
 mod representation;
 mod retrieve;
 pub mod routes;
-mod search;
+pub mod search;
 mod store;
 mod subscribe;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
-use crate::config::settings::DicomwebSettings;
+use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -58,6 +60,9 @@ type Answer = Result<Response<Body>, Problem>;
 
 /// A client that comes while we stop may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// The configured destinations, by name.
+pub type Destinations = Arc<ArcSwap<BTreeMap<String, DestinationSettings>>>;
 
 /// What an origin server is made of.
 #[derive(Debug)]
@@ -80,6 +85,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What takes instances that are posted.
     pub send: SendSource,
+    /// Peers that subscriptions may push to; a reload replaces them.
+    pub destinations: Destinations,
 }
 
 /// The origin server.
@@ -95,15 +102,39 @@ pub struct Origin {
     registry: Registry,
     notifier: Notifier,
     send: SendSource,
+    destinations: Destinations,
     workers: Workers,
 }
 
 impl Origin {
     /// A server of what the hub holds.
     pub fn new(parts: Parts) -> Self {
-        let Parts { hub, settings, counters, address, stopping, access, registry, notifier, send } = parts;
+        let Parts {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+        } = parts;
         let workers = Workers::new();
-        Self { hub, settings, counters, address, stopping, access, registry, notifier, send, workers }
+        Self {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+            workers,
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {
@@ -121,7 +152,7 @@ impl Origin {
         if request.method() == Method::OPTIONS {
             return ("capabilities", self.capabilities(&request));
         }
-        let caller = match self.access.caller(peer, request.headers()) {
+        let caller = match self.access.caller(&self.hub, &self.counters, peer, request.headers()) {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
         };
@@ -151,16 +182,22 @@ impl Origin {
         }
     }
 
-    async fn get(&self, request: &Request<Incoming>, route: Route, _caller: &Caller) -> Answer {
+    async fn get(&self, request: &Request<Incoming>, route: Route, caller: &Caller) -> Answer {
+        match &route {
+            Route::Capabilities => return self.capabilities(request),
+            Route::Search(_) => caller.may(Right::Search)?,
+            _ => caller.may(Right::Retrieve)?,
+        }
         let urls = self.urls(request);
         let raw_query = request.uri().query().unwrap_or_default();
         let route = match route {
-            Route::Search(scope) => return self.search(request, urls, scope, raw_query).await,
+            Route::Search(scope) => return self.search(request, urls, scope, raw_query, caller).await,
             other => other,
         };
         let parameters = Parameters::parse(raw_query)?;
         let retrieval = retrieve::Request {
             hub: &self.hub,
+            caller,
             urls: &urls,
             workers: &self.workers,
             counters: &self.counters,
@@ -168,7 +205,6 @@ impl Origin {
             parameters: &parameters,
         };
         match &route {
-            Route::Capabilities => self.capabilities(request),
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
             Route::Rendered(resource) => retrieval.rendered(resource).await,
             Route::Frames(resource, frames) => retrieval.frames(resource, frames).await,
@@ -177,7 +213,7 @@ impl Origin {
             Route::Metadata(resource) => {
                 let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
                 let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
-                let instances = self.instances(resource)?;
+                let instances = self.instances(resource, caller)?;
                 let urls = urls.clone();
                 let written = self.workers.run(move || {
                     let entries: Vec<_> = instances.into_iter().filter_map(Entry::metadata).collect();
@@ -189,16 +225,9 @@ impl Origin {
         }
     }
 
-    /// Everything that a resource has at this moment.
-    fn instances(&self, resource: &Resource) -> Result<Vec<Arc<Instance>>, Problem> {
-        let series = match &resource.series {
-            Some(series) => self.hub.find(&resource.study, series).into_iter().collect(),
-            None => self.hub.study(&resource.study),
-        };
-        if series.is_empty() {
-            let gone = self.hub.was_here(&resource.study, resource.series.as_deref());
-            return Err(if gone { Problem::gone() } else { Problem::not_live() });
-        }
+    /// Everything that a resource has at this moment, and that the caller sees.
+    fn instances(&self, resource: &Resource, caller: &Caller) -> Result<Vec<Arc<Instance>>, Problem> {
+        let series = retrieve::series(&self.hub, caller, resource)?;
         let Some(instance) = &resource.instance else {
             return Ok(series.iter().flat_map(|live| live.instances()).collect());
         };
@@ -206,14 +235,23 @@ impl Origin {
         if found.is_empty() { Err(Problem::not_live()) } else { Ok(found) }
     }
 
-    async fn search(&self, request: &Request<Incoming>, urls: Urls, scope: Scope, raw_query: &str) -> Answer {
+    async fn search(
+        &self,
+        request: &Request<Incoming>,
+        urls: Urls,
+        scope: Scope,
+        raw_query: &str,
+        caller: &Caller,
+    ) -> Answer {
         let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_search(&error))?;
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let most = self.settings.load().limits.search_results;
-        let (hub, asked, base) = (self.hub.clone(), query.clone(), urls.clone());
-        let found = self.workers.run(move || search::search(&hub, &base, &scope, &asked, most));
+        let (hub, asked, base, caller) = (self.hub.clone(), query.clone(), urls.clone(), caller.clone());
+        let found = self
+            .workers
+            .run(move || search::search(&hub, |live| caller.sees(live), &base, &scope, &asked, most));
         let results = found.await.ok_or_else(Problem::internal)?;
         let mut response = if results.datasets.is_empty() {
             let mut response = Response::new(empty());

@@ -63,16 +63,27 @@ const ALWAYS: &[Tag] = &[tags::SPECIFIC_CHARACTER_SET, tags::INSTANCE_AVAILABILI
 
 /// What a search found.
 #[derive(Debug)]
-pub(super) struct Results {
+pub struct Results {
     /// At most as many as were asked for.
-    pub(super) datasets: Vec<Dataset>,
+    pub datasets: Vec<Dataset>,
     /// How many more there are.
-    pub(super) more: usize,
+    pub more: usize,
 }
 
-/// Searches; `most` bounds the results.
-pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
-    let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
+/// Searches what the caller sees, by `sees`; `most` bounds the results.
+pub fn search(
+    hub: &Hub,
+    sees: impl Fn(&LiveSeries) -> bool,
+    urls: &Urls,
+    scope: &Scope,
+    query: &Query,
+    most: usize,
+) -> Results {
+    // Of the whole study, since results tell how much there is of it; what the caller does not see does
+    // not count.
+    let mut seen = hub.series();
+    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && sees(live));
+    let series: Vec<_> = seen.iter().filter(|live| scope.holds(live)).cloned().collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };
     let tags = wanted_tags(scope);
@@ -97,7 +108,9 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most:
         }
         Level::Series => {
             for live in &series {
-                let dataset = described::series(live, &hub.study(live.study()));
+                let members: Vec<_> =
+                    seen.iter().filter(|other| other.study() == live.study()).cloned().collect();
+                let dataset = described::series(live, &members);
                 page.offer(query, &tags, [with_url(dataset, urls.series(live.study(), live.series()))]);
             }
         }

@@ -94,7 +94,8 @@ where
 /// What a server is made of, beside its handler.
 #[derive(Debug)]
 pub struct ServerParts {
-    /// Certificate; read at every accept, so that a reload serves new connections.
+    /// Certificate; read at every accept, so that a reload serves new connections. One that no longer
+    /// accepts the client of an open connection closes it.
     pub tls: Arc<Reloading>,
     /// Policy; a connection keeps the timeouts that held when it was accepted, while request rates
     /// follow a reload at once.

@@ -96,6 +96,7 @@ impl Collector for Sampled {
             ("http_plain", "Connections that did not speak TLS", net.plain_http.get()),
             ("http_tls_failed", "TLS handshakes that failed", net.tls_failed.get()),
             ("http_tls_timeout", "TLS handshakes that took too long", net.tls_timeout.get()),
+            ("http_revoked", "Connections closed because their client was revoked", net.revoked.get()),
             ("http_slow_head", "Request heads that took too long", net.slow_head.get()),
             ("http_idle_closed", "Idle connections closed", net.idle_closed.get()),
             ("http_rate_limited", "Requests answered with 429", net.rate_limited.get()),

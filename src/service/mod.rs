@@ -11,6 +11,7 @@ pub mod metrics;
 mod pattern;
 mod reload;
 mod signals;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,8 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, AccessError};
+use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -69,8 +71,11 @@ pub enum ServiceError {
         error: TlsError,
     },
     /// The table of who may do what is not usable.
-    #[error("access: {0}")]
-    Access(String),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A standing search of the configuration is not usable.
+    #[error("{0}")]
+    Standing(String),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -157,8 +162,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let registry = Registry::new(settings.subscriptions.clone());
+    let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
+    registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
+    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let notifier = Notifier::new(hub.clone(), registry.clone());
-    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -166,10 +174,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.dicomweb.clone(),
         address: dicomweb_address,
         stopping: stopping.clone(),
-        access,
-        registry,
+        access: access.clone(),
+        registry: registry.clone(),
         notifier,
         send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
+        destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -188,7 +197,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
-    tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -215,7 +224,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
         send: send_settings,
+        registry,
+        destinations,
+        base,
         limits,
+        access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -225,7 +238,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
                 Signal::Stop => break,
                 Signal::Reload => reloader.reload(),
             },
-            _ = watch_files.tick() => reloader.renew_certificates(false),
+            _ = watch_files.tick() => reloader.renew_files(false),
         }
     }
 
@@ -273,12 +286,15 @@ async fn streams_ended(counters: &DicomwebCounters) {
     }
 }
 
-async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
+async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
             _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => hub.tick(),
+            _ = tick.tick() => {
+                hub.tick();
+                registry.tick();
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::reload::{Stamp, stamp};
+use super::super::file::Stamp;
 use super::{TlsError, VERSIONS, provider, read_certificates, read_key};
 
 /// Whom we trust, and who we are to them.
@@ -123,7 +123,7 @@ impl ClientTls {
 
     fn stamps(&self) -> Vec<Option<Stamp>> {
         let identity = self.trust.identity.iter().flat_map(|(certificate, key)| [certificate, key]);
-        std::iter::once(&self.trust.ca).chain(identity).map(|file| stamp(file)).collect()
+        std::iter::once(&self.trust.ca).chain(identity).map(|file| Stamp::of(file)).collect()
     }
 }
 

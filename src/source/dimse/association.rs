@@ -54,6 +54,9 @@ pub(super) enum AssociationError {
     /// We are shutting down.
     #[error("the service is shutting down")]
     Draining,
+    /// A reload no longer accepts the peer's certificate.
+    #[error("its certificate is no longer accepted: {0}")]
+    Withdrawn(rustls::Error),
 }
 
 impl AssociationError {
@@ -67,6 +70,7 @@ impl AssociationError {
             Self::Protocol(_) => "protocol",
             Self::Command(_) => "command",
             Self::Draining => "draining",
+            Self::Withdrawn(_) => "revoked",
         }
     }
 
@@ -74,7 +78,7 @@ impl AssociationError {
         let provider = |reason| Some(Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) });
         match self {
             Self::Pdu(error) => error.abort(),
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::Withdrawn(_) => None,
             Self::Request(_) | Self::Protocol(_) | Self::Command(_) => {
                 provider(AbortRQServiceProviderReason::InvalidPduParameter)
             }
