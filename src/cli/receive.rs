@@ -22,7 +22,7 @@ use super::save::{Saved, Saver};
 use super::statistics::{Arrival, Statistics};
 use super::stop::Stop;
 use crate::config::settings::{
-    AccessSettings, DicomwebSettings, HttpLimits, HttpTls, HubSettings, Rights, SendSettings,
+    AccessSettings, DicomwebSettings, HttpLimits, HttpTls, HubSettings, Right, Rights, SendSettings,
     SubscriptionSettings, TlsIdentity, loopback_networks,
 };
 use crate::dicomweb::access::Access;
@@ -136,7 +136,7 @@ fn server_tls(options: &Options) -> anyhow::Result<(Arc<Reloading>, Option<Strin
     Ok((Arc::new(Reloading::fixed(made.loaded)), Some(made.certificate_pem)))
 }
 
-/// The origin server, as the gateway has it, with whatever may be sent let in.
+/// The origin server, as the gateway has it; whoever may connect may send, and look at what is there.
 struct Server {
     stopping: watch::Sender<bool>,
     task: tokio::task::JoinHandle<usize>,
@@ -161,7 +161,9 @@ impl Server {
             limits: limits.clone(),
             ..DicomwebSettings::default()
         };
-        let access = AccessSettings { anonymous: Rights::all(), ..AccessSettings::default() };
+        let may = vec![Right::Send, Right::Search, Right::Retrieve];
+        let anonymous = Rights { may, ..Rights::default() };
+        let access = AccessSettings { anonymous, ..AccessSettings::default() };
         let registry = Registry::new(SubscriptionSettings::default());
         let send = Arc::new(ArcSwap::from_pointee(SendSettings::default()));
         let (stopping, stopped) = watch::channel(false);

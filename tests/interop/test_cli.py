@@ -122,7 +122,7 @@ def test_subscribe_follows_the_demo(program, demo, tmp_path):
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert running.wait_for("second")[0]["bytes_per_second"] is not None
     [notified, *_] = running.events("notified")
-    assert (notified["type"], notified["sequence"]) == (2, 1)
+    assert notified["type"] == 2 and notified["sequence"] >= 1
     stopped = running.interrupt()
     assert stopped["saved"] >= 10 and stopped["missing"] == 0
     saved = list((tmp_path / "saved").glob("*/*/*.dcm"))

@@ -222,6 +222,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         pulls: JoinSet::new(),
         pulled: HashMap::new(),
         ends: HashMap::new(),
+        unsaid: Vec::new(),
         news,
         counted: 0,
     };
@@ -274,6 +275,9 @@ struct Follow<W> {
     pulled: HashMap<Arc<str>, Vec<(Uid, Uid)>>,
     /// How series ended that are still being pulled.
     ends: HashMap<Uid, End>,
+    /// Series whose pull is at its end, with how that looked, until the event says how they ended; and
+    /// whether a second has passed over them.
+    unsaid: Vec<(Uid, Uid, End, bool)>,
     news: mpsc::Sender<News>,
     /// Towards `--count`.
     counted: u64,
@@ -373,6 +377,7 @@ impl<W: Write> Follow<W> {
         let Some(path) = given.or_else(own).map(Arc::<str>::from) else { return Ok(()) };
         if let Some(series) = &event.series {
             self.ends.remove(series);
+            self.unsaid.retain(|(_, unsaid, ..)| unsaid != series);
         }
         if self.pulled.contains_key(&path) {
             return Ok(());
@@ -398,6 +403,10 @@ impl<W: Write> Follow<W> {
     /// A series has ended at the service. While there are pulls, one of them may still bring some of it:
     /// the end is told when that pull is at its own.
     fn ended(&mut self, study: &str, series: &str, how: End) -> anyhow::Result<()> {
+        if let Some(index) = self.unsaid.iter().position(|(_, unsaid, ..)| **unsaid == *series) {
+            self.unsaid.swap_remove(index);
+            return self.tell_end(study, series, how);
+        }
         if self.pulled.is_empty() {
             return self.tell_end(study, series, how);
         }
@@ -414,9 +423,11 @@ impl<W: Write> Follow<W> {
             self.report.event("not_pulled", json!({"why": why}), &line)?;
         }
         for (study, series) in self.pulled.remove(path).unwrap_or_default() {
-            let assumed = if outcome.is_ok() { End::Completed } else { End::Aborted };
-            let how = self.ends.remove(&series).unwrap_or(assumed);
-            self.tell_end(&study, &series, how)?;
+            let looked = if outcome.is_ok() { End::Completed } else { End::Aborted };
+            match self.ends.remove(&series) {
+                Some(how) => self.tell_end(&study, &series, how)?,
+                None => self.unsaid.push((study, series, looked, false)),
+            }
         }
         if self.pulled.is_empty() {
             self.ends.clear();
@@ -433,10 +444,23 @@ impl<W: Write> Follow<W> {
         Ok(())
     }
 
+    /// Tells the ends that no event has told within a second, or all of them.
+    fn tell_unsaid(&mut self, all: bool) -> anyhow::Result<()> {
+        for (study, series, how, waited) in std::mem::take(&mut self.unsaid) {
+            if all || waited {
+                self.tell_end(&study, &series, how)?;
+            } else {
+                self.unsaid.push((study, series, how, true));
+            }
+        }
+        Ok(())
+    }
+
     fn second(&mut self, over: Duration) -> anyhow::Result<()> {
         if self.options.no_pull {
             return Ok(());
         }
+        self.tell_unsaid(false)?;
         self.report.second(&self.statistics, over)?;
         self.statistics.second_over();
         if let Some(failure) = self.saver.as_mut().and_then(Saver::new_failure) {
@@ -446,6 +470,7 @@ impl<W: Write> Follow<W> {
     }
 
     async fn finish(mut self) -> anyhow::Result<()> {
+        self.tell_unsaid(true)?;
         let saved = match self.saver {
             Some(saver) => {
                 let (saved, failure) = saver.finish().await;
