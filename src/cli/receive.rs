@@ -174,7 +174,7 @@ impl Server {
             address,
             stopping: stopped.clone(),
             access: Access::new(&access)?,
-            notifier: Notifier::new(hub.clone(), registry.clone()),
+            notifier: Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url),
             registry,
             send: SendSource::new(hub.clone(), send, counters),
             destinations: Destinations::default(),

@@ -232,7 +232,6 @@ pub(super) struct Caller {
     shared: Arc<Shared>,
 }
 
-#[allow(dead_code, reason = "the parts that use these come next")]
 impl Caller {
     /// The principal's name; `None` is anonymous.
     pub(super) fn name(&self) -> Option<Arc<str>> {
@@ -260,6 +259,7 @@ impl Caller {
 
     /// Whether what belongs to `owner` (`None` is anonymous) may be changed or ended: it is theirs, or
     /// they look after everybody's.
+    #[allow(dead_code, reason = "the parts that use it come next")]
     pub(super) fn may_operate_on(&self, owner: Option<&Arc<str>>) -> bool {
         self.granted.name.as_ref() == owner || self.granted.may(Right::Operate)
     }

@@ -20,6 +20,7 @@ mod representation;
 mod retrieve;
 pub mod routes;
 pub mod search;
+mod steering;
 mod store;
 mod subscribe;
 
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 
 use self::access::{Access, Caller};
 use self::capabilities::Capabilities;
+pub use self::channel::retrieve_url;
 use self::counters::Answered;
 pub use self::counters::DicomwebCounters;
 use self::media::Accept;
@@ -53,7 +55,7 @@ use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
 use crate::source::send::SendSource;
 use crate::subscription::query::Query;
-use crate::subscription::registry::Registry;
+use crate::subscription::registry::{Registry, Subscription};
 use crate::subscription::scope::{Level, Scope};
 
 type Answer = Result<Response<Body>, Problem>;
@@ -152,6 +154,16 @@ impl Origin {
         if request.method() == Method::OPTIONS {
             return ("capabilities", self.capabilities(&request));
         }
+        // The secret in a channel's URL stands for credentials.
+        match &route {
+            Route::Notifications(subscriber) => {
+                return (transaction, channel::open(self, request, peer, Some(subscriber)));
+            }
+            Route::Capabilities if channel::is_asked_for(&request) => {
+                return ("notifications", channel::open(self, request, peer, None));
+            }
+            _ => {}
+        }
         let caller = match self.access.caller(&self.hub, &self.counters, peer, request.headers()) {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
@@ -173,10 +185,6 @@ impl Origin {
             }
             (_, Route::Resume(scope, subscriber)) => {
                 subscribe::suspend(self, &request, caller, &scope, &subscriber, false)
-            }
-            (_, Route::Notifications(subscriber)) => channel::open(self, request, caller, Some(&subscriber)),
-            (_, Route::Capabilities) if channel::is_asked_for(&request) => {
-                channel::open(self, request, caller, None)
             }
             (_, route) => self.get(&request, route, caller).await,
         }
@@ -203,6 +211,7 @@ impl Origin {
             counters: &self.counters,
             headers: request.headers(),
             parameters: &parameters,
+            steered_by: self.steered_by(&parameters, caller)?,
         };
         match &route {
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
@@ -223,6 +232,20 @@ impl Origin {
             }
             _ => Err(Problem::internal()),
         }
+    }
+
+    /// The subscription of the caller's that a Retrieve names.
+    fn steered_by(
+        &self,
+        parameters: &Parameters,
+        caller: &Caller,
+    ) -> Result<Option<(Arc<Subscription>, Notifier)>, Problem> {
+        let Some(id) = parameters.values("subscription").next() else { return Ok(None) };
+        let found = self.registry.find(id).filter(|found| found.request().owner == caller.name());
+        let found = found.ok_or_else(|| {
+            Problem::bad_parameter("subscription", "the id of a subscription of yours that is in force")
+        })?;
+        Ok(Some((found, self.notifier.clone())))
     }
 
     /// Everything that a resource has at this moment, and that the caller sees.

@@ -1,5 +1,6 @@
-//! Query parameters of Retrieve (PS3.18 §8.3): `accept`, and two of the live profile, `from` (where
-//! in the ring a stream starts) and `rate` (frames a second, evenly decimated).
+//! Query parameters of Retrieve (PS3.18 §8.3): `accept`, and those of the live profile: `from` (where
+//! in the ring a stream starts), `rate` (instances a second, evenly decimated) and `subscription` (what
+//! steers it, see [`super::steering`]).
 
 use percent_encoding::percent_decode_str;
 

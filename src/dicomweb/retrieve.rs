@@ -20,6 +20,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
+use super::steering::Steering;
 use super::{Answer, DicomwebCounters, render_parameters};
 use crate::config::settings::Right;
 use crate::frame::transcode;
@@ -28,8 +29,9 @@ use crate::instance::metadata::find_bulk;
 use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
 use crate::net::http::Body;
 use crate::net::multipart::{Boundary, PartHead, Writer};
-use crate::sink::pace::Pace;
+use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
+use crate::subscription::registry::Subscription;
 
 /// What every retrieval needs.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Request<'a> {
     pub(super) counters: &'a DicomwebCounters,
     pub(super) headers: &'a HeaderMap,
     pub(super) parameters: &'a Parameters,
+    /// The subscription that steers a stream, and whom to tell what it misses.
+    pub(super) steered_by: Option<(Arc<Subscription>, Notifier)>,
 }
 
 impl Request<'_> {
@@ -215,7 +219,7 @@ impl Request<'_> {
             reader,
             representation: form,
             writer: Some(Writer::new(boundary)),
-            pace: self.parameters.rate()?.map(Pace::new),
+            steering: Steering::new(self.parameters.rate()?, self.steered_by.clone()),
             newest_only,
             urls: self.urls.clone(),
             workers: self.workers.clone(),

@@ -17,47 +17,6 @@ use crate::subscription::described;
 use crate::subscription::query::{Include, Query};
 use crate::subscription::scope::{Level, Scope};
 
-/// Study attributes of a result (PS3.18 Table 10.6.3-3).
-const STUDY: &[Tag] = &[
-    tags::STUDY_DATE,
-    tags::STUDY_TIME,
-    tags::ACCESSION_NUMBER,
-    tags::MODALITIES_IN_STUDY,
-    tags::REFERRING_PHYSICIAN_NAME,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::PATIENT_NAME,
-    tags::PATIENT_ID,
-    tags::PATIENT_BIRTH_DATE,
-    tags::PATIENT_SEX,
-    tags::STUDY_INSTANCE_UID,
-    tags::STUDY_ID,
-    tags::STUDY_DESCRIPTION,
-    tags::NUMBER_OF_STUDY_RELATED_SERIES,
-    tags::NUMBER_OF_STUDY_RELATED_INSTANCES,
-];
-/// Series attributes of a result (PS3.18 Table 10.6.3-4).
-const SERIES: &[Tag] = &[
-    tags::MODALITY,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::SERIES_DESCRIPTION,
-    tags::SERIES_INSTANCE_UID,
-    tags::SERIES_NUMBER,
-    tags::NUMBER_OF_SERIES_RELATED_INSTANCES,
-    tags::PERFORMED_PROCEDURE_STEP_START_DATE,
-    tags::PERFORMED_PROCEDURE_STEP_START_TIME,
-    tags::REQUEST_ATTRIBUTES_SEQUENCE,
-];
-/// Instance attributes of a result (PS3.18 Table 10.6.3-5).
-const INSTANCE: &[Tag] = &[
-    tags::SOP_CLASS_UID,
-    tags::SOP_INSTANCE_UID,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::INSTANCE_NUMBER,
-    tags::ROWS,
-    tags::COLUMNS,
-    tags::BITS_ALLOCATED,
-    tags::NUMBER_OF_FRAMES,
-];
 /// On every result.
 const ALWAYS: &[Tag] = &[tags::SPECIFIC_CHARACTER_SET, tags::INSTANCE_AVAILABILITY, tags::RETRIEVE_URL];
 
@@ -155,13 +114,13 @@ impl Page {
 fn wanted_tags(scope: &Scope) -> Vec<Tag> {
     let mut tags = ALWAYS.to_vec();
     if scope.level == Level::Studies || scope.study.is_none() {
-        tags.extend(STUDY);
+        tags.extend(described::STUDY);
     }
     if scope.level == Level::Series || (scope.level == Level::Instances && scope.series.is_none()) {
-        tags.extend(SERIES);
+        tags.extend(described::SERIES);
     }
     if scope.level == Level::Instances {
-        tags.extend(INSTANCE);
+        tags.extend(described::INSTANCE);
     }
     tags.extend([tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID].iter().take(match scope.level {
         Level::Studies => 1,

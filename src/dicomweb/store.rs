@@ -28,8 +28,9 @@ use crate::source::send::{Intake, Of, Refusal};
 
 /// When there may be room again.
 const BUSY: Duration = Duration::from_secs(1);
-/// What is read of a body that nobody wants any more. An HTTP/1.1 client that is still sending when
-/// the connection is closed would lose the response to a TCP reset.
+/// What is read of a body that nobody wants any more. A client that is still sending would lose the
+/// response: over HTTP/1.1 to a TCP reset, over HTTP/2 since some (libcurl) take RST_STREAM, even
+/// without an error, for the end of everything.
 const LINGER_BYTES: usize = 4 << 20;
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -46,8 +47,10 @@ pub(super) async fn store(
     let (mut intake, media) = match begun {
         Ok(begun) => begun,
         Err(problem) => {
-            // A client that waits to be told to go on is told not to by not asking it.
-            linger(&mut body, is_h1 && !parts.headers.contains_key(EXPECT)).await;
+            // A client that waits to be told to go on must not be, as a look at the body would.
+            if !parts.headers.contains_key(EXPECT) {
+                linger(&mut body).await;
+            }
             return Err(problem);
         }
     };
@@ -58,7 +61,7 @@ pub(super) async fn store(
     };
     let report = intake.finish(end);
     if report.end == End::Malformed {
-        linger(&mut body, is_h1).await;
+        linger(&mut body).await;
     }
     let status = response::status(&report);
     let (content_type, content) = response::payload(&report, media)?;
@@ -145,10 +148,7 @@ async fn read(body: &mut Incoming, intake: &mut Intake, stopping: &mut watch::Re
 }
 
 /// Reads on for a while what nobody wants.
-async fn linger(body: &mut Incoming, is_sending: bool) {
-    if !is_sending {
-        return;
-    }
+async fn linger(body: &mut Incoming) {
     let rest = async {
         let mut left = LINGER_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

@@ -172,7 +172,7 @@ pub(super) fn parse_hex(text: &str) -> Option<Tag> {
 }
 
 /// VRs whose values are bytes rather than text or numbers.
-pub(super) fn is_binary(vr: VR) -> bool {
+pub(crate) fn is_binary(vr: VR) -> bool {
     matches!(vr, VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::UN)
 }
 

@@ -43,7 +43,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10);
 pub struct PeerInfo {
     /// Address and port of the client.
     pub address: SocketAddr,
-    /// DER of the certificate that the client has shown, verified; `None` if none was asked for.
+    /// DER of the certificate that the client has shown, verified; `None` if it has shown none.
     pub client_certificate: Option<Bytes>,
 }
 

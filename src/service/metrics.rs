@@ -25,6 +25,7 @@ use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::sink::availability::AvailabilityCounters;
+use crate::sink::notify::NotifyCounters;
 use crate::source::dimse::DimseCounters;
 use crate::source::send::SendCounters;
 
@@ -43,6 +44,8 @@ pub struct Counters {
     pub send: SendCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
+    /// Notification.
+    pub notify: NotifyCounters,
     /// Its listener.
     pub net: Arc<NetCounters>,
     /// Peers that are told what is available.
@@ -57,6 +60,7 @@ impl Counters {
         self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         self.availability.register(&mut registry);
+        self.notify.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }

@@ -119,15 +119,19 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
+    let registry = Registry::new(settings.subscriptions.clone());
+    let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
         send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
+        notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
     };
     let mut tasks = JoinSet::new();
+    tasks.spawn(notifier.clone().run());
     if !settings.availability.is_empty() {
         let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
         tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
@@ -161,11 +165,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
-    let registry = Registry::new(settings.subscriptions.clone());
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
     registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
-    let notifier = Notifier::new(hub.clone(), registry.clone());
     let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
@@ -176,7 +178,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         stopping: stopping.clone(),
         access: access.clone(),
         registry: registry.clone(),
-        notifier,
+        notifier: notifier.clone(),
         send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
     });
@@ -223,10 +225,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
-        send: send_settings,
         registry,
         destinations,
         base,
+        send: send_settings,
         limits,
         access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
@@ -250,6 +252,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     let _ = stop.send(true);
     hub.shutdown();
+    // After the hub, so that the ends of all series are still told.
+    notifier.stop();
     let all = async {
         // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
         // streams they are reading.

@@ -25,11 +25,11 @@ pub(super) struct Reloader {
     pub(super) hub: Hub,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
-    pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) registry: Registry,
     pub(super) destinations: Destinations,
     /// Our service root, for the Retrieve URLs of standing searches.
     pub(super) base: Arc<str>,
+    pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) tls: Vec<Arc<Reloading>>,

@@ -73,6 +73,7 @@ struct Shared {
     writing: Mutex<()>,
     all: ArcSwap<Vec<Arc<Subscription>>>,
     changed: watch::Sender<()>,
+    touched: watch::Sender<()>,
 }
 
 impl Registry {
@@ -90,6 +91,7 @@ impl Registry {
                 writing: Mutex::new(()),
                 all: ArcSwap::default(),
                 changed: watch::Sender::new(()),
+                touched: watch::Sender::new(()),
             }),
         }
     }
@@ -128,6 +130,12 @@ impl Registry {
         self.shared.changed.subscribe()
     }
 
+    /// Changes whenever a subscription comes or goes, and whenever any of them changes: for who serves them
+    /// all and would not watch each.
+    pub fn touched(&self) -> watch::Receiver<()> {
+        self.shared.touched.subscribe()
+    }
+
     /// Registers a search, or renews it if it is registered already.
     ///
     /// # Errors
@@ -146,6 +154,7 @@ impl Registry {
             known.renew(until);
             known.restrict(request.restriction);
             known.set_options(request.options);
+            self.shared.touched.send_replace(());
             return Ok((Arc::clone(known), Registered::Renewed));
         }
         if of_subscriber.len() >= settings.per_subscriber {
@@ -210,6 +219,7 @@ impl Registry {
                 false
             }
         });
+        self.shared.touched.send_replace(());
     }
 
     /// Ends a subscription. One of the configuration's stays.
@@ -223,6 +233,7 @@ impl Registry {
     pub fn update(&self, subscription: &Subscription, options: Options) {
         let _writing = self.write();
         subscription.set_options(options);
+        self.shared.touched.send_replace(());
     }
 
     /// Changes a running subscription; what `changes` does not name stays.
@@ -236,11 +247,13 @@ impl Registry {
             rate: changes.rate.unwrap_or(options.rate),
             paused: changes.paused.unwrap_or(options.paused),
         });
+        self.shared.touched.send_replace(());
     }
 
     /// Suspends or resumes a subscription.
     pub fn suspend(&self, subscription: &Subscription, suspended: bool) {
         subscription.set_suspended(suspended);
+        self.shared.touched.send_replace(());
     }
 
     /// Ends those whose lease is over; to be called a few times a second.
@@ -279,6 +292,7 @@ impl Registry {
     fn publish(&self, all: Vec<Arc<Subscription>>) {
         self.shared.all.store(Arc::new(all));
         self.shared.changed.send_replace(());
+        self.shared.touched.send_replace(());
     }
 }
 

@@ -86,6 +86,7 @@ impl Room {
             counters: &self.counters,
             headers: &HeaderMap::new(),
             parameters: &parameters,
+            steered_by: None,
         };
         let answer = match routes::parse(&format!("/dicomweb{path}")).unwrap().route {
             Route::Retrieve(resource) => request.retrieve(&resource).await,

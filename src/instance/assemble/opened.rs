@@ -1,8 +1,11 @@
 //! What is known of an object once its head is in: which instance it is, of which series.
 
 use bytes::Bytes;
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
 
 use super::AssembleError;
+use super::syntax::kept_syntax;
 use crate::instance::scan::{Found, Key};
 use crate::instance::{Dataset, DecodeError, Identity, Uid, is_uid};
 
@@ -28,12 +31,16 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// Decodes the data set before Pixel Data, for the context of a new series.
+    /// Decodes the data set before Pixel Data, for the context of a new series. Available Transfer
+    /// Syntax UID (0008,3002) says what its instances will be in.
     ///
     /// # Errors
     /// When the bytes are not a data set.
     pub fn dataset(&self) -> Result<Dataset, DecodeError> {
-        crate::instance::decode(&self.head, &self.transfer_syntax)
+        let mut dataset = crate::instance::decode(&self.head, &self.transfer_syntax)?;
+        let syntax = PrimitiveValue::from(kept_syntax(&self.transfer_syntax));
+        dataset.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
+        Ok(dataset)
     }
 }
 

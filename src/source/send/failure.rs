@@ -79,7 +79,9 @@ impl Failure {
     /// How to mend it, for the log.
     pub(super) fn mend(&self) -> &'static str {
         match self.cause() {
-            Cause::OutOfResources => "; if such objects are wanted, raise the bound in [send] or [hub]",
+            Cause::OutOfResources => {
+                "; if such objects are wanted, raise the bound in [send.limits] or [hub]"
+            }
             Cause::ProcessingFailure => "",
             _ => "; the sender's object is at fault",
         }

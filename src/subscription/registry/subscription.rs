@@ -144,6 +144,11 @@ impl Subscription {
         self.options.load_full()
     }
 
+    /// The standing filter of its owner that is in force; another one whenever their rights change.
+    pub fn restriction(&self) -> Option<Arc<Query>> {
+        self.restriction.load_full()
+    }
+
     /// Whether it is suspended: nothing is delivered, and nothing kept for later.
     pub fn is_suspended(&self) -> bool {
         self.suspended.load(Ordering::Relaxed)
