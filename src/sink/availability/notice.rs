@@ -202,7 +202,8 @@ mod tests {
             (0x0020, 0x000D), // Study Instance UID, 1
         ];
         let (mut have, mut want) = (tags_of(&dataset), table.to_vec());
-        (have.sort_unstable(), want.sort_unstable());
+        have.sort_unstable();
+        want.sort_unstable();
         assert_eq!(have, want);
 
         // It survives the wire, in both transfer syntaxes that are proposed.
