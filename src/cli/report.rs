@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use super::statistics::{Arrival, Counts, End, Facts, Latency, Series, Statistics, Tally, rates};
 
 /// Said once where latencies are shown to people.
-pub(super) const CLOCKS: &str = "Latency is arrival minus capture time, so it contains the offset between the two clocks; the least \
-                                 latency seen is the best estimate of that offset.";
+pub(super) const CLOCKS: &str = "\
+    Latency is arrival minus capture time, so it contains the offset between the two clocks; the least \
+    latency seen is the best estimate of that offset.";
 
 /// Series that have a line of their own on a terminal.
 const MOST_LINES: usize = 20;
