@@ -55,7 +55,9 @@ pub(super) fn remedy(status: StatusCode) -> &'static str {
         401 => "check token, or the certificate that we show, and whether the peer knows them",
         403 => "the peer knows us but allows us too little; ask its operator for the right to store",
         404 => "check the path of url",
-        405 | 501 => "check the path of url, and whether the peer knows this transaction; mode = \"store\" asks less",
+        405 | 501 => {
+            "check the path of url, and whether the peer knows this transaction; mode = \"store\" asks less"
+        }
         413 => "the peer takes no instance this large; raise its limit, or lower batch",
         415 => "the peer takes no multipart/related of application/dicom there; check url and mode",
         _ => "the peer's own log should say why",

@@ -49,7 +49,10 @@ mod tests {
         let mut backoff = BackOff::new(Duration::from_millis(100), Duration::from_secs(30));
         for expected in [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000] {
             let pause = backoff.pause().as_millis();
-            assert!((expected / 2..=(expected * 3 / 2).min(30_000)).contains(&pause), "{pause} of {expected}");
+            assert!(
+                (expected / 2..=(expected * 3 / 2).min(30_000)).contains(&pause),
+                "{pause} of {expected}"
+            );
         }
         backoff.reset();
         assert!(backoff.pause() <= Duration::from_millis(150));

@@ -129,8 +129,7 @@ impl Tally {
     pub(super) fn stands(&self, state: PushState) {
         self.subscription.progress().set_state(state);
         let word = word(state);
-        let before =
-            std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), word);
+        let before = std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), word);
         self.gauge(before).dec();
         self.gauge(word).inc();
     }

@@ -74,7 +74,9 @@ impl Pusher {
         match self.destination.transaction() {
             Transaction::Send => Box::pin(self.send(first)).await,
             Transaction::Store if self.subscription.request().form == Form::Rendered => {
-                self.complain("pictures can only be sent, not stored: let mode be \"send\", or subscribe to instances");
+                self.complain(
+                    "pictures can only be sent, not stored: let mode be \"send\", or subscribe to instances",
+                );
                 self.put_back(&first);
                 Err(Outage { pause: self.backoff.longest(), refused: true })
             }
@@ -118,8 +120,7 @@ impl Pusher {
             Until { time: began + rotate, bytes: settings.rotate_bytes, memory: self.destination.memory() };
         let (Some(feed), Some(connection)) = (self.feed.take(), &mut self.connection) else { return Ok(()) };
         let end = watch::Sender::new(false);
-        let (body, mut given_back) =
-            send::body(feed, first, Writer::new(boundary), until, end.subscribe());
+        let (body, mut given_back) = send::body(feed, first, Writer::new(boundary), until, end.subscribe());
         let (head_seen, mut seen) = oneshot::channel();
         let mut answer = Box::pin(exchange(connection, with_body(head, body), head_seen));
         let mut closing = Box::pin(connection.closing());
@@ -395,12 +396,7 @@ impl Pusher {
         parts
     }
 
-    fn conclude_store(
-        &mut self,
-        outcome: Outcome,
-        instances: u64,
-        bytes: u64,
-    ) -> Result<(), Outage> {
+    fn conclude_store(&mut self, outcome: Outcome, instances: u64, bytes: u64) -> Result<(), Outage> {
         let status = match &outcome {
             Outcome::Answered(answer) => answer.status.as_u16(),
             _ => 0,
@@ -506,7 +502,12 @@ impl Pusher {
     }
 
     /// After a status that says that nothing, or not everything, was taken.
-    fn fails(&mut self, transaction: Transaction, status: StatusCode, verdict: Verdict) -> Result<(), Outage> {
+    fn fails(
+        &mut self,
+        transaction: Transaction,
+        status: StatusCode,
+        verdict: Verdict,
+    ) -> Result<(), Outage> {
         self.proven = false;
         let can_be_stored = self.subscription.request().form != Form::Rendered;
         if verdict == Verdict::Unknown

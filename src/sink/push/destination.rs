@@ -181,7 +181,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let token = folder.path().join("token");
         std::fs::write(&token, "  abc.def-1\n").unwrap();
-        let settings = DestinationSettings { token: Some(token.clone()), ..at("https://pacs:8443/dicom-web/") };
+        let settings =
+            DestinationSettings { token: Some(token.clone()), ..at("https://pacs:8443/dicom-web/") };
         let pacs = destination(settings);
         let kind = HeaderValue::from_static("multipart/related");
         let request = pacs.request(Transaction::Send, kind.clone()).await.unwrap();
@@ -195,7 +196,9 @@ mod tests {
         assert_eq!(request.uri(), "https://pacs:8443/dicom-web/studies");
         assert_eq!(request.headers()["authorization"], "Bearer renewed");
 
-        for (content, reason) in [("", "nothing"), ("two tokens", "more than one"), ("a\u{fc}", "more than one")] {
+        for (content, reason) in
+            [("", "nothing"), ("two tokens", "more than one"), ("a\u{fc}", "more than one")]
+        {
             std::fs::write(&token, content).unwrap();
             let error = pacs.request(Transaction::Store, kind.clone()).await.unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("two"), "{error}");

@@ -35,9 +35,9 @@ use crate::config::settings::DestinationSettings;
 use crate::hub::Hub;
 use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
-use crate::subscription::registry::Registry;
 #[cfg(doc)]
 use crate::subscription::registry::Delivery;
+use crate::subscription::registry::Registry;
 
 /// What pushing is made of.
 #[derive(Debug)]

@@ -146,7 +146,7 @@ impl Pusher {
     /// Takes up what has changed from outside. False when it is time to end.
     async fn follow(&mut self) -> bool {
         loop {
-            if *self.stopping.borrow() && self.stop_at.is_none() {
+            if self.is_stopping() && self.stop_at.is_none() {
                 self.stop_at = Some(Instant::now() + self.drain);
             }
             let Some(destination) = self.control.borrow_and_update().clone() else { return false };
@@ -170,16 +170,14 @@ impl Pusher {
             }
             self.feed = None;
             self.tally.stands(PushState::Idle);
-            let mut changed = self.changed.clone();
             tokio::select! {
-                _ = changed.changed() => {}
-                () = self.disturbed() => {}
+                _ = self.changed.changed() => {}
+                _ = self.control.changed() => {}
+                _ = self.stopping.changed() => {}
             }
-            self.changed.mark_unchanged();
         }
         if self.feed.is_none() {
-            self.feed =
-                Some(Feed::new(self.subscription.clone(), self.tally.clone(), self.parts.clone()));
+            self.feed = Some(Feed::new(self.subscription.clone(), self.tally.clone(), self.parts.clone()));
         }
         // One that stops has no time for new connections.
         self.stop_at.is_none() || self.connection.is_some()
@@ -219,7 +217,8 @@ impl Pusher {
 
     /// Whether the service stops.
     pub(super) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        // An error means that who would say so is gone.
+        *self.stopping.borrow() || self.stopping.has_changed().is_err()
     }
 
     /// Completes when the service stops and the time that it gives for what is in memory is over.

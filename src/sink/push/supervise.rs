@@ -34,8 +34,7 @@ struct Supervisor {
 }
 
 pub(super) async fn run(shared: Arc<Shared>, stopping: watch::Receiver<bool>) {
-    let (mut subscriptions, mut settings) =
-        (shared.registry.changed(), shared.destinations.subscribe());
+    let (mut subscriptions, mut settings) = (shared.registry.changed(), shared.destinations.subscribe());
     let mut stops = stopping.clone();
     let mut supervisor = Supervisor {
         shared,
