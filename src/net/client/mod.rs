@@ -344,3 +344,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

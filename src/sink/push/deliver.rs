@@ -36,10 +36,6 @@ use crate::net::http::BodyError;
 use crate::net::multipart::{Boundary, Writer};
 use crate::subscription::registry::Form;
 
-/// What went out within this time before a connection broke may not have arrived.
-const DOUBT: Duration = Duration::from_secs(1);
-/// A first Send request, to a peer that is not known to take them, is as long as this.
-const TRIAL: Duration = Duration::from_secs(1);
 /// How long a peer that has refused may take to read the end of what we send, and to say why.
 const HURRY: Duration = Duration::from_secs(1);
 /// Octets of instances in one Store request of several.
@@ -115,7 +111,7 @@ impl Pusher {
         };
         let began = Instant::now();
         let settings = &self.destination.settings;
-        let rotate = if self.proven { settings.rotate } else { settings.rotate.min(TRIAL) };
+        let rotate = if self.proven { settings.rotate } else { settings.rotate.min(self.times.trial) };
         let until =
             Until { time: began + rotate, bytes: settings.rotate_bytes, memory: self.destination.memory() };
         let (Some(feed), Some(connection)) = (self.feed.take(), &mut self.connection) else { return Ok(()) };
@@ -258,7 +254,7 @@ impl Pusher {
         ended: Instant,
         everything: Option<Instant>,
     ) -> Result<(), Outage> {
-        let of_late = ended.checked_sub(DOUBT).unwrap_or(ended);
+        let of_late = ended.checked_sub(self.times.doubt).unwrap_or(ended);
         let doubtful = everything.unwrap_or(of_late);
         let longer = ended.checked_sub(self.destination.memory()).unwrap_or(ended);
         let status = match &outcome {

@@ -64,6 +64,17 @@ pub struct Push {
     shared: Arc<Shared>,
 }
 
+/// Times that nobody needs to configure.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// A first Send request, to a peer that is not known to take them, is as long as this.
+    trial: Duration,
+    /// What went out within this time before a connection broke may not have arrived.
+    doubt: Duration,
+}
+
+const TIMES: Times = Times { trial: Duration::from_secs(1), doubt: Duration::from_secs(1) };
+
 #[derive(Debug)]
 struct Shared {
     hub: Hub,
@@ -72,15 +83,21 @@ struct Shared {
     workers: Workers,
     counters: PushCounters,
     drain: Duration,
+    times: Times,
     destinations: watch::Sender<BTreeMap<String, DestinationSettings>>,
 }
 
 impl Push {
     /// Does nothing until it is [run](Push::run).
     pub fn new(parts: Parts) -> Self {
+        Self::with_times(parts, TIMES)
+    }
+
+    fn with_times(parts: Parts, times: Times) -> Self {
         let Parts { hub, registry, notifier, workers, counters, destinations, drain } = parts;
         let destinations = watch::Sender::new(destinations);
-        Self { shared: Arc::new(Shared { hub, registry, notifier, workers, counters, drain, destinations }) }
+        let shared = Shared { hub, registry, notifier, workers, counters, drain, times, destinations };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Takes changed destinations: those who push to one that has changed connect anew and go on where

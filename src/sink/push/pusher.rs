@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Times;
 use super::backoff::BackOff;
 use super::counters::{PushCounters, Tally};
 use super::deliver::Detached;
@@ -39,6 +40,7 @@ pub(super) struct PusherParts {
     /// Turns true when the service stops, and how long what is under way may then take.
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) drain: Duration,
+    pub(super) times: Times,
 }
 
 /// Why nothing can be pushed for now.
@@ -58,6 +60,7 @@ pub(super) struct Pusher {
     control: watch::Receiver<Option<Arc<Destination>>>,
     stopping: watch::Receiver<bool>,
     drain: Duration,
+    pub(super) times: Times,
     /// When we stop, be all delivered or not; `None` while the service runs.
     stop_at: Option<Instant>,
     pub(super) tally: Arc<Tally>,
@@ -92,7 +95,8 @@ enum Waited {
 
 impl Pusher {
     pub(super) fn new(parts: PusherParts) -> Self {
-        let PusherParts { subscription, destination, feed, counters, control, stopping, drain } = parts;
+        let PusherParts { subscription, destination, feed, counters, control, stopping, drain, times } =
+            parts;
         let tally = Arc::new(Tally::new(subscription.clone(), counters, destination.name.clone()));
         let backoff = || BackOff::new(destination.settings.retry, destination.settings.retry_max);
         Self {
@@ -105,6 +109,7 @@ impl Pusher {
             control,
             stopping,
             drain,
+            times,
             stop_at: None,
             tally,
             feed: None,

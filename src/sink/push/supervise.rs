@@ -144,6 +144,7 @@ impl Supervisor {
             control: steered,
             stopping: self.stopping.clone(),
             drain: shared.drain,
+            times: shared.times,
         });
         // On the heap: requests and their answers are large.
         let task = self.tasks.spawn(Box::pin(pusher.run()));

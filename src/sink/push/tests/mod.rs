@@ -66,10 +66,15 @@ impl World {
     }
 
     fn with_hub(hub: HubSettings, destinations: &[(&str, DestinationSettings)]) -> Self {
+        // So long that no test depends on them.
+        Self::with_times(hub, Times { trial: PATIENCE * 2, doubt: PATIENCE }, destinations)
+    }
+
+    fn with_times(hub: HubSettings, times: Times, destinations: &[(&str, DestinationSettings)]) -> Self {
         let hub = Hub::new(hub);
         let registry = Registry::new(SubscriptionSettings::default());
         let counters = PushCounters::default();
-        let push = Push::new(Parts {
+        let parts = Parts {
             hub: hub.clone(),
             registry: registry.clone(),
             notifier: Notifier::new(hub.clone(), registry.clone()),
@@ -77,7 +82,8 @@ impl World {
             counters: counters.clone(),
             destinations: named(destinations),
             drain: PATIENCE,
-        });
+        };
+        let push = Push::with_times(parts, times);
         let stop = watch::Sender::new(false);
         let running = tokio::spawn(push.clone().run(stop.subscribe()));
         Self { hub, registry, push, counters, stop, running }
