@@ -232,7 +232,7 @@ async fn a_reader_goes_back_to_a_mark_and_what_has_left_meanwhile_is_missed() {
     let hub = Hub::new(small(1000));
     let (a, b) = (open(&hub, "2"), open(&hub, "3"));
     let mut cursors = Cursors::of_study(hub.clone(), "1".into(), From::Oldest);
-    let mut read = async |cursors: &mut Cursors| match cursors.next().await {
+    let read = async |cursors: &mut Cursors| match cursors.next().await {
         (Some(series), Item::Instance(instance)) => {
             (instance.identity().sop_instance.to_string(), cursors.mark(&series))
         }
@@ -277,7 +277,7 @@ async fn what_is_wanted_can_change() {
             publisher.publish(instance(publisher.series().series(), number, 10)).unwrap();
         }
     }
-    let mut read = async |cursors: &mut Cursors| match cursors.next().await.1 {
+    let read = async |cursors: &mut Cursors| match cursors.next().await.1 {
         Item::Instance(instance) => instance.identity().sop_instance.to_string(),
         other => format!("{other:?}"),
     };

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::sink::push::PushCounters;
 use crate::source::dimse::DimseCounters;
 
 const CONNECTIONS: usize = 8;
@@ -41,6 +42,8 @@ pub struct Counters {
     pub dicomweb: DicomwebCounters,
     /// Its listener.
     pub net: Arc<NetCounters>,
+    /// What is pushed to destinations.
+    pub push: PushCounters,
 }
 
 impl Counters {
@@ -49,6 +52,7 @@ impl Counters {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
         self.dicomweb.register(&mut registry);
+        self.push.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }

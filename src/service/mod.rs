@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
+//!          │                                   ├─ push (HTTPS, to destinations)
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
@@ -36,6 +37,8 @@ use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::notify::Notifier;
+use crate::sink::push::{self, Push, PushCounters};
+use crate::sink::workers::Workers;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::SendSource;
 use crate::subscription::registry::Registry;
@@ -118,6 +121,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse: DimseCounters::default(),
         dicomweb: DicomwebCounters::default(),
         net: Arc::new(NetCounters::default()),
+        push: PushCounters::default(),
     };
     let mut tasks = JoinSet::new();
 
@@ -151,6 +155,17 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone());
+    let push = Push::new(push::Parts {
+        hub: hub.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        // Of its own: pictures for a destination do not hold up searches.
+        workers: Workers::new(),
+        counters: counters.push.clone(),
+        destinations: settings.destinations.clone(),
+        drain: settings.service.drain / 2,
+    });
+    tasks.spawn(push.clone().run(stopping.clone()));
     let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
@@ -205,6 +220,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         loaded,
         reload,
         hub: hub.clone(),
+        push,
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
         limits,

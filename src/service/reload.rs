@@ -12,6 +12,7 @@ use crate::config::{Loaded, changes, merge_reloadable};
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
+use crate::sink::push::Push;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -19,6 +20,7 @@ pub(super) struct Reloader {
     pub(super) loaded: Loaded,
     pub(super) reload: Reload,
     pub(super) hub: Hub,
+    pub(super) push: Push,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
@@ -47,6 +49,7 @@ impl Reloader {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
         self.hub.reload(settings.hub.clone());
+        self.push.reload(settings.destinations.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
         let web = &settings.dicomweb;
         if web.allow != self.loaded.settings.dicomweb.allow

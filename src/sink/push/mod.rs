@@ -1,9 +1,9 @@
 //! Push: instances to configured destinations, by [`Delivery::Push`] subscriptions.
 //!
 //! Each subscription has a task and a connection of its own ([`pusher`]), which is made before there is
-//! anything to send. It reads the hub by a [`feed`] and hands over by Send, an open-ended request whose body
-//! the connection pulls ([`send`]), or by Store, a request for each instance or batch; what the answers mean
-//! is in [`deliver`] and [`answer`]. [`supervise`] starts and ends the tasks as subscriptions and
+//! anything to send. It reads the hub by a [`feed`] and hands over by Send ([`send`]), an open-ended request
+//! whose [`body`] the connection pulls, or by Store ([`store`]), a request for each instance or batch; what
+//! the answers mean is in [`deliver`] and [`answer`]. [`supervise`] starts and ends the tasks as subscriptions and
 //! destinations come and go.
 //!
 //! Nothing here can hold up anybody else: a destination that is slow or dead only loses instances from the
@@ -12,6 +12,7 @@
 
 pub mod answer;
 mod backoff;
+mod body;
 pub mod counters;
 mod deliver;
 mod destination;
@@ -20,6 +21,7 @@ mod feed;
 mod part;
 mod pusher;
 mod send;
+mod store;
 mod supervise;
 #[cfg(test)]
 mod tests;

@@ -21,10 +21,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Times;
 use super::backoff::BackOff;
 use super::counters::{PushCounters, Tally};
-use super::deliver::Detached;
 use super::destination::Destination;
 use super::exchange::Answer;
 use super::feed::{Feed, Parts, Taken};
+use super::send::Detached;
 use crate::net::client::Connection;
 use crate::subscription::registry::{PushState, Subscription};
 
@@ -127,11 +127,10 @@ impl Pusher {
     /// Pushes until the subscription or the destination is gone, or the service stops.
     pub(super) async fn run(mut self) {
         while self.follow().await {
-            if self.connection.is_none() && self.answers.is_empty() && self.reconnect_at.is_none() {
-                if let Err(outage) = self.connect().await {
-                    self.pause(outage).await;
-                    continue;
-                }
+            let is_due = self.connection.is_none() && self.answers.is_empty() && self.reconnect_at.is_none();
+            if is_due && let Err(outage) = self.connect().await {
+                self.pause(outage).await;
+                continue;
             }
             match Box::pin(self.wait()).await {
                 Waited::Again => {}
