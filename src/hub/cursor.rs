@@ -3,7 +3,7 @@
 //! A cursor never holds up anybody: what leaves the ring before it was read is told as
 //! [`Item::Missed`], exactly counted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::future::{Either, select, select_all};
 use tokio::sync::watch;
@@ -98,6 +98,13 @@ impl Cursor {
     }
 }
 
+/// A place that a reader of several series may go back to, see [`Cursors::mark`]. It keeps nothing alive.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    series: Weak<LiveSeries>,
+    next: u64,
+}
+
 /// A place in every series that is wanted, those that open later among them: of one study, say, or
 /// all that a standing search matches.
 pub struct Cursors {
@@ -160,6 +167,31 @@ impl Cursors {
             let _ = self.changed.changed().await;
             self.join_new_series();
         }
+    }
+
+    /// The place of the instance that was read last from `series`; `None` where nothing was.
+    pub fn mark(&self, series: &Arc<LiveSeries>) -> Option<Mark> {
+        let cursor = self.cursors.iter().find(|cursor| Arc::ptr_eq(cursor.series(), series))?;
+        let next = cursor.next.checked_sub(1)?;
+        Some(Mark { series: Arc::downgrade(series), next })
+    }
+
+    /// Goes back to `mark`, so that the instance there is read again and all that came after it in its
+    /// series; what has left the ring meanwhile is told as missed. Never goes forward. A series that is
+    /// not read any longer stays so.
+    pub fn go_back(&mut self, mark: &Mark) {
+        let is_of_it = |cursor: &&mut Cursor| Weak::as_ptr(&mark.series) == Arc::as_ptr(cursor.series());
+        if let Some(cursor) = self.cursors.iter_mut().find(is_of_it) {
+            cursor.next = cursor.next.min(mark.next);
+        }
+    }
+
+    /// Asks anew which series are wanted, of those too that were: for a reader whose rights or search have
+    /// changed.
+    pub fn reconsider(&mut self) {
+        let wanted = &self.wanted;
+        self.cursors.retain(|cursor| wanted(cursor.series()));
+        self.join_new_series();
     }
 
     async fn wait(&mut self) {

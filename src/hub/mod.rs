@@ -22,7 +22,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
-pub use self::cursor::{Cursor, Cursors, Item};
+pub use self::cursor::{Cursor, Cursors, Item, Mark};
 pub use self::series::{End, From, LiveSeries};
 use self::state::{Entry, State};
 use crate::config::settings::HubSettings;

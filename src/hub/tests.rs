@@ -227,6 +227,67 @@ async fn a_study_is_read_across_its_series_until_the_last_ends() {
     assert_eq!(next().await, "Completed");
 }
 
+#[tokio::test]
+async fn a_reader_goes_back_to_a_mark_and_what_has_left_meanwhile_is_missed() {
+    let hub = Hub::new(small(1000));
+    let (a, b) = (open(&hub, "2"), open(&hub, "3"));
+    let mut cursors = Cursors::of_study(hub.clone(), "1".into(), From::Oldest);
+    let read = async |cursors: &mut Cursors| match cursors.next().await {
+        (Some(series), Item::Instance(instance)) => {
+            (instance.identity().sop_instance.to_string(), cursors.mark(&series))
+        }
+        (_, other) => (format!("{other:?}"), None),
+    };
+    let mut marks = Vec::new();
+    for number in 1..=3 {
+        a.publish(instance("2", number, 100)).unwrap();
+        let (uid, mark) = read(&mut cursors).await;
+        assert_eq!(uid, format!("2.{number}"));
+        marks.extend(mark);
+    }
+    b.publish(instance("3", 1, 100)).unwrap();
+    assert_eq!(read(&mut cursors).await.0, "3.1");
+
+    cursors.go_back(&marks[1]);
+    cursors.go_back(&marks[2]);
+    assert_eq!(read(&mut cursors).await.0, "2.2", "the earlier of the two, and only in its series");
+    cursors.go_back(&marks[2]);
+    assert_eq!(read(&mut cursors).await.0, "2.3");
+
+    for number in 4..=9 {
+        a.publish(instance("2", number, 200)).unwrap();
+    }
+    cursors.go_back(&marks[0]);
+    assert_eq!(read(&mut cursors).await.0, "Missed(4)", "2.1 to 2.4");
+    assert_eq!(read(&mut cursors).await.0, "2.5");
+}
+
+#[tokio::test]
+async fn what_is_wanted_can_change() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let hub = Hub::new(small(1000));
+    let (a, b) = (open(&hub, "2"), open(&hub, "3"));
+    let wants_second = Arc::new(AtomicBool::new(false));
+    let asked = wants_second.clone();
+    let mut cursors = Cursors::new(hub.clone(), From::Oldest, move |live| {
+        (&**live.series() == "3") == asked.load(Ordering::Relaxed)
+    });
+    for publisher in [&a, &b] {
+        for number in 1..=2 {
+            publisher.publish(instance(publisher.series().series(), number, 10)).unwrap();
+        }
+    }
+    let read = async |cursors: &mut Cursors| match cursors.next().await.1 {
+        Item::Instance(instance) => instance.identity().sop_instance.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(read(&mut cursors).await, "2.1");
+    wants_second.store(true, Ordering::Relaxed);
+    cursors.reconsider();
+    assert_eq!(read(&mut cursors).await, "3.1");
+    assert_eq!(read(&mut cursors).await, "3.2");
+}
+
 #[test]
 fn the_bound_on_series_holds() {
     let hub = Hub::new(HubSettings { max_series: 1, ..small(1000) });

@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::sink::availability::AvailabilityCounters;
 use crate::sink::notify::NotifyCounters;
+use crate::sink::push::PushCounters;
 use crate::source::dimse::DimseCounters;
 use crate::source::send::SendCounters;
 
@@ -50,6 +51,8 @@ pub struct Counters {
     pub net: Arc<NetCounters>,
     /// Peers that are told what is available.
     pub availability: AvailabilityCounters,
+    /// What is pushed to destinations.
+    pub push: PushCounters,
 }
 
 impl Counters {
@@ -61,6 +64,7 @@ impl Counters {
         self.dicomweb.register(&mut registry);
         self.availability.register(&mut registry);
         self.notify.register(&mut registry);
+        self.push.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
+//!          │                                   ├─ push (HTTPS, to destinations)
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
@@ -39,6 +40,8 @@ use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
+use crate::sink::push::{self, Push, PushCounters};
+use crate::sink::workers::Workers;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
@@ -129,6 +132,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
+        push: PushCounters::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -169,6 +173,17 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let access = Access::new(&settings.access)?;
+    let push = Push::new(push::Parts {
+        hub: hub.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        // Of its own: pictures for a destination do not hold up searches.
+        workers: Workers::new(),
+        counters: counters.push.clone(),
+        destinations: settings.destinations.clone(),
+        drain: settings.service.drain / 2,
+    });
+    tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -223,6 +238,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         loaded,
         reload,
         hub: hub.clone(),
+        push,
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
         registry,

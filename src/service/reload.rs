@@ -15,6 +15,7 @@ use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
+use crate::sink::push::Push;
 use crate::subscription::registry::Registry;
 
 /// What a reload reaches.
@@ -23,6 +24,7 @@ pub(super) struct Reloader {
     pub(super) loaded: Loaded,
     pub(super) reload: Reload,
     pub(super) hub: Hub,
+    pub(super) push: Push,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) registry: Registry,
@@ -70,6 +72,7 @@ impl Reloader {
             return;
         }
         self.destinations.store(Arc::new(settings.destinations.clone()));
+        self.push.reload(settings.destinations.clone());
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
         self.registry.review(verdicts);

@@ -102,24 +102,27 @@ impl Driver {
 
     /// Runs `connection` until it is at its end, the peer takes nothing, or nobody wants it any more.
     pub(super) async fn drive<C: Future<Output = hyper::Result<()>>>(self, connection: C) {
-        let mut connection = pin!(connection);
         let mut end = self.end.subscribe();
         let period = (self.limits.send_timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let mut check = interval(period);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // Each turn polls the connection: on HTTP/2 that is how a GOAWAY is noticed while a request
-            // is under way, as it wakes nobody.
-            tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection to a peer ended early");
+        {
+            let mut connection = pin!(connection);
+            loop {
+                // Each turn polls the connection: on HTTP/2 that is how a GOAWAY is noticed while a request
+                // is under way, as it wakes nobody.
+                tokio::select! {
+                    ended = connection.as_mut() => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection to a peer ended early");
+                        }
+                        break;
                     }
-                    break;
+                    _ = end.wait_for(|&end| end) => return,
+                    _ = check.tick() => if self.peer_takes_nothing() { return },
                 }
-                _ = end.wait_for(|&end| end) => return,
-                _ = check.tick() => if self.peer_takes_nothing() { return },
             }
+            // Gone here, or requests would still be queued for it.
         }
         self.closing.send_replace(true);
         // What HTTP/2 is still sending is in other hands, but under the same watch.

@@ -351,3 +351,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
