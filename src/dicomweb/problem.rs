@@ -5,13 +5,13 @@
 //! kind at fault and what would have been right; they never repeat a value, since values of a
 //! DICOMweb request (patient names, identifiers, filters) are PHI and responses end up in logs.
 
+mod handshake;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -22,9 +22,6 @@ use crate::subscription::registry::SubscribeError;
 
 /// Media type of Problem Details (RFC 9457 §3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
-
-/// A client with too many notification connections may try again after this.
-const CHANNEL_SOON: Duration = Duration::from_secs(5);
 
 /// Longest parameter name that a detail repeats (characters).
 const MAX_NAME: usize = 64;
@@ -285,71 +282,6 @@ impl Problem {
         .retry_after(wait)
     }
 
-    /// 426: the resource speaks WebSocket only, of version 13 and over HTTP/1.1 (RFC 6455 §4.2.2).
-    pub fn upgrade_required() -> Self {
-        Self::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "urn:framegate:problem:upgrade-required",
-            "A WebSocket is needed",
-            "This resource is a WebSocket (RFC 6455): open it with a wss URL, HTTP/1.1 and version 13.",
-        )
-        .with_header(UPGRADE, HeaderValue::from_static("websocket"))
-        .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
-    }
-
-    /// 400: the opening handshake of a WebSocket breaks RFC 6455 §4.2.1; `reason` says how.
-    pub fn bad_handshake(reason: &'static str) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "urn:framegate:problem:bad-handshake",
-            "The opening handshake is malformed",
-            reason,
-        )
-    }
-
-    /// 403: a browser asks for a page of an origin that may not listen.
-    pub fn foreign_origin() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:foreign-origin",
-            "The page may not listen",
-            "Pages of this origin may not listen without the channel's secret; use the URL that the \
-             registration answered with, or add the origin to dicomweb.cors_origins.",
-        )
-    }
-
-    /// 403: the subscriber's name belongs to another principal.
-    pub fn not_your_subscriber() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:not-your-subscriber",
-            "The subscriber is somebody else's",
-            "This subscriber's name belongs to another principal.",
-        )
-    }
-
-    /// 404: there is no subscription to listen for.
-    pub fn no_subscriber() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "urn:framegate:problem:no-subscriber",
-            "No subscription",
-            "There is no subscription to listen for: it was never made, was ended, or its lease is over. \
-             Register first.",
-        )
-    }
-
-    /// 503: as many connections listen already as `most`, the bound.
-    pub fn too_many_channels(most: usize) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "urn:framegate:problem:too-many-channels",
-            "Too many notification connections",
-            format!("There are {most} notification connections already; close one, or come back later."),
-        )
-        .retry_after(CHANNEL_SOON)
-    }
-
     /// The response: Problem Details, never cached.
     pub fn into_response(self) -> Response<Bytes> {
         let body = json!({
@@ -448,8 +380,6 @@ mod tests {
             (426, Problem::upgrade_required()),
             (400, Problem::bad_handshake("The key is malformed.")),
             (403, Problem::foreign_origin()),
-            (403, Problem::not_your_subscriber()),
-            (404, Problem::no_subscriber()),
             (503, Problem::too_many_channels(4)),
         ]
     }

@@ -48,7 +48,11 @@ struct House {
 }
 
 fn house(settings: SubscriptionSettings) -> House {
-    let hub = Hub::new(HubSettings { linger: Duration::ZERO, ..HubSettings::default() });
+    house_of(HubSettings::default(), settings)
+}
+
+fn house_of(hub: HubSettings, settings: SubscriptionSettings) -> House {
+    let hub = Hub::new(HubSettings { linger: Duration::ZERO, ..hub });
     let registry = Registry::new(settings);
     let notifier = Notifier::new(hub.clone(), registry.clone(), url);
     let feed = tokio::spawn(notifier.clone().run());
@@ -653,6 +657,23 @@ async fn a_feed_that_was_overtaken_says_so_and_tells_the_state_again() {
     assert_eq!(client.events(2).await, [missed(2, SOP_CLASS_UID, 2000), seen(2, 3, "1.2")]);
     publisher.complete();
     assert_eq!(client.event().await, seen(4, 4, "1.2"));
+}
+
+#[tokio::test]
+async fn an_instance_that_left_before_it_was_told_is_missed() {
+    let one = Instance::native(&dataset("1.2", Some(1)), Bytes::from_static(b"px")).unwrap();
+    let hub = HubSettings { budget_bytes: 2 * one.len() as u64, ..HubSettings::default() };
+    let house = house_of(hub, SubscriptionSettings::default());
+    let subscription = house.subscribe(Level::Instances);
+    let publisher = house.open("1.2");
+    // Two of them fit, and on one thread the feed has no turn before all three are out.
+    house.publish(&publisher, 1..=3);
+    assert_eq!(publisher.series().len(), 2);
+    let mut client = house.client(&subscription, Some(0));
+    assert_eq!(
+        client.events(4).await,
+        [seen(2, 1, "1.2"), missed(2, "1.2", 1), seen(3, 3, "1.2.2"), seen(3, 4, "1.2.3")]
+    );
 }
 
 #[tokio::test]
