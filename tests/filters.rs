@@ -316,7 +316,7 @@ fn scope(level: Level) -> Scope {
 /// Whether a search at this level finds something in the room.
 fn is_found(room: &Room, level: Level, query: &Query) -> bool {
     let urls = Urls::new("https://box:8443/dicomweb");
-    search::search(&room.hub, &urls, &scope(level), query, 10).datasets.len() == 1
+    search::search(&room.hub, |_| true, &urls, &scope(level), query, 10).datasets.len() == 1
 }
 
 /// The subscription that a search at this level makes.

@@ -127,7 +127,7 @@ fn who(
     {
         return Ok(Whom::Channel(known.channel().clone()));
     }
-    let caller = origin.access.caller(peer, headers)?;
+    let caller = origin.access.caller(&origin.hub, &origin.counters, peer, headers)?;
     caller.may(Right::Subscribe)?;
     let allowed = &origin.settings.load().cors_origins;
     if !is_origin_allowed(headers, allowed, caller.name().is_none()) {

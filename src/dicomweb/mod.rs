@@ -9,6 +9,7 @@ pub mod capabilities;
 mod channel;
 mod cors;
 mod counters;
+mod guarded;
 mod live;
 pub mod media;
 mod metadata;
@@ -46,7 +47,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
-use crate::config::settings::{DestinationSettings, DicomwebSettings};
+use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -163,7 +164,7 @@ impl Origin {
             }
             _ => {}
         }
-        let caller = match self.access.caller(peer, request.headers()) {
+        let caller = match self.access.caller(&self.hub, &self.counters, peer, request.headers()) {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
         };
@@ -190,15 +191,21 @@ impl Origin {
     }
 
     async fn get(&self, request: &Request<Incoming>, route: Route, caller: &Caller) -> Answer {
+        match &route {
+            Route::Capabilities => return self.capabilities(request),
+            Route::Search(_) => caller.may(Right::Search)?,
+            _ => caller.may(Right::Retrieve)?,
+        }
         let urls = self.urls(request);
         let raw_query = request.uri().query().unwrap_or_default();
         let route = match route {
-            Route::Search(scope) => return self.search(request, urls, scope, raw_query).await,
+            Route::Search(scope) => return self.search(request, urls, scope, raw_query, caller).await,
             other => other,
         };
         let parameters = Parameters::parse(raw_query)?;
         let retrieval = retrieve::Request {
             hub: &self.hub,
+            caller,
             urls: &urls,
             workers: &self.workers,
             counters: &self.counters,
@@ -207,7 +214,6 @@ impl Origin {
             steered_by: self.steered_by(&parameters, caller)?,
         };
         match &route {
-            Route::Capabilities => self.capabilities(request),
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
             Route::Rendered(resource) => retrieval.rendered(resource).await,
             Route::Frames(resource, frames) => retrieval.frames(resource, frames).await,
@@ -216,7 +222,7 @@ impl Origin {
             Route::Metadata(resource) => {
                 let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
                 let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
-                let instances = self.instances(resource)?;
+                let instances = self.instances(resource, caller)?;
                 let urls = urls.clone();
                 let written = self.workers.run(move || {
                     let entries: Vec<_> = instances.into_iter().filter_map(Entry::metadata).collect();
@@ -242,16 +248,9 @@ impl Origin {
         Ok(Some((found, self.notifier.clone())))
     }
 
-    /// Everything that a resource has at this moment.
-    fn instances(&self, resource: &Resource) -> Result<Vec<Arc<Instance>>, Problem> {
-        let series = match &resource.series {
-            Some(series) => self.hub.find(&resource.study, series).into_iter().collect(),
-            None => self.hub.study(&resource.study),
-        };
-        if series.is_empty() {
-            let gone = self.hub.was_here(&resource.study, resource.series.as_deref());
-            return Err(if gone { Problem::gone() } else { Problem::not_live() });
-        }
+    /// Everything that a resource has at this moment, and that the caller sees.
+    fn instances(&self, resource: &Resource, caller: &Caller) -> Result<Vec<Arc<Instance>>, Problem> {
+        let series = retrieve::series(&self.hub, caller, resource)?;
         let Some(instance) = &resource.instance else {
             return Ok(series.iter().flat_map(|live| live.instances()).collect());
         };
@@ -259,14 +258,23 @@ impl Origin {
         if found.is_empty() { Err(Problem::not_live()) } else { Ok(found) }
     }
 
-    async fn search(&self, request: &Request<Incoming>, urls: Urls, scope: Scope, raw_query: &str) -> Answer {
+    async fn search(
+        &self,
+        request: &Request<Incoming>,
+        urls: Urls,
+        scope: Scope,
+        raw_query: &str,
+        caller: &Caller,
+    ) -> Answer {
         let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_search(&error))?;
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let most = self.settings.load().limits.search_results;
-        let (hub, asked, base) = (self.hub.clone(), query.clone(), urls.clone());
-        let found = self.workers.run(move || search::search(&hub, &base, &scope, &asked, most));
+        let (hub, asked, base, caller) = (self.hub.clone(), query.clone(), urls.clone(), caller.clone());
+        let found = self
+            .workers
+            .run(move || search::search(&hub, |live| caller.sees(live), &base, &scope, &asked, most));
         let results = found.await.ok_or_else(Problem::internal)?;
         let mut response = if results.datasets.is_empty() {
             let mut response = Response::new(empty());

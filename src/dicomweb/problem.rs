@@ -11,12 +11,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
+use crate::config::settings::Right;
 use crate::subscription::query::QueryError;
 use crate::subscription::registry::SubscribeError;
 
@@ -26,6 +29,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Longest parameter name that a detail repeats (characters).
 const MAX_NAME: usize = 64;
 
+/// What a 401 asks for. RFC 6750 §3 wants a parameter; the realm is all there is to say.
+const CHALLENGE: &str = "Bearer realm=\"framegate\"";
+const REFUSED_CHALLENGE: &str = "Bearer realm=\"framegate\", error=\"invalid_token\"";
 /// Who found no room for a subscription may try again after this; leases end all the time.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
@@ -120,6 +126,36 @@ impl Problem {
             "urn:framegate:problem:bad-path",
             "A part of the path is malformed",
             format!("The {part} in the path is malformed."),
+        )
+    }
+
+    /// 401: who it is, is not known, or what was shown for it is not accepted; of a token the challenge says
+    /// so (RFC 6750 §3). Which check failed stands in our log only.
+    pub fn unauthenticated(token_refused: bool) -> Self {
+        let (detail, challenge) = if token_refused {
+            ("The credentials are not accepted; the server's log says why.", REFUSED_CHALLENGE)
+        } else {
+            (
+                "This asks for a bearer token, or a client certificate, of somebody who is known here.",
+                CHALLENGE,
+            )
+        };
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "urn:framegate:problem:unauthenticated",
+            "Not authenticated",
+            detail,
+        )
+        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 403: who it is, is known, but lacks a right.
+    pub fn missing_right(right: Right) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:framegate:problem:missing-right",
+            "A right is missing",
+            format!("This takes the right {}; the operator of the server may grant it.", right.word()),
         )
     }
 
@@ -250,6 +286,27 @@ impl Problem {
         )
     }
 
+    /// 415: the body is not of a media type or coding that this resource takes; `detail` says which
+    /// it does.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:framegate:problem:unsupported-media-type",
+            "Unsupported media type",
+            detail,
+        )
+    }
+
+    /// 400: the body of the request, or what its Content-Type says of it, cannot be read.
+    pub fn bad_body(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-body",
+            "The body of the request cannot be read",
+            reason,
+        )
+    }
+
     /// 429: this client is over its rate; it may come back after `wait`.
     pub fn too_many_requests(wait: Duration) -> Self {
         Self::new(
@@ -257,6 +314,18 @@ impl Problem {
             "urn:framegate:problem:too-many-requests",
             "Too many requests",
             "This address is over its request rate; Retry-After says when it may come back.",
+        )
+        .retry_after(wait)
+    }
+
+    /// 429: requests of this address were not authenticated too often; it may come back after `wait`.
+    pub fn too_many_failures(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:framegate:problem:too-many-failures",
+            "Too many failures",
+            "Credentials from this address were refused too often; Retry-After says when to try again, with \
+             others.",
         )
         .retry_after(wait)
     }
@@ -269,6 +338,17 @@ impl Problem {
             "Internal error",
             "The server failed to answer this request; its log holds the cause.",
         )
+    }
+
+    /// 503: as much as is allowed is under way already; `wait` is when to try again.
+    pub fn busy(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:busy",
+            "Busy",
+            "As many requests of this kind as allowed are under way; Retry-After says when to try again.",
+        )
+        .retry_after(wait)
     }
 
     /// 503: the server is going down and takes nothing new; `wait` is when it may be back.
@@ -361,6 +441,8 @@ mod tests {
             (400, Problem::unexpected_parameter("PatientNmae")),
             (400, Problem::bad_accept("The media types of DICOM and rendered resources are mixed.")),
             (400, Problem::bad_path("frame list")),
+            (401, Problem::unauthenticated(true)),
+            (403, Problem::missing_right(Right::PushTo)),
             (404, Problem::unknown_path()),
             (404, Problem::not_live()),
             (403, SubscribeError::Taken.into()),
@@ -374,8 +456,12 @@ mod tests {
             (406, Problem::not_acceptable(&["image/jpeg", "image/png"])),
             (410, Problem::gone()),
             (414, Problem::uri_too_long(10)),
+            (415, Problem::unsupported_media_type("x")),
+            (400, Problem::bad_body("x")),
             (429, Problem::too_many_requests(wait)),
+            (429, Problem::too_many_failures(wait)),
             (500, Problem::internal()),
+            (503, Problem::busy(wait)),
             (503, Problem::draining(wait)),
             (426, Problem::upgrade_required()),
             (400, Problem::bad_handshake("The key is malformed.")),
@@ -422,6 +508,17 @@ mod tests {
     fn method_not_allowed_carries_allow() {
         let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
         assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
+    }
+
+    #[test]
+    fn a_401_asks_for_a_token_and_says_if_one_was_refused() {
+        let challenge =
+            |refused| Problem::unauthenticated(refused).into_response().headers()[WWW_AUTHENTICATE].clone();
+        assert_eq!(challenge(false), "Bearer realm=\"framegate\"");
+        assert_eq!(challenge(true), "Bearer realm=\"framegate\", error=\"invalid_token\"");
+        for right in Right::ALL {
+            assert!(Problem::missing_right(right).detail.contains(right.word()));
+        }
     }
 
     #[test]

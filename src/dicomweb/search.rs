@@ -29,9 +29,20 @@ pub struct Results {
     pub more: usize,
 }
 
-/// Searches; `most` bounds the results.
-pub fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
-    let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
+/// Searches what the caller sees, by `sees`; `most` bounds the results.
+pub fn search(
+    hub: &Hub,
+    sees: impl Fn(&LiveSeries) -> bool,
+    urls: &Urls,
+    scope: &Scope,
+    query: &Query,
+    most: usize,
+) -> Results {
+    // Of the whole study, since results tell how much there is of it; what the caller does not see does
+    // not count.
+    let mut seen = hub.series();
+    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && sees(live));
+    let series: Vec<_> = seen.iter().filter(|live| scope.holds(live)).cloned().collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };
     let tags = wanted_tags(scope);
@@ -56,7 +67,9 @@ pub fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize)
         }
         Level::Series => {
             for live in &series {
-                let dataset = described::series(live, &hub.study(live.study()));
+                let members: Vec<_> =
+                    seen.iter().filter(|other| other.study() == live.study()).cloned().collect();
+                let dataset = described::series(live, &members);
                 page.offer(query, &tags, [with_url(dataset, urls.series(live.study(), live.series()))]);
             }
         }

@@ -1,6 +1,6 @@
 //! Listeners: everything between a TCP socket and a request. TLS with one security profile and
-//! reload ([`tls`]), the HTTP server ([`http`]), the bounds on what a peer may do ([`limits`]) and
-//! the counts of what was turned away ([`counters`]).
+//! reload ([`tls`]), the HTTP server ([`http`]), who a client is ([`auth`]), the bounds on what a peer
+//! may do ([`limits`]) and the counts of what was turned away ([`counters`]).
 //!
 //! Nothing here knows of frames or DICOM. The DICOMweb layer gives [`http::serve`] a
 //! [`http::Handler`]; the DIMSE source takes its TLS configuration from [`tls::Reloading`] and may
@@ -8,8 +8,10 @@
 //! list, connection limits, TLS handshake with a deadline, request head with a deadline, request
 //! rate; while it is answered, a watch drops it when the client stops taking bytes.
 
+pub mod auth;
 mod connection;
 pub mod counters;
+mod file;
 pub mod http;
 pub mod limits;
 pub mod multipart;

@@ -1,6 +1,7 @@
 //! An accepted TCP socket with what belongs to it for as long as it is open: its place among the
-//! [`super::limits::Connections`], and a deadline for the peer to take bytes. As both sit in the
-//! socket, they also hold for a connection that was upgraded and left HTTP behind.
+//! [`super::limits::Connections`], a deadline for the peer to take bytes, and the end that comes when its
+//! client is no longer admitted. As they sit in the socket, they also hold for a connection that was
+//! upgraded and left HTTP behind.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,8 +48,14 @@ pub(super) struct Socket {
     /// Runs while the kernel takes nothing. Kept when it does not, as making one costs.
     deadline: Pin<Box<Sleep>>,
     sending: Sending,
+    /// Completes when the client is no longer admitted; `None` for one without a certificate.
+    withdrawn: Option<Withdrawn>,
+    is_cut: bool,
     _permit: Permit,
 }
+
+/// Completes when a client is no longer admitted, and has told whom it concerns.
+type Withdrawn = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sending {
@@ -78,8 +85,33 @@ impl Socket {
             send_timeout,
             deadline,
             sending: Sending::Free,
+            withdrawn: None,
+            is_cut: false,
             _permit: permit,
         }
+    }
+
+    /// Cuts the connection when `withdrawn` completes: whoever reads or writes gets an error, and nothing
+    /// is read or sent any more.
+    pub(super) fn cut_when(&mut self, withdrawn: impl Future<Output = ()> + Send + 'static) {
+        self.withdrawn = Some(Box::pin(withdrawn));
+    }
+
+    /// Asked on every read and write: a reader of HTTP always waits for bytes, so it is woken; and what
+    /// does not read (a pipelined request keeps hyper from it) can at least not write.
+    fn still_admitted(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if let Some(withdrawn) = &mut self.withdrawn
+            && withdrawn.as_mut().poll(context).is_ready()
+        {
+            self.withdrawn = None;
+            self.is_cut = true;
+            // What the kernel still holds is not for this client.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+        if self.is_cut {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client is no longer admitted"));
+        }
+        Ok(())
     }
 
     /// Turns "not now" into an error when it has been said for too long.
@@ -127,6 +159,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.still_admitted(context)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -142,6 +175,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.still_admitted(context)?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.bounded(written, context)
     }
@@ -151,6 +185,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.still_admitted(context)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.bounded(written, context)
     }

@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::sink::notify::NotifyCounters;
 use crate::source::dimse::DimseCounters;
+use crate::source::send::SendCounters;
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +39,8 @@ pub struct Counters {
     pub hub: Hub,
     /// The DIMSE source.
     pub dimse: DimseCounters,
+    /// Send and Store.
+    pub send: SendCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
     /// Notification.
@@ -51,6 +54,7 @@ impl Counters {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
+        self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         self.notify.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
@@ -92,6 +96,7 @@ impl Collector for Sampled {
             ("http_plain", "Connections that did not speak TLS", net.plain_http.get()),
             ("http_tls_failed", "TLS handshakes that failed", net.tls_failed.get()),
             ("http_tls_timeout", "TLS handshakes that took too long", net.tls_timeout.get()),
+            ("http_revoked", "Connections closed because their client was revoked", net.revoked.get()),
             ("http_slow_head", "Request heads that took too long", net.slow_head.get()),
             ("http_idle_closed", "Idle connections closed", net.idle_closed.get()),
             ("http_rate_limited", "Requests answered with 429", net.rate_limited.get()),

@@ -29,7 +29,7 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
@@ -39,7 +39,7 @@ use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::SendSource;
+use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -70,8 +70,8 @@ pub enum ServiceError {
         error: TlsError,
     },
     /// The table of who may do what is not usable.
-    #[error("access: {0}")]
-    Access(String),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A standing search of the configuration is not usable.
     #[error("{0}")]
     Standing(String),
@@ -123,6 +123,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
+        send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
@@ -161,7 +162,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
     registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
-    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -169,10 +170,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.dicomweb.clone(),
         address: dicomweb_address,
         stopping: stopping.clone(),
-        access,
+        access: access.clone(),
         registry: registry.clone(),
         notifier: notifier.clone(),
-        send: SendSource::new(hub.clone(), send_settings),
+        send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
@@ -221,7 +222,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         registry,
         destinations,
         base,
+        send: send_settings,
         limits,
+        access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -231,7 +234,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
                 Signal::Stop => break,
                 Signal::Reload => reloader.reload(),
             },
-            _ = watch_files.tick() => reloader.renew_certificates(false),
+            _ = watch_files.tick() => reloader.renew_files(false),
         }
     }
 

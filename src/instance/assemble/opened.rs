@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 use super::AssembleError;
 use super::syntax::kept_syntax;
 use crate::instance::scan::{Found, Key};
-use crate::instance::{Dataset, DecodeError, Identity, Uid};
+use crate::instance::{Dataset, DecodeError, Identity, Uid, is_uid};
 
 /// Groups below belong to command sets, File Meta Information and DICOMDIRs, never to a data set
 /// (PS3.5 §7.1): behind our own File Meta Information they would be taken for a part of it.
@@ -48,8 +48,7 @@ impl Opened {
 pub(super) fn identity(found: &Found, dataset: &[u8]) -> Result<Identity, AssembleError> {
     let uid = |key, name| {
         let text = found.text(key, dataset).ok_or(AssembleError::Attribute(name))?;
-        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if valid { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
+        if is_uid(text) { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
     };
     Ok(Identity {
         study: uid(Key::Study, "Study Instance UID")?,
