@@ -5,21 +5,19 @@
 //! kind at fault and what would have been right; they never repeat a value, since values of a
 //! DICOMweb request (patient names, identifiers, filters) are PHI and responses end up in logs.
 
+mod access;
 mod handshake;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
-use crate::config::settings::Right;
 use crate::subscription::query::QueryError;
 use crate::subscription::registry::SubscribeError;
 
@@ -29,9 +27,6 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Longest parameter name that a detail repeats (characters).
 const MAX_NAME: usize = 64;
 
-/// What a 401 asks for. RFC 6750 §3 wants a parameter; the realm is all there is to say.
-const CHALLENGE: &str = "Bearer realm=\"framegate\"";
-const REFUSED_CHALLENGE: &str = "Bearer realm=\"framegate\", error=\"invalid_token\"";
 /// Who found no room for a subscription may try again after this; leases end all the time.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
@@ -126,36 +121,6 @@ impl Problem {
             "urn:framegate:problem:bad-path",
             "A part of the path is malformed",
             format!("The {part} in the path is malformed."),
-        )
-    }
-
-    /// 401: who it is, is not known, or what was shown for it is not accepted; of a token the challenge says
-    /// so (RFC 6750 §3). Which check failed stands in our log only.
-    pub fn unauthenticated(token_refused: bool) -> Self {
-        let (detail, challenge) = if token_refused {
-            ("The credentials are not accepted; the server's log says why.", REFUSED_CHALLENGE)
-        } else {
-            (
-                "This asks for a bearer token, or a client certificate, of somebody who is known here.",
-                CHALLENGE,
-            )
-        };
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "urn:framegate:problem:unauthenticated",
-            "Not authenticated",
-            detail,
-        )
-        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-    }
-
-    /// 403: who it is, is known, but lacks a right.
-    pub fn missing_right(right: Right) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:missing-right",
-            "A right is missing",
-            format!("This takes the right {}; the operator of the server may grant it.", right.word()),
         )
     }
 
@@ -318,18 +283,6 @@ impl Problem {
         .retry_after(wait)
     }
 
-    /// 429: requests of this address were not authenticated too often; it may come back after `wait`.
-    pub fn too_many_failures(wait: Duration) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "urn:framegate:problem:too-many-failures",
-            "Too many failures",
-            "Credentials from this address were refused too often; Retry-After says when to try again, with \
-             others.",
-        )
-        .retry_after(wait)
-    }
-
     /// 500: our fault. The cause goes to our log, not to the client.
     pub fn internal() -> Self {
         Self::new(
@@ -431,6 +384,7 @@ impl From<MediaError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Right;
     use crate::dicomweb::routes::{TEMPLATES, parse};
     use serde_json::Value;
 
@@ -508,17 +462,6 @@ mod tests {
     fn method_not_allowed_carries_allow() {
         let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
         assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
-    }
-
-    #[test]
-    fn a_401_asks_for_a_token_and_says_if_one_was_refused() {
-        let challenge =
-            |refused| Problem::unauthenticated(refused).into_response().headers()[WWW_AUTHENTICATE].clone();
-        assert_eq!(challenge(false), "Bearer realm=\"framegate\"");
-        assert_eq!(challenge(true), "Bearer realm=\"framegate\", error=\"invalid_token\"");
-        for right in Right::ALL {
-            assert!(Problem::missing_right(right).detail.contains(right.word()));
-        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import time
 
 import httpx
@@ -15,7 +16,7 @@ import channel
 from association import Association
 from browser import Browser
 from channel import Channel, Event, subscribe
-from gateway import wait_for
+from gateway import toml, wait_for
 from live import LiveRead
 from objects import EXPLICIT_LE, Recipe, Source, build
 from test_cut_through import pieces
@@ -255,6 +256,16 @@ def test_a_server_that_stops_says_so(own_gateway, http, source):
     assert (event.kind, event.value("00741242")) == (7, "GOING DOWN")
     assert listener.close_code() == 1001
     listener.close()
+
+
+def test_who_loses_the_right_is_sent_away(own_gateway, http, source):
+    gateway = own_gateway()
+    _, url = subscribe(gateway, http, of_study(source, "series"))
+    with Channel(gateway, url) as listener:
+        gateway.config["access"]["anonymous"] = ["search"]
+        gateway.config_file.write_text(toml(gateway.config))
+        gateway.signal(signal.SIGHUP)
+        assert listener.close_code() == 1008
 
 
 @pytest.mark.parametrize("path", ["/subscribers/{}", "/ws/subscribers/{}", "/"])
