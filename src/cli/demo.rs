@@ -1,13 +1,13 @@
 //! `framegate demo`: everything on loopback, without hardware or configuration. Prints what to
 //! paste into another terminal.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
+use super::certificate::Certificate;
 use crate::config::{self, Loaded};
 use crate::dicomweb::routes::BASE;
 use crate::service::{self, Ready, Reload};
@@ -68,8 +68,8 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut certificate = None;
     let outcome = runtime.block_on(service::run(loaded, Reload { load, log }, |ready| {
-        certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write(pem).ok());
-        let _ = greet(ready, certificate.as_ref().map(|file| file.0.as_path()), &mut io::stdout().lock());
+        certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write("demo", pem).ok());
+        let _ = greet(ready, certificate.as_ref().map(Certificate::path), &mut io::stdout().lock());
     }));
     runtime.shutdown_background();
     Ok(outcome?)
@@ -90,26 +90,6 @@ fn apply(options: &Options, loaded: &mut Loaded) {
     settings.pattern.bits = options.bits;
     settings.pattern.color = options.color;
     settings.pattern.fps = options.fps;
-}
-
-/// The certificate as a file for the clients that are told to trust it; gone with the demo.
-#[derive(Debug)]
-struct Certificate(PathBuf);
-
-impl Certificate {
-    fn write(pem: &str) -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("framegate-demo-{}.pem", std::process::id()));
-        // `create_new` follows no link that somebody else left there.
-        File::create_new(&path)?.write_all(pem.as_bytes())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        // A file that somebody removed already is gone, which is all we want.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// Prints the addresses and a line each to paste.

@@ -3,7 +3,8 @@
 //! [`Assembler`](super::assemble::Assembler), which needs to know its transfer syntax first.
 //!
 //! File Meta Information Group Length is not relied upon: files are known in which it is wrong or
-//! absent. Elements of group 0002 are read for as long as there are any.
+//! absent. Elements of group 0002 are read for as long as there are any. Nor need there be a preamble:
+//! pydicom, and with it dicomweb-client, leaves it and the prefix out for a data set that never had one.
 
 use bytes::{Buf, Bytes, BytesMut};
 use dicom_core::{Tag, VR};
@@ -18,6 +19,8 @@ pub const MAX_META: usize = 64 << 10;
 const PREAMBLE: usize = 128;
 const PREFIX: &[u8] = b"DICM";
 const GROUP: u16 = 0x0002;
+/// File Meta Information Group Length, up to its length: what stands first in a file without preamble.
+const GROUP_LENGTH: &[u8] = b"\x02\0\0\0UL";
 
 /// What File Meta Information says of the data set behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,7 +38,7 @@ pub struct FileMeta {
 /// Why bytes are not the beginning of a Part 10 file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MetaError {
-    /// No `DICM` after 128 bytes.
+    /// Neither `DICM` after 128 bytes nor File Meta Information at the beginning.
     #[error("it is no Part 10 file: there is no DICM after 128 bytes")]
     NoPrefix,
     /// An element that cannot be one of Explicit VR Little Endian, which this group always is in.
@@ -66,6 +69,8 @@ enum Place {
 #[derive(Debug, Default)]
 pub struct MetaReader {
     come: BytesMut,
+    /// Whether the preamble is behind us.
+    begun: bool,
     /// Where the element that is being read starts.
     position: usize,
     /// Where the group ends by its own word.
@@ -107,12 +112,14 @@ impl MetaReader {
 
     /// Whether the data set begins at `position`.
     fn walk(&mut self) -> Result<bool, MetaError> {
-        if self.position == 0 {
+        if !self.begun {
             match self.come.get(PREAMBLE..PREAMBLE + PREFIX.len()) {
                 None => return Ok(false),
                 Some(PREFIX) => self.position = PREAMBLE + PREFIX.len(),
+                Some(_) if self.come.starts_with(GROUP_LENGTH) => {}
                 Some(_) => return Err(MetaError::NoPrefix),
             }
+            self.begun = true;
         }
         loop {
             match self.place()? {
@@ -227,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_preamble_is_read_as_well() {
+        let data_set = [8, 0, 5, 0, b'C', b'S', 2, 0, b'1', b' '];
+        let whole = [&file()[PREAMBLE + PREFIX.len()..], &data_set].concat();
+        for step in [1, 7, 133, whole.len()] {
+            assert_eq!(read(&whole, step), Ok((expected(), data_set.to_vec())), "{step}");
+        }
+        assert_eq!(read(&whole[12..], 9), Err(MetaError::NoPrefix), "it begins with the group's length");
+    }
+
+    #[test]
     fn the_data_set_is_left_whole_however_the_file_is_cut() {
         for data_set in [&b"\x08\x00\x16\x00UI\x04\x001.2\0"[..], b"\x08\x00"] {
             let bytes = [&file()[..], data_set].concat();
@@ -265,7 +282,7 @@ mod tests {
         let mut no_prefix = file();
         no_prefix[130] = b'X';
         assert_eq!(read(&no_prefix, 64), Err(MetaError::NoPrefix));
-        assert_eq!(read(&file()[132..], 64), Err(MetaError::NoPrefix));
+        assert_eq!(read(&file()[128..], 64), Err(MetaError::NoPrefix));
         assert_eq!(read(&file(), 64), Err(MetaError::Truncated));
         let element = |tag: [u8; 2], vr: &[u8], value: &[u8]| {
             [&[2, 0, tag[0], tag[1]], vr, &(value.len() as u16).to_le_bytes(), value].concat()

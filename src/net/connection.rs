@@ -163,8 +163,13 @@ async fn handshake<H>(
         let _ = timeout_at(deadline, answer_plain_http(&mut stream)).await;
         return None;
     }
-    let socket =
-        Socket::new(stream, peer, http.send_timeout, permit, Arc::clone(activity), Arc::clone(counters));
+    let socket = Socket::new(
+        stream,
+        http.send_timeout,
+        Some(permit),
+        Arc::clone(activity),
+        stalled(peer, http, counters),
+    );
     match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -177,6 +182,20 @@ async fn handshake<H>(
             late();
             None
         }
+    }
+}
+
+/// What is said of a client that the socket gave up on.
+fn stalled(
+    peer: SocketAddr,
+    http: &HttpLimits,
+    counters: &Arc<NetCounters>,
+) -> impl Fn() + Send + Sync + 'static {
+    let (send_timeout, counters) = (http.send_timeout, Arc::clone(counters));
+    move || {
+        counters.stalled_dropped.note(|suppressed| {
+            tracing::warn!(%peer, suppressed, "dropped a client that took no bytes for {send_timeout:?}; check the client and the network to it");
+        });
     }
 }
 

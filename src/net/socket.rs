@@ -1,10 +1,9 @@
-//! An accepted TCP socket with what belongs to it for as long as it is open: its place among the
-//! [`super::limits::Connections`], a deadline for the peer to take bytes, and the end that comes when its
-//! client is no longer admitted. As they sit in the socket, they also hold for a connection that was
-//! upgraded and left HTTP behind.
+//! A TCP socket with what belongs to it for as long as it is open: its place among the
+//! [`super::limits::Connections`] if it was accepted, a deadline for the peer to take bytes, and the end
+//! that comes when its client is no longer admitted. As they sit in the socket, they also hold for a
+//! connection that was upgraded and left HTTP behind.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::counters::NetCounters;
 use super::limits::Permit;
 use super::progress::Activity;
 
@@ -26,7 +24,7 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Sets up an accepted socket: small messages go out at once, and the kernel gives up on a peer
+/// Sets up a connected socket: small messages go out at once, and the kernel gives up on a peer
 /// that acknowledges nothing (TCP_USER_TIMEOUT, RFC 5482). Its time is twice ours, so that it is
 /// our own deadline that ends a connection whose peer is merely not reading.
 pub(super) fn tune(stream: &TcpStream, send_timeout: Duration) -> io::Result<()> {
@@ -41,17 +39,17 @@ pub(super) fn tune(stream: &TcpStream, send_timeout: Duration) -> io::Result<()>
 /// The socket below TLS.
 pub(super) struct Socket {
     stream: TcpStream,
-    peer: SocketAddr,
     activity: Arc<Activity>,
-    counters: Arc<NetCounters>,
     send_timeout: Duration,
+    /// Told once, when the deadline has passed.
+    stalled: Box<dyn Fn() + Send + Sync>,
     /// Runs while the kernel takes nothing. Kept when it does not, as making one costs.
     deadline: Pin<Box<Sleep>>,
     sending: Sending,
     /// Completes when the client is no longer admitted; `None` for one without a certificate.
     withdrawn: Option<Withdrawn>,
     is_cut: bool,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 /// Completes when a client is no longer admitted, and has told whom it concerns.
@@ -68,22 +66,20 @@ enum Sending {
 }
 
 impl Socket {
+    /// `stalled` is told, once, when the peer has taken no bytes for `send_timeout`.
     pub(super) fn new(
         stream: TcpStream,
-        peer: SocketAddr,
         send_timeout: Duration,
-        permit: Permit,
+        permit: Option<Permit>,
         activity: Arc<Activity>,
-        counters: Arc<NetCounters>,
+        stalled: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let deadline = Box::pin(sleep_until(Instant::now()));
         Self {
             stream,
-            peer,
             activity,
-            counters,
             send_timeout,
-            deadline,
+            stalled: Box::new(stalled),
+            deadline: Box::pin(sleep_until(Instant::now())),
             sending: Sending::Free,
             withdrawn: None,
             is_cut: false,
@@ -138,14 +134,7 @@ impl Socket {
         }
         ready!(self.deadline.as_mut().poll(context));
         self.sending = Sending::GivenUp;
-        self.counters.stalled_dropped.note(|suppressed| {
-            tracing::warn!(
-                peer = %self.peer,
-                suppressed,
-                "dropped a client that took no bytes for {:?}; check the client and the network to it",
-                self.send_timeout,
-            );
-        });
+        (self.stalled)();
         // What the kernel still holds is of no use to anyone: let it go at once instead of keeping it
         // until the peer closes.
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));

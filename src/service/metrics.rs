@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::sink::availability::AvailabilityCounters;
 use crate::sink::notify::NotifyCounters;
 use crate::source::dimse::DimseCounters;
 use crate::source::send::SendCounters;
@@ -47,6 +48,8 @@ pub struct Counters {
     pub notify: NotifyCounters,
     /// Its listener.
     pub net: Arc<NetCounters>,
+    /// Peers that are told what is available.
+    pub availability: AvailabilityCounters,
 }
 
 impl Counters {
@@ -56,6 +59,7 @@ impl Counters {
         self.dimse.register(&mut registry);
         self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
+        self.availability.register(&mut registry);
         self.notify.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry

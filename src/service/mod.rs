@@ -37,6 +37,7 @@ use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
@@ -127,9 +128,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
+        availability: AvailabilityCounters::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
+    if !settings.availability.is_empty() {
+        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
+        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
+    }
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
     let source =

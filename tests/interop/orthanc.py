@@ -20,9 +20,7 @@ class Orthanc:
 
     def __init__(self, folder: Path, **config) -> None:
         program = shutil.which("Orthanc")
-        plugins = [
-            str(path) for name in PLUGIN_FOLDERS for path in Path(name).glob("libOrthancDicomWeb.so*")
-        ]
+        plugins = [str(path) for name in PLUGIN_FOLDERS for path in Path(name).glob("libOrthancDicomWeb.so*")]
         if program is None or not plugins:
             pytest.skip("orthanc and orthanc-dicomweb are not installed")
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +35,7 @@ class Orthanc:
             "HttpsVerifyPeers": True,
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "index"),
-            # By default a second one with a name would refuse to start beside the system's.
+            # The same one, where both folders have it.
             "Plugins": plugins[:1],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": False, **config.pop("DicomWeb", {})},
             **config,

@@ -254,6 +254,8 @@ def run(program: Path, folder: Path, way: str, seconds: float, fps: float, megab
     sections: dict = {"hub": {"budget_bytes": RING_BYTES, "quiet_seconds": 30}}
     sinks = {}
     if way == "push":
+        rights = ["search", "retrieve", "subscribe", "push-to"]
+        sections["access"] = {"anonymous": rights, "anonymous_destinations": ["*"]}
         kinds = {"good": take_well, "never": take_nothing, "slow": take_slowly(slow), "reset": take_and_reset}
         for name, serve in kinds.items():
             sinks[name] = Sink(serve)

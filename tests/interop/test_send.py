@@ -31,7 +31,9 @@ CLOSE = f"\r\n--{BOUNDARY}--\r\n".encode()
 CANNOT_UNDERSTAND, ANOTHER_STUDY, SPLIT = 0xC000, 0xA900, 0xB000
 
 
-def part(body: bytes, content_type: str = "application/dicom", *, length: bool = True, location: str = "") -> bytes:
+def part(
+    body: bytes, content_type: str = "application/dicom", *, length: bool = True, location: str = ""
+) -> bytes:
     head = f"\r\n--{BOUNDARY}\r\nContent-Type: {content_type}\r\n"
     head += f"Content-Length: {len(body)}\r\n" if length else ""
     head += f"Content-Location: {location}\r\n" if location else ""
@@ -125,8 +127,20 @@ def test_curl_reads_why_its_body_is_not_wanted(gateway, tmp_path, version):
     body = tmp_path / "body"
     body.write_bytes(bytes(3 << 20))
     trace = tool(
-        "curl", "-sv", version, "--noproxy", "*", "--cacert", gateway.authority.ca, "-H",
-        "Content-Type: application/zip", "-H", "Expect:", "--data-binary", f"@{body}", f"{gateway.base}/instances",
+        "curl",
+        "-sv",
+        version,
+        "--noproxy",
+        "*",
+        "--cacert",
+        gateway.authority.ca,
+        "-H",
+        "Content-Type: application/zip",
+        "-H",
+        "Expect:",
+        "--data-binary",
+        f"@{body}",
+        f"{gateway.base}/instances",
     ).stdout
     assert re.search(r"< HTTP/[0-9.]+ 415", trace)
     assert "unsupported-media-type" in trace
@@ -141,8 +155,20 @@ def test_curl_with_a_body_made_by_hand(gateway, objects_folder, tmp_path, versio
     body = tmp_path / "body"
     body.write_bytes(parts(posted(source), posted(other), length=length))
     trace = tool(
-        "curl", "-sv", version, "--noproxy", "*", "--cacert", gateway.authority.ca, "-H", f"Content-Type: {FILES}",
-        "-H", "Expect: 100-continue", "--data-binary", f"@{body}", f"{gateway.base}/instances",
+        "curl",
+        "-sv",
+        version,
+        "--noproxy",
+        "*",
+        "--cacert",
+        gateway.authority.ca,
+        "-H",
+        f"Content-Type: {FILES}",
+        "-H",
+        "Expect: 100-continue",
+        "--data-binary",
+        f"@{body}",
+        f"{gateway.base}/instances",
     ).stdout
     if version == "--http1.1":
         assert "< HTTP/1.1 100 Continue" in trace
@@ -161,8 +187,19 @@ def test_curl_is_not_asked_for_a_body_that_is_not_wanted(gateway, objects_folder
     body = tmp_path / "body"
     body.write_bytes(bytes(4 << 20))
     trace = tool(
-        "curl", "-sv", "--http1.1", "--noproxy", "*", "--cacert", gateway.authority.ca, "-H",
-        "Content-Type: application/zip", "-H", "Expect: 100-continue", "--data-binary", f"@{body}",
+        "curl",
+        "-sv",
+        "--http1.1",
+        "--noproxy",
+        "*",
+        "--cacert",
+        gateway.authority.ca,
+        "-H",
+        "Content-Type: application/zip",
+        "-H",
+        "Expect: 100-continue",
+        "--data-binary",
+        f"@{body}",
         f"{gateway.base}/instances",
     ).stdout
     assert "< HTTP/1.1 415" in trace
@@ -254,7 +291,12 @@ def test_other_media_types_and_codings(gateway, http):
         answer = http.post(f"{gateway.base}/studies", data=CLOSE, headers=headers)
         assert answer.status_code == 415, headers
         assert answer.headers["Content-Type"] == "application/problem+json"
-    assert http.post(f"{gateway.base}/studies", data=CLOSE, headers={"Content-Type": FILES, "Accept": "image/png"}).status_code == 406
+    assert (
+        http.post(
+            f"{gateway.base}/studies", data=CLOSE, headers={"Content-Type": FILES, "Accept": "image/png"}
+        ).status_code
+        == 406
+    )
 
 
 # Streams
@@ -344,13 +386,17 @@ def test_requests_at_once_are_bounded(own_gateway, http):
     assert http.post(f"{gateway.base}/instances", data=CLOSE, headers={"Content-Type": FILES}).status_code == 200
 
 
-def test_many_streams_on_one_http2_connection(gateway, objects_folder):
+def test_many_requests_on_one_http2_connection(gateway, objects_folder):
     recipe = Recipe("xa", "mono16", EXPLICIT_LE, 1, False, rows=512, columns=512)
     source = build(recipe, objects_folder)
-    client = httpx.Client(verify=gateway.authority.client_context(), http1=False, http2=True, trust_env=False, timeout=60)
+    client = httpx.Client(
+        verify=gateway.authority.client_context(), http1=False, http2=True, trust_env=False, timeout=60
+    )
     with client:
         for _ in range(20):
-            answer = client.post(f"{gateway.base}/instances", content=parts(posted(source)), headers={"Content-Type": FILES})
+            answer = client.post(
+                f"{gateway.base}/instances", content=parts(posted(source)), headers={"Content-Type": FILES}
+            )
             assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
             assert taken(report(answer)) == [source.dataset.SOPInstanceUID]
 
@@ -361,7 +407,19 @@ def test_many_streams_on_one_http2_connection(gateway, objects_folder):
 def derived(source, sop_class: str, modality: str, **attributes) -> pydicom.Dataset:
     """An object without Pixel Data of the same patient and study, in a series of its own."""
     dataset = pydicom.Dataset()
-    for keyword in ("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
+    for keyword in (
+        "SpecificCharacterSet",
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyInstanceUID",
+        "StudyDate",
+        "StudyTime",
+        "StudyID",
+        "AccessionNumber",
+        "ReferringPhysicianName",
+    ):
         if keyword in source.dataset:
             dataset[keyword] = source.dataset[keyword]
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, generate_uid()
@@ -385,7 +443,14 @@ def encoded(dataset: pydicom.Dataset) -> bytes:
     [
         ("1.2.840.10008.5.1.4.1.1.88.11", "SR", {"ValueType": "CONTAINER", "CompletionFlag": "COMPLETE"}),
         ("1.2.840.10008.5.1.4.1.1.11.1", "PR", {"ContentLabel": "MARKS"}),
-        (EncapsulatedPDFStorage, "DOC", {"EncapsulatedDocument": b"%PDF-1.7 " + bytes(5001), "MIMETypeOfEncapsulatedDocument": "application/pdf"}),
+        (
+            EncapsulatedPDFStorage,
+            "DOC",
+            {
+                "EncapsulatedDocument": b"%PDF-1.7 " + bytes(5001),
+                "MIMETypeOfEncapsulatedDocument": "application/pdf",
+            },
+        ),
     ],
     ids=["sr", "pr", "pdf"],
 )

@@ -1,10 +1,12 @@
-//! TLS for every listener: one security profile, certificates from PEM files that can be replaced
-//! while we run ([`Reloading`]), or a self-signed one for the demo ([`self_signed`]).
+//! TLS for every listener and towards every peer: one security profile, certificates from PEM files that
+//! can be replaced while we run ([`Reloading`], [`ClientTls`]), or a self-signed one for the demo
+//! ([`self_signed`]).
 //!
 //! The profile is BCP 195 (RFC 9325), which PS3.15 Annex B.12 asks of DICOM over TLS: TLS 1.2 and
 //! 1.3 only, ephemeral elliptic-curve key exchange, AEAD ciphers, and the extended master secret in
 //! TLS 1.2. This folder is the only place that names the cryptographic provider.
 
+mod client;
 mod clients;
 mod error;
 mod reload;
@@ -28,6 +30,7 @@ use self::clients::Clients;
 use super::file;
 use crate::config::settings::TlsIdentity;
 
+pub use client::{ClientTls, Trust, client_config};
 pub use error::TlsError;
 pub use reload::{Admission, Reloading};
 pub use self_signed::{SelfSigned, self_signed};
