@@ -27,7 +27,7 @@ use super::{Answer, Origin, empty};
 use crate::config::settings::Right;
 use crate::net::http::PeerInfo;
 use crate::sink::notify::{After, Refused, Whom};
-use crate::subscription::registry::Subscriber;
+use crate::subscription::registry::{SubscribeError, Subscriber};
 
 /// Numbers to go on after in one request; more subscriptions can resume one by one.
 const MOST_AFTER: usize = 64;
@@ -50,7 +50,7 @@ pub(super) fn open(
     let after = after(&parameters)?;
     let whom = who(origin, request.headers(), peer, subscriber, &parameters)?;
     let connection = origin.notifier.connect(whom, after).map_err(|refused| match refused {
-        Refused::Nobody => Problem::no_subscriber(),
+        Refused::Nobody => Problem::no_subscription(),
         Refused::Full(most) => Problem::too_many_channels(most),
         Refused::Ambiguous => {
             Problem::bad_parameter("after", "a subscription ID, a colon and a Sequence Number")
@@ -135,10 +135,8 @@ fn who(
     }
     match (subscriber, known) {
         (None, _) => Ok(Whom::Principal(caller.name())),
-        (Some(_), None) => Err(Problem::no_subscriber()),
-        (Some(_), Some(known)) if known.request().owner != caller.name() => {
-            Err(Problem::not_your_subscriber())
-        }
+        (Some(_), None) => Err(Problem::no_subscription()),
+        (Some(_), Some(known)) if known.request().owner != caller.name() => Err(SubscribeError::Taken.into()),
         (Some(_), Some(known)) => Ok(Whom::Channel(known.channel().clone())),
     }
 }

@@ -55,7 +55,7 @@ use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
 use crate::source::send::SendSource;
 use crate::subscription::query::Query;
-use crate::subscription::registry::{Registry, Subscription};
+use crate::subscription::registry::Registry;
 use crate::subscription::scope::{Level, Scope};
 
 type Answer = Result<Response<Body>, Problem>;
@@ -211,7 +211,7 @@ impl Origin {
             counters: &self.counters,
             headers: request.headers(),
             parameters: &parameters,
-            steered_by: self.steered_by(&parameters, caller)?,
+            steered_by: steering::named(self, &parameters, caller)?,
         };
         match &route {
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
@@ -232,20 +232,6 @@ impl Origin {
             }
             _ => Err(Problem::internal()),
         }
-    }
-
-    /// The subscription of the caller's that a Retrieve names.
-    fn steered_by(
-        &self,
-        parameters: &Parameters,
-        caller: &Caller,
-    ) -> Result<Option<(Arc<Subscription>, Notifier)>, Problem> {
-        let Some(id) = parameters.values("subscription").next() else { return Ok(None) };
-        let found = self.registry.find(id).filter(|found| found.request().owner == caller.name());
-        let found = found.ok_or_else(|| {
-            Problem::bad_parameter("subscription", "the id of a subscription of yours that is in force")
-        })?;
-        Ok(Some((found, self.notifier.clone())))
     }
 
     /// Everything that a resource has at this moment, and that the caller sees.

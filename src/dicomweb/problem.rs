@@ -5,35 +5,28 @@
 //! kind at fault and what would have been right; they never repeat a value, since values of a
 //! DICOMweb request (patient names, identifiers, filters) are PHI and responses end up in logs.
 
+mod access;
+mod handshake;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
-    WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
-use crate::config::settings::Right;
 use crate::subscription::query::QueryError;
 use crate::subscription::registry::SubscribeError;
 
 /// Media type of Problem Details (RFC 9457 §3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A client with too many notification connections may try again after this.
-const CHANNEL_SOON: Duration = Duration::from_secs(5);
-
 /// Longest parameter name that a detail repeats (characters).
 const MAX_NAME: usize = 64;
 
-/// What a 401 asks for. RFC 6750 §3 wants a parameter; the realm is all there is to say.
-const CHALLENGE: &str = "Bearer realm=\"framegate\"";
-const REFUSED_CHALLENGE: &str = "Bearer realm=\"framegate\", error=\"invalid_token\"";
 /// Who found no room for a subscription may try again after this; leases end all the time.
 const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
@@ -128,36 +121,6 @@ impl Problem {
             "urn:framegate:problem:bad-path",
             "A part of the path is malformed",
             format!("The {part} in the path is malformed."),
-        )
-    }
-
-    /// 401: who it is, is not known, or what was shown for it is not accepted; of a token the challenge says
-    /// so (RFC 6750 §3). Which check failed stands in our log only.
-    pub fn unauthenticated(token_refused: bool) -> Self {
-        let (detail, challenge) = if token_refused {
-            ("The credentials are not accepted; the server's log says why.", REFUSED_CHALLENGE)
-        } else {
-            (
-                "This asks for a bearer token, or a client certificate, of somebody who is known here.",
-                CHALLENGE,
-            )
-        };
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "urn:framegate:problem:unauthenticated",
-            "Not authenticated",
-            detail,
-        )
-        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-    }
-
-    /// 403: who it is, is known, but lacks a right.
-    pub fn missing_right(right: Right) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:missing-right",
-            "A right is missing",
-            format!("This takes the right {}; the operator of the server may grant it.", right.word()),
         )
     }
 
@@ -320,18 +283,6 @@ impl Problem {
         .retry_after(wait)
     }
 
-    /// 429: requests of this address were not authenticated too often; it may come back after `wait`.
-    pub fn too_many_failures(wait: Duration) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "urn:framegate:problem:too-many-failures",
-            "Too many failures",
-            "Credentials from this address were refused too often; Retry-After says when to try again, with \
-             others.",
-        )
-        .retry_after(wait)
-    }
-
     /// 500: our fault. The cause goes to our log, not to the client.
     pub fn internal() -> Self {
         Self::new(
@@ -362,71 +313,6 @@ impl Problem {
             "The server is going down and takes no new request; Retry-After says when to try again.",
         )
         .retry_after(wait)
-    }
-
-    /// 426: the resource speaks WebSocket only, of version 13 and over HTTP/1.1 (RFC 6455 §4.2.2).
-    pub fn upgrade_required() -> Self {
-        Self::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "urn:framegate:problem:upgrade-required",
-            "A WebSocket is needed",
-            "This resource is a WebSocket (RFC 6455): open it with a wss URL, HTTP/1.1 and version 13.",
-        )
-        .with_header(UPGRADE, HeaderValue::from_static("websocket"))
-        .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
-    }
-
-    /// 400: the opening handshake of a WebSocket breaks RFC 6455 §4.2.1; `reason` says how.
-    pub fn bad_handshake(reason: &'static str) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "urn:framegate:problem:bad-handshake",
-            "The opening handshake is malformed",
-            reason,
-        )
-    }
-
-    /// 403: a browser asks for a page of an origin that may not listen.
-    pub fn foreign_origin() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:foreign-origin",
-            "The page may not listen",
-            "Pages of this origin may not listen without the channel's secret; use the URL that the \
-             registration answered with, or add the origin to dicomweb.cors_origins.",
-        )
-    }
-
-    /// 403: the subscriber's name belongs to another principal.
-    pub fn not_your_subscriber() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "urn:framegate:problem:not-your-subscriber",
-            "The subscriber is somebody else's",
-            "This subscriber's name belongs to another principal.",
-        )
-    }
-
-    /// 404: there is no subscription to listen for.
-    pub fn no_subscriber() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "urn:framegate:problem:no-subscriber",
-            "No subscription",
-            "There is no subscription to listen for: it was never made, was ended, or its lease is over. \
-             Register first.",
-        )
-    }
-
-    /// 503: as many connections listen already as `most`, the bound.
-    pub fn too_many_channels(most: usize) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "urn:framegate:problem:too-many-channels",
-            "Too many notification connections",
-            format!("There are {most} notification connections already; close one, or come back later."),
-        )
-        .retry_after(CHANNEL_SOON)
     }
 
     /// The response: Problem Details, never cached.
@@ -498,6 +384,7 @@ impl From<MediaError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Right;
     use crate::dicomweb::routes::{TEMPLATES, parse};
     use serde_json::Value;
 
@@ -533,8 +420,6 @@ mod tests {
             (426, Problem::upgrade_required()),
             (400, Problem::bad_handshake("The key is malformed.")),
             (403, Problem::foreign_origin()),
-            (403, Problem::not_your_subscriber()),
-            (404, Problem::no_subscriber()),
             (503, Problem::too_many_channels(4)),
         ]
     }
@@ -577,17 +462,6 @@ mod tests {
     fn method_not_allowed_carries_allow() {
         let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
         assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
-    }
-
-    #[test]
-    fn a_401_asks_for_a_token_and_says_if_one_was_refused() {
-        let challenge =
-            |refused| Problem::unauthenticated(refused).into_response().headers()[WWW_AUTHENTICATE].clone();
-        assert_eq!(challenge(false), "Bearer realm=\"framegate\"");
-        assert_eq!(challenge(true), "Bearer realm=\"framegate\", error=\"invalid_token\"");
-        for right in Right::ALL {
-            assert!(Problem::missing_right(right).detail.contains(right.word()));
-        }
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::Origin;
+use super::access::Caller;
+use super::parameters::Parameters;
+use super::problem::Problem;
 use crate::hub::LiveSeries;
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
@@ -31,6 +35,23 @@ struct By {
     changed: watch::Receiver<()>,
     down: watch::Receiver<bool>,
     notifier: Notifier,
+}
+
+/// The subscription of the caller's that a Retrieve names, and whom to tell what the stream misses.
+///
+/// # Errors
+/// When there is none of that id, or it is somebody else's.
+pub(super) fn named(
+    origin: &Origin,
+    parameters: &Parameters,
+    caller: &Caller,
+) -> Result<Option<(Arc<Subscription>, Notifier)>, Problem> {
+    let Some(id) = parameters.values("subscription").next() else { return Ok(None) };
+    let found = origin.registry.find(id).filter(|found| found.request().owner == caller.name());
+    let found = found.ok_or_else(|| {
+        Problem::bad_parameter("subscription", "the id of a subscription of yours that is in force")
+    })?;
+    Ok(Some((found, origin.notifier.clone())))
 }
 
 impl Steering {

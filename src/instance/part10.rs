@@ -4,7 +4,8 @@
 //!
 //! File Meta Information Group Length is not relied upon: files are known in which it is wrong or
 //! absent. Elements of group 0002 are read for as long as there are any. Nor need there be a preamble:
-//! pydicom, and with it dicomweb-client, leaves it and the prefix out for a data set that never had one.
+//! pydicom, and with it dicomweb-client, leaves it, the prefix and the group length out for a data set that
+//! never had them.
 
 use bytes::{Buf, Bytes, BytesMut};
 use dicom_core::{Tag, VR};
@@ -19,8 +20,6 @@ pub const MAX_META: usize = 64 << 10;
 const PREAMBLE: usize = 128;
 const PREFIX: &[u8] = b"DICM";
 const GROUP: u16 = 0x0002;
-/// File Meta Information Group Length, up to its length: what stands first in a file without preamble.
-const GROUP_LENGTH: &[u8] = b"\x02\0\0\0UL";
 
 /// What File Meta Information says of the data set behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -116,7 +115,7 @@ impl MetaReader {
             match self.come.get(PREAMBLE..PREAMBLE + PREFIX.len()) {
                 None => return Ok(false),
                 Some(PREFIX) => self.position = PREAMBLE + PREFIX.len(),
-                Some(_) if self.come.starts_with(GROUP_LENGTH) => {}
+                Some(_) if begins_with_meta(&self.come) => {}
                 Some(_) => return Err(MetaError::NoPrefix),
             }
             self.begun = true;
@@ -170,6 +169,13 @@ impl MetaReader {
         }
         Ok(Place::Element(tag, short + 4..(short + 4).saturating_add(length as usize)))
     }
+}
+
+/// Whether there is no preamble: the first of these is an element of the group.
+fn begins_with_meta(bytes: &[u8]) -> bool {
+    bytes.first_chunk::<6>().is_some_and(|&[g0, g1, _, _, v0, v1]| {
+        u16::from_le_bytes([g0, g1]) == GROUP && VR::from_binary([v0, v1]).is_some()
+    })
 }
 
 /// Keeps the values that somebody asks for.
@@ -240,7 +246,8 @@ mod tests {
         for step in [1, 7, 133, whole.len()] {
             assert_eq!(read(&whole, step), Ok((expected(), data_set.to_vec())), "{step}");
         }
-        assert_eq!(read(&whole[12..], 9), Err(MetaError::NoPrefix), "it begins with the group's length");
+        assert_eq!(read(&whole[12..], 9), Ok((expected(), data_set.to_vec())), "nor a group length");
+        assert_eq!(read(&data_set.repeat(20), 9), Err(MetaError::NoPrefix));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
+use crate::sink::notify::Notifier;
 use crate::sink::push::Push;
 use crate::subscription::registry::Registry;
 
@@ -34,6 +35,7 @@ pub(super) struct Reloader {
     pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
+    pub(super) notifier: Notifier,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
 
@@ -75,6 +77,8 @@ impl Reloader {
         self.push.reload(settings.destinations.clone());
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
+        // Before their subscriptions end, so that they are told why.
+        self.notifier.dismiss(|owner| !standing::may_listen(&settings.access, owner));
         self.registry.review(verdicts);
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));

@@ -105,6 +105,11 @@ pub(super) fn verdicts(access: &AccessSettings) -> Result<impl Fn(&Subscription)
     })
 }
 
+/// Whether somebody may listen on a notification connection.
+pub(super) fn may_listen(access: &AccessSettings, owner: Option<&str>) -> bool {
+    rights_of(access, owner).is_some_and(|rights| rights.may.contains(&Right::Subscribe))
+}
+
 /// `None` for a principal that is not known.
 fn rights_of<'a>(access: &'a AccessSettings, owner: Option<&str>) -> Option<&'a Rights> {
     match owner {

@@ -29,7 +29,7 @@ use super::wildcard::{Case, Pattern, Wildcards};
 use crate::instance::Dataset;
 
 /// One condition of a query: an attribute and what its value must be.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct MatchKey {
     path: AttributePath,
     rule: Rule,
@@ -67,7 +67,7 @@ pub enum BadMatchValue {
     List,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Rule {
     Universal,
     Empty,
@@ -75,7 +75,7 @@ enum Rule {
     AllOf(Box<[Test]>),
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Test {
     Text(Pattern),
     Name(NameKey),
@@ -86,7 +86,7 @@ enum Test {
     Untyped(Pattern, Option<Number>),
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Number {
     /// Exact where the text is an integer, since SV and UV hold more digits than a double.
     integer: Option<i128>,

@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// Microseconds since 1970 (DA, DT) or since midnight (TM).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Bound {
     micros: i64,
     /// Counted in UTC, rather than in the zone of whoever wrote it.
@@ -58,7 +58,7 @@ struct Span {
 }
 
 /// A compiled key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Range {
     kind: Kind,
     first: Option<Bound>,

@@ -17,7 +17,7 @@ use unicode_normalization::char::is_combining_mark;
 use super::wildcard::{Case, Pattern, Wildcards};
 
 /// A compiled key for a person name.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) enum NameKey {
     /// One group pattern that any group of the value may meet.
     AnyGroup(Pattern),

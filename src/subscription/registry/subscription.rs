@@ -208,7 +208,13 @@ impl Subscription {
         self.changed.send_replace(());
     }
 
+    /// Lets it see what the filter lets through. The same filter, compiled again, changes nothing: every
+    /// reload of the configuration compiles them.
     pub(super) fn restrict(&self, restriction: Option<Arc<Query>>) {
+        let before = self.restriction.load();
+        if before.as_deref().map(Query::keys) == restriction.as_deref().map(Query::keys) {
+            return;
+        }
         self.restriction.store(restriction);
         self.changed.send_replace(());
     }
