@@ -39,6 +39,7 @@ use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
+use crate::sink::workers::Workers;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
@@ -170,7 +171,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
-    let origin = Origin::new(dicomweb::Parts {
+    let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),
         counters: counters.dicomweb.clone(),
@@ -181,7 +182,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         notifier: notifier.clone(),
         send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
-    });
+        workers: Workers::new(),
+    };
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
