@@ -1,4 +1,4 @@
-//! Problems of who a client is, and of what they may do.
+//! Who asks is not known, may not, or asks too often.
 
 use std::time::Duration;
 
@@ -51,6 +51,17 @@ impl Problem {
             "Too many failures",
             "Credentials from this address were refused too often; Retry-After says when to try again, with \
              others.",
+        )
+        .retry_after(wait)
+    }
+
+    /// 429: this client is over its rate; it may come back after `wait`.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:framegate:problem:too-many-requests",
+            "Too many requests",
+            "This address is over its request rate; Retry-After says when it may come back.",
         )
         .retry_after(wait)
     }

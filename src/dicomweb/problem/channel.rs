@@ -1,4 +1,4 @@
-//! Problems of opening a notification connection.
+//! A notification connection that is not opened.
 
 use std::time::Duration;
 
