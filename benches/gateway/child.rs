@@ -96,6 +96,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts it; its rings may hold `budget_bytes` together.
     pub(crate) fn start(budget_bytes: u64) -> anyhow::Result<Self> {
+        Self::start_with(budget_bytes, "")
+    }
+
+    /// The same with further sections in its configuration.
+    pub(crate) fn start_with(budget_bytes: u64, sections: &str) -> anyhow::Result<Self> {
         let (dimse, dicomweb, metrics) = (free_address()?, free_address()?, free_address()?);
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("framegate.toml");
@@ -104,7 +109,9 @@ impl Gateway {
              [dimse]\nlisten = \"{dimse}\"\n\
              [dicomweb]\nlisten = \"{dicomweb}\"\n\
              [dicomweb.tls]\nself_signed = true\n\
-             [service]\nlog = \"warn\"\nmetrics_listen = \"{metrics}\"\n"
+             [access]\nanonymous = [\"search\", \"retrieve\", \"send\", \"subscribe\"]\n\
+             [service]\nlog = \"warn\"\nmetrics_listen = \"{metrics}\"\n\
+             {sections}"
         );
         fs::write(&file, config)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_framegate"));

@@ -9,15 +9,20 @@
 //! | c | the same for the frames of a multi-frame object |
 //! | d | one series to many readers: latency, processor time, memory |
 //! | e | ceilings of the machine |
+//! | f | pushes to a destination, beside Orthanc as a forwarder |
+//! | g | notifications |
 
 mod ceiling;
 mod child;
 mod live;
+mod notify;
 mod object;
 mod parts;
+mod push;
 mod reader;
 mod report;
 mod sender;
+mod sink;
 mod store;
 mod tls;
 
@@ -34,7 +39,7 @@ use self::report::{Report, print};
 #[derive(Debug, Parser)]
 struct Options {
     /// Groups to measure
-    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e")]
+    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e,f,g")]
     only: Vec<String>,
     /// Fewer and shorter rounds: to see that all of it works
     #[arg(long)]
@@ -48,6 +53,9 @@ struct Options {
     /// dicom-rs's storescp; without it that comparison is left out
     #[arg(long)]
     dicom_rs: Option<PathBuf>,
+    /// Whether Orthanc is there; without it that comparison is left out
+    #[arg(long)]
+    orthanc: bool,
     /// Only serves the stream that (e) measures
     #[arg(long, hide = true)]
     serve: Option<SocketAddr>,
@@ -61,6 +69,7 @@ struct Options {
 struct Plan {
     quick: bool,
     dicom_rs: Option<PathBuf>,
+    orthanc: bool,
 }
 
 impl Plan {
@@ -75,7 +84,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(address) = options.serve {
         return ceiling::serve(address);
     }
-    let plan = Plan { quick: options.quick, dicom_rs: options.dicom_rs };
+    let plan = Plan { quick: options.quick, dicom_rs: options.dicom_rs, orthanc: options.orthanc };
     let machine = machine();
     print(&format!("{machine}"));
     let mut report = Report::default();
@@ -86,7 +95,9 @@ fn main() -> anyhow::Result<()> {
             "c" => live::cut_through(&plan, &mut report)?,
             "d" => live::fan_out(&plan, &mut report)?,
             "e" => ceiling::run(&plan, &mut report)?,
-            other => anyhow::bail!("no group {other:?}: a, b, c, d, e"),
+            "f" => push::run(&plan, &mut report)?,
+            "g" => notify::run(&plan, &mut report)?,
+            other => anyhow::bail!("no group {other:?}: a, b, c, d, e, f, g"),
         }
     }
     match &options.output {

@@ -1,6 +1,7 @@
 //! `framegate check FILE`: is this configuration right, and what does it come to? Prints the
 //! effective configuration as TOML, each value with the place that sets it, so that the output can
-//! be read, compared, and used as a file.
+//! be read, compared, and used as a file. Filters may name a patient: of them it says only that they
+//! are set, and a file has to be given them anew.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,14 +30,15 @@ pub fn check(file: &Path, env: impl Iterator<Item = (String, String)>) -> anyhow
 /// Writes the values as TOML with their origins as comments.
 fn print(values: &[EffectiveValue], out: &mut impl Write) -> io::Result<()> {
     let mut current = "";
-    for EffectiveValue { key, value, origin } in values {
+    for value in values {
+        let EffectiveValue { key, origin, .. } = value;
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         if section != current {
             let gap = if current.is_empty() { "" } else { "\n" };
             writeln!(out, "{gap}[{section}]")?;
             current = section;
         }
-        writeln!(out, "{name} = {value} # {origin}")?;
+        writeln!(out, "{name} = {} # {origin}", value.shown())?;
     }
     out.flush()
 }
@@ -79,6 +81,32 @@ mod tests {
             again.values.iter().map(|v| &v.value).collect::<Vec<_>>(),
             loaded.values.iter().map(|v| &v.value).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn named_sections_are_sections_and_filters_are_withheld() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("framegate.toml");
+        let text = "dicomweb.tls.self_signed = true\n[destination.pacs]\nurl = 'https://pacs.example'\n\
+                    [principal.a]\nfilter = 'PatientID=4711'\n[principal.b]\n[subscription.s]\nsearch = '/series'\n\
+                    subscriber = 'S'\nfilter = 'PatientID=4711'\n[access]\nanonymous_filter = 'PatientID=4711'\n";
+        std::fs::write(&file, text).unwrap();
+        let (_, text) = printed(&file, &[]);
+        assert!(!text.contains("4711"), "{text}");
+        assert!(
+            text.contains(&format!("\nanonymous_filter = \"(set)\" # {}:12\n", file.display())),
+            "{text}"
+        );
+        assert!(text.contains("\n\n[principal.b]\ncertificates = [] # built-in\n"), "{text}");
+        let line = format!("\n\n[destination.pacs]\nurl = \"https://pacs.example\" # {}:3\n", file.display());
+        assert!(text.contains(&line), "{text}");
+        // What is printed does not give anybody more to see: its filters have to be written again.
+        let again = directory.path().join("again.toml");
+        std::fs::write(&again, &text).unwrap();
+        let problems = config::load(Some(&again), std::iter::empty()).unwrap_err().problems;
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        std::fs::write(&again, text.replace("\"(set)\"", "\"\"")).unwrap();
+        assert!(config::load(Some(&again), std::iter::empty()).is_ok());
     }
 
     #[test]

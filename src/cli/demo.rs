@@ -1,13 +1,13 @@
 //! `framegate demo`: everything on loopback, without hardware or configuration. Prints what to
 //! paste into another terminal.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
+use super::certificate::Certificate;
 use crate::config::{self, Loaded};
 use crate::dicomweb::routes::BASE;
 use crate::service::{self, Ready, Reload};
@@ -68,14 +68,14 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut certificate = None;
     let outcome = runtime.block_on(service::run(loaded, Reload { load, log }, |ready| {
-        certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write(pem).ok());
-        let _ = greet(ready, certificate.as_ref().map(|file| file.0.as_path()), &mut io::stdout().lock());
+        certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write("demo", pem).ok());
+        let _ = greet(ready, certificate.as_ref().map(Certificate::path), &mut io::stdout().lock());
     }));
     runtime.shutdown_background();
     Ok(outcome?)
 }
 
-/// Loopback only, whatever the environment says; the certificate is made at the start.
+/// Loopback only, and everything allowed there, whatever the environment says; the certificate is made at the start.
 fn apply(options: &Options, loaded: &mut Loaded) {
     let settings = &mut loaded.settings;
     settings.dimse.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, options.dimse_port)));
@@ -83,32 +83,13 @@ fn apply(options: &Options, loaded: &mut Loaded) {
     settings.dicomweb.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.https_port));
     settings.dicomweb.tls = config::settings::HttpTls::SelfSigned;
     settings.dicomweb.cors_origins = vec!["*".to_owned()];
+    settings.access.anonymous = config::settings::Rights::all();
     settings.pattern.enabled = !options.no_pattern;
     settings.pattern.rows = options.rows;
     settings.pattern.columns = options.columns;
     settings.pattern.bits = options.bits;
     settings.pattern.color = options.color;
     settings.pattern.fps = options.fps;
-}
-
-/// The certificate as a file for the clients that are told to trust it; gone with the demo.
-#[derive(Debug)]
-struct Certificate(PathBuf);
-
-impl Certificate {
-    fn write(pem: &str) -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("framegate-demo-{}.pem", std::process::id()));
-        // `create_new` follows no link that somebody else left there.
-        File::create_new(&path)?.write_all(pem.as_bytes())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        // A file that somebody removed already is gone, which is all we want.
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// Prints the addresses and a line each to paste.
@@ -149,4 +130,31 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
     writeln!(out)?;
     writeln!(out, "Ctrl-C stops it.")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_allowed_on_loopback_only() {
+        let options = Options {
+            rows: 512,
+            columns: 512,
+            bits: 8,
+            color: false,
+            fps: 15.0,
+            dimse_port: 0,
+            https_port: 0,
+            no_pattern: true,
+        };
+        let variables =
+            [("FRAMEGATE_DICOMWEB__LISTEN", "0.0.0.0:8443"), ("FRAMEGATE_DIMSE__LISTEN", "0.0.0.0:104")];
+        let env = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut loaded = config::load(None, env.into_iter()).unwrap();
+        apply(&options, &mut loaded);
+        assert_eq!(loaded.settings.access.anonymous, config::settings::Rights::all());
+        assert!(loaded.settings.dicomweb.listen.ip().is_loopback());
+        assert!(loaded.settings.dimse.listen.unwrap().ip().is_loopback());
+    }
 }

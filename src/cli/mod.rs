@@ -1,9 +1,16 @@
 //! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
 //! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
 
+mod certificate;
 pub mod check;
 mod demo;
+mod receive;
+mod report;
 mod run;
+mod save;
+mod statistics;
+mod stop;
+mod subscribe;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +44,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Receive Send and Store requests, and show how the instances come
+    Receive(receive::Options),
+    /// Subscribe at a gateway, pull the series that become available, and show how they come
+    Subscribe(subscribe::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -49,6 +60,8 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::demo(options),
         Command::Run { config } => run::run(config),
+        Command::Receive(options) => receive::receive(options),
+        Command::Subscribe(options) => subscribe::subscribe(options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }
@@ -101,6 +114,11 @@ fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     })
 }
 
+/// Warnings only, for commands whose own output is what matters.
+fn start_quiet_log() -> anyhow::Result<SetLog> {
+    start_log(&ServiceSettings { log: "warn".to_owned(), ..ServiceSettings::default() })
+}
+
 fn set(directives: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
     reload(filter(directives)?).map_err(|error| error.to_string())
 }
@@ -126,6 +144,52 @@ fn filter(directives: &str) -> Result<EnvFilter, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn status(line: &str) -> Result<(), i32> {
+        Arguments::try_parse_from(line.split(' ')).map(|_| ()).map_err(|error| error.exit_code())
+    }
+
+    #[test]
+    fn command_lines_are_right_or_wrong() {
+        <Arguments as clap::CommandFactory>::command().debug_assert();
+        let url = "https://gate.example:8443/dicomweb";
+        for right in [
+            "framegate receive",
+            "framegate receive --listen [::1]:0 --save /tmp --json --each --allow 192.0.2.0/24 --allow ::1/128",
+            "framegate receive --certificate a.pem --key a.key",
+        ] {
+            assert_eq!(status(right), Ok(()), "{right}");
+        }
+        for wrong in ["--listen 8444", "--allow everybody", "--certificate a.pem", "--key a.key"] {
+            assert_eq!(status(&format!("framegate receive {wrong}")), Err(2), "{wrong}");
+        }
+        for right in [
+            "",
+            " --filter Modality=XA --filter PatientName=Demo* --filter 00080060=XA --filter A.B=",
+            " --level studies --subscriber VIEWER --rate 7.5 --from latest --rendered --count 3",
+            " --level instances --from 17 --no-pull --insecure --token t --json",
+            " --ca ca.pem --certificate a.pem --key a.key --save /tmp --each --show-phi",
+        ] {
+            assert_eq!(status(&format!("framegate subscribe {url}{right}")), Ok(()), "{right}");
+        }
+        for wrong in [
+            "--filter Modality",
+            "--filter =XA",
+            "--filter a&b=c",
+            "--level patients",
+            "--rate 0",
+            "--rate NaN",
+            "--from 1.5",
+            "--count 0",
+            "--ca a.pem --insecure",
+            "--no-pull --save /tmp",
+            "--subscriber a/b",
+            "--certificate a.pem",
+        ] {
+            assert_eq!(status(&format!("framegate subscribe {url} {wrong}")), Err(2), "{wrong}");
+        }
+        assert_eq!(status("framegate subscribe gate.example"), Err(2));
+    }
 
     #[test]
     fn the_dicom_libraries_are_never_heard() {

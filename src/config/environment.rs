@@ -1,12 +1,13 @@
 //! The environment as the topmost layer: `FRAMEGATE_<SECTION>__<KEY>`, for instance
 //! `FRAMEGATE_DIMSE__LIMITS__ASSOCIATIONS=8`. The text is read by the type of the key: integers,
 //! numbers and booleans as TOML spells them, strings as they are, lists as a TOML array or
-//! separated by commas. The prefix is ours alone, so that a slip in a name is an error and not a
+//! separated by commas. Named sections, such as `[destination.NAME]`, come from files only. The prefix is ours alone, so that a slip in a name is an error and not a
 //! setting without effect.
 
 use toml::Value;
 
-use super::keys::{self, KEYS, Kind, VARIABLE_PREFIX};
+use super::keys::{self, KEYS, VARIABLE_PREFIX};
+use super::kind::Kind;
 use super::layer::{Entry, Layer};
 use super::origin::{Origin, Problem, shortened};
 
@@ -39,7 +40,7 @@ pub(super) fn layer(
     if problems.len() > before {
         return None;
     }
-    match Layer::new(entries) {
+    match Layer::new(entries, Vec::new()) {
         Ok(layer) => Some(layer),
         Err(error) => {
             let what = error.message().to_owned();
@@ -51,10 +52,16 @@ pub(super) fn layer(
 
 fn entry(variable: &str, text: &str) -> Result<Entry, Problem> {
     let at = shortened(variable);
-    let Some(key) = KEYS.iter().find(|key| key.variable() == variable) else {
+    let Some(key) = KEYS.iter().find(|key| key.variable().as_deref() == Some(variable)) else {
+        if let Some(kind) = named(variable) {
+            let what = "sets a named section, which only a file can".to_owned();
+            let accepted = Some(format!("[{kind}.NAME] in a configuration file"));
+            return Err(Problem { at, key: None, what, accepted });
+        }
         // The prefix is common to all, and would make any name look like any other.
         let name = |variable: &str| variable.trim_start_matches(VARIABLE_PREFIX).to_owned();
-        let what = match keys::nearest(&name(variable), KEYS.iter().map(|key| name(&key.variable()))) {
+        let known = KEYS.iter().filter_map(|key| Some(name(&key.variable()?)));
+        let what = match keys::nearest(&name(variable), known) {
             Some(near) => format!("unknown variable; did you mean {VARIABLE_PREFIX}{near}?"),
             None => "unknown variable".to_owned(),
         };
@@ -62,11 +69,19 @@ fn entry(variable: &str, text: &str) -> Result<Entry, Problem> {
         return Err(Problem { at, key: None, what, accepted: Some(accepted) });
     };
     match value(&key.kind, text).and_then(|value| key.kind.check(&value).map(|()| value)) {
-        Ok(value) => Ok(Entry { key, value, origin: Origin::Environment(variable.to_owned()) }),
+        Ok(value) => {
+            Ok(Entry { path: key.path.to_owned(), value, origin: Origin::Environment(variable.to_owned()) })
+        }
         Err(what) => {
             Err(Problem { at, key: Some(key.path.to_owned()), what, accepted: Some(key.kind.accepted()) })
         }
     }
+}
+
+/// The kind of named section that a variable would be for.
+fn named(variable: &str) -> Option<&'static str> {
+    let (section, _) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
+    keys::members("").into_iter().find(|kind| keys::is_named(kind) && section.eq_ignore_ascii_case(kind))
 }
 
 /// Reads the text as this kind of value would be written.
@@ -76,7 +91,7 @@ fn value(kind: &Kind, text: &str) -> Result<Value, String> {
     }
     let as_toml = || text.parse::<Value>().map_err(|_| format!("\"{}\" cannot be read", shortened(text)));
     match kind {
-        Kind::Text { .. } | Kind::OneText(_) => Ok(Value::String(text.to_owned())),
+        Kind::Text { .. } | Kind::OneText(_) | Kind::Filter => Ok(Value::String(text.to_owned())),
         Kind::List { .. } if text.trim_start().starts_with('[') => as_toml(),
         Kind::List { .. } if text.trim().is_empty() => Ok(Value::Array(Vec::new())),
         Kind::List { .. } => {
@@ -153,10 +168,29 @@ mod tests {
         assert!(one("PATH", "/bin").is_ok());
     }
 
+    #[test]
+    fn named_sections_are_for_files() {
+        assert_eq!(
+            one("FRAMEGATE_DESTINATION__PACS__URL", "https://pacs.example").unwrap_err(),
+            "FRAMEGATE_DESTINATION__PACS__URL: sets a named section, which only a file can; \
+             accepted: [destination.NAME] in a configuration file"
+        );
+        assert!(one("FRAMEGATE_DESTINATION__*__URL", "https://pacs.example").is_err());
+        assert!(one("FRAMEGATE_SUBSCRIPTIONS__TOTAL", "7").is_ok());
+    }
+
+    #[test]
+    fn a_filter_is_never_repeated() {
+        let filter = one("FRAMEGATE_ACCESS__ANONYMOUS_FILTER", "PatientID=4711").unwrap().fragment.access;
+        assert_eq!(filter.anonymous_filter.unwrap().0, "PatientID=4711");
+        let error = one("FRAMEGATE_ACCESS__ANONYMOUS_FILTER", "PatientID=4711\n").unwrap_err();
+        assert!(!error.contains("4711") && error.contains("control character"), "{error}");
+    }
+
     proptest! {
         #[test]
         fn any_text_is_judged(at in 0..KEYS.len(), text in ".*") {
-            let _ = one(&KEYS[at].variable(), &text);
+            let _ = one(&KEYS[at].variable().unwrap_or_default(), &text);
         }
     }
 }

@@ -15,6 +15,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 use super::layer::{Entry, Layer};
 use super::origin::{Origin, Problem, printable, shortened};
+use super::text;
 
 /// Largest configuration file (bytes).
 const FILE_BYTES: u64 = 1 << 20;
@@ -79,7 +80,7 @@ fn read(path: &Path) -> Result<String, Problem> {
 
 fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<Layer> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut walk = Walk { path, text, entries: Vec::new(), problems: Vec::new() };
+    let mut walk = Walk { path, text, entries: Vec::new(), named: Vec::new(), problems: Vec::new() };
     if errors.is_empty() {
         walk.section("", document.get_ref());
     }
@@ -89,7 +90,7 @@ fn parse(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<Layer> 
     }
     walk.problems.sort_by_key(|(offset, _)| *offset);
     if walk.problems.is_empty() {
-        match Layer::new(walk.entries) {
+        match Layer::new(walk.entries, walk.named) {
             Ok(layer) => return Some(layer),
             Err(error) => problems.push(about(path, error.message().to_owned())),
         }
@@ -103,24 +104,37 @@ struct Walk<'f> {
     path: &'f Path,
     text: &'f str,
     entries: Vec<Entry>,
+    /// Paths and places of the named sections.
+    named: Vec<(String, Origin)>,
     /// With the byte offset, to report them in the order of the file.
     problems: Vec<(usize, Problem)>,
 }
 
 impl Walk<'_> {
     fn section(&mut self, section: &str, table: &DeTable<'_>) {
+        if keys::is_named(section) && table.len() > keys::MOST_NAMED {
+            let first = table.keys().map(|name| name.span()).min_by_key(|span| span.start);
+            let what = format!("has {} sections", table.len());
+            self.report(first.unwrap_or(0..0), Some(section), what, Some(keys::at_most_named(section)));
+            return;
+        }
         for (name, value) in table {
             let path = match section {
                 "" => name.get_ref().to_string(),
                 section => format!("{section}.{}", name.get_ref()),
             };
+            if keys::is_named(section) {
+                self.named_section(section, path, name, value);
+                continue;
+            }
             // A quoted name may hold a dot, and would then read like the path of another key.
             let known = keys::members(section).contains(&name.get_ref().as_ref());
             match (known, keys::find(&path), value.get_ref()) {
-                (true, Some(key), _) => self.leaf(key, value),
+                (true, Some(key), _) => self.leaf(key, path, value),
                 (true, None, DeValue::Table(inner)) => self.section(&path, inner),
                 (true, None, _) => {
-                    let accepted = format!("a section, [{path}]");
+                    let section = if keys::is_named(&path) { format!("{path}.NAME") } else { path.clone() };
+                    let accepted = format!("a section, [{section}]");
                     self.report(value.span(), Some(&path), "wrong type".to_owned(), Some(accepted));
                 }
                 (false, ..) => self.unknown(section, &path, name, value),
@@ -128,16 +142,38 @@ impl Walk<'_> {
         }
     }
 
-    fn leaf(&mut self, key: &'static keys::Key, value: &Spanned<DeValue<'_>>) {
+    /// A section whose name is the operator's.
+    fn named_section(
+        &mut self,
+        kind: &str,
+        path: String,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        if let Err(what) = text::name(name.get_ref()) {
+            let accepted = format!("[{kind}.NAME], the name 1 to 64 letters, digits, _ or -");
+            self.report(name.span(), Some(&shortened(&path)), what, Some(accepted));
+            return;
+        }
+        let DeValue::Table(inner) = value.get_ref() else {
+            let accepted = format!("a section, [{kind}.NAME]");
+            self.report(value.span(), Some(&path), "wrong type".to_owned(), Some(accepted));
+            return;
+        };
+        self.section(&path, inner);
+        self.named.push((path, place(self.path, self.text, name.span().start)));
+    }
+
+    fn leaf(&mut self, key: &'static keys::Key, path: String, value: &Spanned<DeValue<'_>>) {
         let span = value.span();
         let plain = toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone()))
-            .map_err(|error| error.message().to_owned());
+            .map_err(|error| key.kind.unreadable(error.message()));
         match plain.and_then(|plain| key.kind.check(&plain).map(|()| plain)) {
             Ok(value) => {
                 let origin = place(self.path, self.text, span.start);
-                self.entries.push(Entry { key, value, origin });
+                self.entries.push(Entry { path, value, origin });
             }
-            Err(what) => self.report(span, Some(key.path), what, Some(key.kind.accepted())),
+            Err(what) => self.report(span, Some(&path), what, Some(key.kind.accepted())),
         }
     }
 
@@ -154,12 +190,12 @@ impl Walk<'_> {
             Some(near) => format!("unknown {noun}; did you mean {near}?"),
             None => format!("unknown {noun}"),
         };
-        self.report(name.span(), Some(path), what, Some(known.join(", ")));
+        self.report(name.span(), Some(&shortened(path)), what, Some(known.join(", ")));
     }
 
     fn report(&mut self, span: Range<usize>, key: Option<&str>, what: String, accepted: Option<String>) {
         let at = place(self.path, self.text, span.start).precise();
-        self.problems.push((span.start, Problem { at, key: key.map(shortened), what, accepted }));
+        self.problems.push((span.start, Problem { at, key: key.map(str::to_owned), what, accepted }));
     }
 }
 
@@ -197,7 +233,8 @@ mod tests {
         assert_eq!(
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
-              accepted: hub, dimse, dicomweb, pattern, service"]
+              accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
+              subscription, availability, pattern, service"]
         );
         assert_eq!(
             problems("[dicomweb.bogus]"),
@@ -274,6 +311,54 @@ mod tests {
     }
 
     #[test]
+    fn a_named_section_has_a_name_and_known_keys() {
+        let name = "accepted: [destination.NAME], the name 1 to 64 letters, digits, _ or -";
+        for text in ["[destination.\"a.b\"]", "[destination.\"\"]", "[destination.\"*\"]"] {
+            let found = problems(text);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains(" is not a name; ") && found[0].ends_with(name), "{found:?}");
+        }
+        let long = "n".repeat(64);
+        assert!(problems(&format!("[principal.{long}]")).is_empty());
+        assert_eq!(problems(&format!("[principal.{long}n]")).len(), 1);
+        assert_eq!(
+            problems(&format!("[principal.{long}]\nmay = ['read']")),
+            [format!(
+                "f.toml:2:7: principal.{long}.may: \"read\" is not a right; accepted: \
+                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\""
+            )]
+        );
+        assert_eq!(
+            problems("[destination]\nurl = 'https://pacs.example'\n"),
+            ["f.toml:2:7: destination.url: wrong type; accepted: a section, [destination.NAME]"]
+        );
+        assert_eq!(
+            problems("[[destination]]\nurl = 'https://pacs.example'\n"),
+            ["f.toml:1:1: destination: wrong type; accepted: a section, [destination.NAME]"]
+        );
+        let found = problems("[destination.pacs]\nurls = ''\n");
+        assert!(
+            found[0].starts_with("f.toml:2:1: destination.pacs.urls: unknown key; did you mean url?"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_filter_is_never_repeated() {
+        for value in ["4711", "[4711]", "{ a = 4711 }", "'(set)'", "\"4711\\n\"", "99999999999999999999"] {
+            for key in ["principal.a.filter", "subscription.a.filter", "access.anonymous_filter"] {
+                let found = problems(&format!("{key} = {value}"));
+                assert_eq!(found.len(), 1, "{found:?}");
+                let told = found[0].split("; accepted").next().unwrap();
+                assert!(
+                    !told.contains("4711") && !told.contains("9999") && !told.contains("(set)"),
+                    "{told}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_toml_names_every_place() {
         let found = problems("[hub]\nquiet_seconds = \nlinger_ms = = 3\n");
         assert!(found.iter().any(|line| line.starts_with("f.toml:2:")), "{found:?}");
@@ -320,7 +405,7 @@ mod tests {
 
         #[test]
         fn any_value_of_any_key_is_judged(at in 0..keys::KEYS.len(), value in any::<i64>(), text in ".*") {
-            let path = keys::KEYS[at].path;
+            let path = keys::KEYS[at].at("a");
             problems(&format!("{path} = {value}"));
             problems(&format!("{path} = {}", toml::Value::String(text)));
         }

@@ -1,14 +1,16 @@
 //! A fragment is one layer's part of the configuration, typed as the file spells it: every field
-//! optional, durations as integers of the unit in their name, addresses and networks as strings.
+//! optional, durations as integers of the unit in their name, addresses and networks as strings,
+//! named sections as maps.
 //! Merging lays one fragment over another; the result has the same type and becomes `Settings` in
 //! `validate`. Unknown fields are refused; what a field takes stands in the table of keys.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::settings::{
-    DicomwebSettings, DimseLimits, DimseSettings, HttpLimits, HubSettings, LogFormat, PatternSettings,
-    ServiceSettings, Settings,
-};
+use super::kind::WITHHELD;
+use super::settings::{HttpVersion, LogFormat, PushMode};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +19,13 @@ pub(super) struct Fragment {
     pub(super) hub: Hub,
     pub(super) dimse: Dimse,
     pub(super) dicomweb: Dicomweb,
+    pub(super) access: Access,
+    pub(super) principal: BTreeMap<String, Principal>,
+    pub(super) send: Send,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) destination: BTreeMap<String, Destination>,
+    pub(super) subscription: BTreeMap<String, Standing>,
+    pub(super) availability: BTreeMap<String, Availability>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
 }
@@ -54,6 +63,7 @@ pub(super) struct DimseTls {
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
     pub(super) client_ca: Option<String>,
+    pub(super) client_crl: Option<String>,
 }
 
 /// `[dimse.limits]`
@@ -91,6 +101,8 @@ pub(super) struct DicomwebTls {
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
     pub(super) client_ca: Option<String>,
+    pub(super) client_certificate_optional: Option<bool>,
+    pub(super) client_crl: Option<String>,
     pub(super) self_signed: Option<bool>,
 }
 
@@ -108,6 +120,122 @@ pub(super) struct HttpBounds {
     pub(super) idle_seconds: Option<u64>,
     pub(super) send_timeout_ms: Option<u64>,
     pub(super) search_results: Option<usize>,
+}
+
+/// `[access]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    pub(super) anonymous: Option<Vec<String>>,
+    pub(super) anonymous_destinations: Option<Vec<String>>,
+    pub(super) anonymous_filter: Option<Filter>,
+    pub(super) jwt: Jwt,
+}
+
+/// `[access.jwt]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Jwt {
+    pub(super) jwks: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    pub(super) leeway_seconds: Option<u64>,
+}
+
+/// `[principal.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Principal {
+    pub(super) certificates: Option<Vec<String>>,
+    pub(super) subjects: Option<Vec<String>>,
+    pub(super) may: Option<Vec<String>>,
+    pub(super) destinations: Option<Vec<String>>,
+    pub(super) filter: Option<Filter>,
+}
+
+/// `[send]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Send {
+    pub(super) requests: Option<usize>,
+    pub(super) idle_seconds: Option<u64>,
+    pub(super) limits: SendBounds,
+}
+
+/// `[send.limits]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SendBounds {
+    pub(super) head_bytes: Option<usize>,
+    pub(super) frame_bytes: Option<usize>,
+    pub(super) frames: Option<u32>,
+    pub(super) elements: Option<usize>,
+    pub(super) nesting: Option<usize>,
+    pub(super) stall_seconds: Option<u64>,
+    pub(super) listed: Option<usize>,
+}
+
+/// `[subscriptions]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Subscriptions {
+    pub(super) total: Option<usize>,
+    pub(super) per_subscriber: Option<usize>,
+    pub(super) lease_seconds: Option<u64>,
+    pub(super) events: Option<usize>,
+    pub(super) channels: Option<usize>,
+    pub(super) ping_seconds: Option<u64>,
+}
+
+/// `[destination.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Destination {
+    pub(super) url: Option<String>,
+    pub(super) mode: Option<PushMode>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) allow_plain: Option<bool>,
+    pub(super) http: Option<HttpVersion>,
+    pub(super) connections: Option<usize>,
+    pub(super) batch: Option<usize>,
+    pub(super) rotate_seconds: Option<u64>,
+    pub(super) rotate_bytes: Option<u64>,
+    pub(super) connect_seconds: Option<u64>,
+    pub(super) send_timeout_ms: Option<u64>,
+    pub(super) response_seconds: Option<u64>,
+    pub(super) retry_ms: Option<u64>,
+    pub(super) retry_max_seconds: Option<u64>,
+}
+
+/// `[subscription.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Standing {
+    pub(super) search: Option<String>,
+    pub(super) filter: Option<Filter>,
+    pub(super) subscriber: Option<String>,
+    pub(super) principal: Option<String>,
+    pub(super) destination: Option<String>,
+    pub(super) rate: Option<f64>,
+    pub(super) from: Option<String>,
+    pub(super) transfer_syntax: Option<String>,
+    pub(super) representation: Option<String>,
+}
+
+/// `[availability.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Availability {
+    pub(super) address: Option<String>,
+    pub(super) ae_title: Option<String>,
+    pub(super) calling_ae_title: Option<String>,
+    pub(super) retrieve_url: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
 }
 
 /// `[pattern]`
@@ -132,140 +260,13 @@ pub(super) struct Service {
     pub(super) metrics_listen: Option<String>,
 }
 
-impl Fragment {
-    /// The first layer: every key with its default. A self-signed certificate is a default only
-    /// where no file is given, so that a file which forgets its certificate is refused.
-    pub(super) fn built_in(self_signed: bool) -> Self {
-        let settings = Settings::default();
-        Self {
-            hub: Hub::from(&settings.hub),
-            dimse: Dimse::from(&settings.dimse),
-            dicomweb: Dicomweb {
-                tls: DicomwebTls {
-                    certificate: Some(String::new()),
-                    key: Some(String::new()),
-                    client_ca: Some(String::new()),
-                    self_signed: Some(self_signed),
-                },
-                ..Dicomweb::from(&settings.dicomweb)
-            },
-            pattern: Pattern::from(&settings.pattern),
-            service: Service::from(&settings.service),
-        }
+/// Match keys in QIDO-RS syntax. They may name a patient, and are withheld from `Debug`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Filter(pub(super) String);
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { WITHHELD })
     }
-}
-
-impl From<&HubSettings> for Hub {
-    fn from(hub: &HubSettings) -> Self {
-        Self {
-            budget_bytes: Some(hub.budget_bytes),
-            max_age_seconds: Some(hub.max_age.as_secs()),
-            quiet_seconds: Some(hub.quiet.as_secs()),
-            linger_ms: Some(milliseconds(hub.linger)),
-            max_series: Some(hub.max_series),
-        }
-    }
-}
-
-impl From<&DimseSettings> for Dimse {
-    /// The `tls` section comes out closed, as it is by default.
-    fn from(dimse: &DimseSettings) -> Self {
-        Self {
-            listen: Some(dimse.listen.map(|address| address.to_string()).unwrap_or_default()),
-            ae_title: Some(dimse.ae_title.clone()),
-            accept_any_called_ae_title: Some(dimse.accept_any_called_ae_title),
-            calling_ae_titles: Some(dimse.calling_ae_titles.clone()),
-            allow: Some(strings(&dimse.allow)),
-            private_sop_classes: Some(dimse.private_sop_classes.clone()),
-            tls: DimseTls {
-                listen: Some(String::new()),
-                certificate: Some(String::new()),
-                key: Some(String::new()),
-                client_ca: Some(String::new()),
-            },
-            limits: DimseBounds::from(&dimse.limits),
-        }
-    }
-}
-
-impl From<&DimseLimits> for DimseBounds {
-    fn from(limits: &DimseLimits) -> Self {
-        Self {
-            associations: Some(limits.associations),
-            associations_per_peer: Some(limits.associations_per_peer),
-            pdu_bytes: Some(limits.pdu_bytes),
-            head_bytes: Some(limits.head_bytes),
-            frame_bytes: Some(limits.frame_bytes),
-            frames: Some(limits.frames),
-            elements: Some(limits.elements),
-            nesting: Some(limits.nesting),
-            handshake_seconds: Some(limits.handshake.as_secs()),
-            idle_seconds: Some(limits.idle.as_secs()),
-            stall_seconds: Some(limits.stall.as_secs()),
-        }
-    }
-}
-
-impl From<&DicomwebSettings> for Dicomweb {
-    /// The `tls` section comes out unset.
-    fn from(dicomweb: &DicomwebSettings) -> Self {
-        Self {
-            listen: Some(dicomweb.listen.to_string()),
-            allow: Some(strings(&dicomweb.allow)),
-            cors_origins: Some(dicomweb.cors_origins.clone()),
-            tls: DicomwebTls::default(),
-            limits: HttpBounds::from(&dicomweb.limits),
-        }
-    }
-}
-
-impl From<&HttpLimits> for HttpBounds {
-    fn from(limits: &HttpLimits) -> Self {
-        Self {
-            connections: Some(limits.connections),
-            connections_per_peer: Some(limits.connections_per_peer),
-            streams: Some(limits.streams),
-            requests_per_second: Some(limits.requests_per_second),
-            request_burst: Some(limits.request_burst),
-            header_bytes: Some(limits.header_bytes),
-            header_timeout_seconds: Some(limits.header_timeout.as_secs()),
-            idle_seconds: Some(limits.idle.as_secs()),
-            send_timeout_ms: Some(milliseconds(limits.send_timeout)),
-            search_results: Some(limits.search_results),
-        }
-    }
-}
-
-impl From<&PatternSettings> for Pattern {
-    fn from(pattern: &PatternSettings) -> Self {
-        Self {
-            enabled: Some(pattern.enabled),
-            rows: Some(pattern.rows),
-            columns: Some(pattern.columns),
-            bits: Some(pattern.bits),
-            color: Some(pattern.color),
-            fps: Some(pattern.fps),
-        }
-    }
-}
-
-impl From<&ServiceSettings> for Service {
-    fn from(service: &ServiceSettings) -> Self {
-        Self {
-            drain_seconds: Some(service.drain.as_secs()),
-            log: Some(service.log.clone()),
-            log_format: Some(service.log_format),
-            metrics_listen: Some(
-                service.metrics_listen.map(|address| address.to_string()).unwrap_or_default(),
-            ),
-        }
-    }
-}
-
-fn milliseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn strings<T: ToString>(values: &[T]) -> Vec<String> {
-    values.iter().map(ToString::to_string).collect()
 }

@@ -1,15 +1,18 @@
-//! The table of keys: for every key its dotted path, its type and range, and whether a change
-//! takes effect without a restart. Checks, messages, names of environment variables and reload all
-//! read this one table; `fragment` has the same keys as typed fields, and a test holds the two
-//! together.
+//! The table of keys: for every key its dotted path, its kind, and whether a change takes effect
+//! without a restart. Checks, messages, names of environment variables and reload all read this one
+//! table; `fragment` has the same keys as typed fields, and a test holds the two together.
+//!
+//! A `*` in a path stands for a name that the operator chooses: `destination.*.url` is the key `url`
+//! of every section `[destination.NAME]`. Such *named sections* come from files only.
 
-use toml::Value;
-
-use super::origin::shortened;
+use super::kind::{Check, Kind};
 use super::text;
 
 /// What environment variables of ours begin with.
 pub(super) const VARIABLE_PREFIX: &str = "FRAMEGATE_";
+
+/// Most named sections of one kind, such as destinations.
+pub(super) const MOST_NAMED: usize = 256;
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be offered for the other. High
 /// enough to keep strangers apart, low enough to join `max_age` and `max_age_seconds`.
@@ -18,34 +21,26 @@ const ALIKE: f64 = 0.85;
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// Sections and name, joined by dots.
+    /// Sections and name, joined by dots; `*` for a name of the operator's.
     pub(super) path: &'static str,
     /// Which values it takes.
     pub(super) kind: Kind,
     /// Whether a new value holds without a restart.
     pub(super) reloads: bool,
+    /// Whether a named section must set it: its default is not a value that it takes.
+    pub(super) required: bool,
 }
-
-/// The type and range of a key's value.
-#[derive(Debug)]
-pub(super) enum Kind {
-    Bool,
-    Integer { min: i64, max: i64, unit: &'static str },
-    OneInteger(&'static [i64]),
-    Number { min: f64, max: f64, unit: &'static str },
-    OneText(&'static [&'static str]),
-    Text { form: &'static str, check: Check },
-    List { form: &'static str, check: Check },
-}
-
-type Check = fn(&str) -> Result<(), String>;
 
 const fn live(path: &'static str, kind: Kind) -> Key {
-    Key { path, kind, reloads: true }
+    Key { path, kind, reloads: true, required: false }
+}
+
+const fn required(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, reloads: true, required: true }
 }
 
 const fn fixed(path: &'static str, kind: Kind) -> Key {
-    Key { path, kind, reloads: false }
+    Key { path, kind, reloads: false, required: false }
 }
 
 const fn count(min: i64, max: i64) -> Kind {
@@ -68,20 +63,34 @@ const fn pixels(min: i64, max: i64) -> Kind {
     Kind::Integer { min, max, unit: "pixels" }
 }
 
+const fn words(form: &'static str, check: Check) -> Kind {
+    Kind::Text { form, check }
+}
+
+const fn list(form: &'static str, check: Check) -> Kind {
+    Kind::List { form, check }
+}
+
 const DAY: i64 = 86_400;
 const KIB: i64 = 1 << 10;
 const MIB: i64 = 1 << 20;
 const GIB: i64 = 1 << 30;
 
-const LISTENER: Kind = Kind::Text {
-    form: "\"IP:PORT\", for instance \"127.0.0.1:11112\", or \"\" to close the listener",
-    check: |text| text::listener(text).map(drop),
-};
-const NETWORKS: Kind = Kind::List {
-    form: "list of networks, for instance [\"192.168.10.0/24\", \"10.1.2.3\"]",
-    check: |text| text::network(text).map(drop),
-};
-const PEM_FILE: Kind = Kind::Text { form: "path of a PEM file, or \"\" for none", check: |_| Ok(()) };
+const LISTENER: Kind =
+    words("\"IP:PORT\", for instance \"127.0.0.1:11112\", or \"\" to close the listener", |text| {
+        text::listener(text).map(drop)
+    });
+const NETWORKS: Kind = list("list of networks, for instance [\"192.168.10.0/24\", \"10.1.2.3\"]", |text| {
+    text::network(text).map(drop)
+});
+const PEM_FILE: Kind = words("path of a PEM file, or \"\" for none", |_| Ok(()));
+const RIGHTS: Kind =
+    list("list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\"", |text| {
+        text::right(text).map(drop)
+    });
+const DESTINATIONS: Kind =
+    list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
+const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
 
 /// Every key, section by section, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
@@ -91,18 +100,19 @@ pub(super) const KEYS: &[Key] = &[
     live("hub.linger_ms", milliseconds(0, 600_000)),
     fixed("hub.max_series", count(1, 65_536)),
     fixed("dimse.listen", LISTENER),
-    live("dimse.ae_title", Kind::Text { form: AE_TITLE, check: text::ae_title }),
+    live("dimse.ae_title", words(AE_TITLE, text::ae_title)),
     live("dimse.accept_any_called_ae_title", Kind::Bool),
-    live("dimse.calling_ae_titles", Kind::List { form: "list of AE titles", check: text::ae_title }),
+    live("dimse.calling_ae_titles", list("list of AE titles", text::ae_title)),
     live("dimse.allow", NETWORKS),
     live(
         "dimse.private_sop_classes",
-        Kind::List { form: "list of UIDs (digits and dots, at most 64 characters)", check: text::uid },
+        list("list of UIDs (digits and dots, at most 64 characters)", text::uid),
     ),
     fixed("dimse.tls.listen", LISTENER),
     fixed("dimse.tls.certificate", PEM_FILE),
     fixed("dimse.tls.key", PEM_FILE),
     fixed("dimse.tls.client_ca", PEM_FILE),
+    fixed("dimse.tls.client_crl", PEM_FILE),
     live("dimse.limits.associations", count(1, 4096)),
     live("dimse.limits.associations_per_peer", count(1, 4096)),
     live("dimse.limits.pdu_bytes", bytes(4096, 131_072 * 64)),
@@ -116,22 +126,18 @@ pub(super) const KEYS: &[Key] = &[
     live("dimse.limits.stall_seconds", seconds(1, 3600)),
     fixed(
         "dicomweb.listen",
-        Kind::Text {
-            form: "\"IP:PORT\", for instance \"127.0.0.1:8443\"",
-            check: |text| text::address(text).map(drop),
-        },
+        words("\"IP:PORT\", for instance \"127.0.0.1:8443\"", |text| text::address(text).map(drop)),
     ),
     live("dicomweb.allow", NETWORKS),
     live(
         "dicomweb.cors_origins",
-        Kind::List {
-            form: "list of origins, for instance [\"https://viewer.example:8443\"], or [\"*\"]",
-            check: text::origin,
-        },
+        list("list of origins, for instance [\"https://viewer.example:8443\"], or [\"*\"]", text::origin),
     ),
     fixed("dicomweb.tls.certificate", PEM_FILE),
     fixed("dicomweb.tls.key", PEM_FILE),
     fixed("dicomweb.tls.client_ca", PEM_FILE),
+    fixed("dicomweb.tls.client_certificate_optional", Kind::Bool),
+    fixed("dicomweb.tls.client_crl", PEM_FILE),
     fixed("dicomweb.tls.self_signed", Kind::Bool),
     live("dicomweb.limits.connections", count(1, 65_536)),
     live("dicomweb.limits.connections_per_peer", count(1, 65_536)),
@@ -143,6 +149,108 @@ pub(super) const KEYS: &[Key] = &[
     live("dicomweb.limits.idle_seconds", seconds(1, DAY)),
     live("dicomweb.limits.send_timeout_ms", milliseconds(100, 600_000)),
     live("dicomweb.limits.search_results", count(1, 100_000)),
+    live("access.anonymous", RIGHTS),
+    live("access.anonymous_destinations", DESTINATIONS),
+    live("access.anonymous_filter", Kind::Filter),
+    live("access.jwt.jwks", words("path of a JWK Set file, or \"\" for none", |_| Ok(()))),
+    live("access.jwt.issuer", words("claim iss, or \"\" for none", |_| Ok(()))),
+    live("access.jwt.audience", words("claim aud, or \"\" for none", |_| Ok(()))),
+    live("access.jwt.leeway_seconds", seconds(0, 600)),
+    live(
+        "principal.*.certificates",
+        list(
+            "list of names in certificates, for instance [\"CN=viewer\", \"DNS:viewer.example\"]; \
+             also URI: and email:",
+            text::certificate_name,
+        ),
+    ),
+    live("principal.*.subjects", list("list of token subjects (claim sub)", text::not_empty)),
+    live("principal.*.may", RIGHTS),
+    live("principal.*.destinations", DESTINATIONS),
+    live("principal.*.filter", Kind::Filter),
+    live("send.requests", count(1, 4096)),
+    live("send.idle_seconds", seconds(1, DAY)),
+    live("send.limits.head_bytes", bytes(4096, GIB)),
+    live("send.limits.frame_bytes", bytes(4096, GIB)),
+    live("send.limits.frames", count(1, 1_000_000)),
+    live("send.limits.elements", count(100, 10_000_000)),
+    live("send.limits.nesting", count(1, 64)),
+    live("send.limits.stall_seconds", seconds(1, 3600)),
+    live("send.limits.listed", count(1, 1000)),
+    live("subscriptions.total", count(1, 65_536)),
+    live("subscriptions.per_subscriber", count(1, 65_536)),
+    live("subscriptions.lease_seconds", seconds(1, DAY)),
+    live("subscriptions.events", count(1, 65_536)),
+    live("subscriptions.channels", count(1, 256)),
+    live("subscriptions.ping_seconds", seconds(1, 3600)),
+    required(
+        "destination.*.url",
+        words("base URL of a DICOMweb service, for instance \"https://pacs.example/dicom-web\"", |text| {
+            text::service_url(text).map(drop)
+        }),
+    ),
+    live("destination.*.mode", Kind::OneText(&["send", "store", "send-then-store"])),
+    live("destination.*.ca", words("path of a PEM file", text::not_empty)),
+    live("destination.*.certificate", PEM_FILE),
+    live("destination.*.key", PEM_FILE),
+    live("destination.*.token", words("path of a file with a bearer token, or \"\" for none", |_| Ok(()))),
+    live("destination.*.allow_plain", Kind::Bool),
+    live("destination.*.http", Kind::OneText(&["auto", "1.1", "2"])),
+    live("destination.*.connections", count(1, 256)),
+    live("destination.*.batch", count(1, 1000)),
+    live("destination.*.rotate_seconds", seconds(1, DAY)),
+    live("destination.*.rotate_bytes", bytes(MIB, 1024 * GIB)),
+    live("destination.*.connect_seconds", seconds(1, 300)),
+    live("destination.*.send_timeout_ms", milliseconds(100, 600_000)),
+    live("destination.*.response_seconds", seconds(1, 3600)),
+    live("destination.*.retry_ms", milliseconds(10, 600_000)),
+    live("destination.*.retry_max_seconds", seconds(1, 3600)),
+    required(
+        "subscription.*.search",
+        words(
+            "/studies, /series, /instances, /studies/{uid}/series, /studies/{uid}/instances or \
+             /studies/{uid}/series/{uid}/instances",
+            text::search_resource,
+        ),
+    ),
+    live("subscription.*.filter", Kind::Filter),
+    required(
+        "subscription.*.subscriber",
+        words("name of a subscriber: 1 to 64 letters, digits, and . _ or -", text::subscriber),
+    ),
+    live(
+        "subscription.*.principal",
+        words("name of a [principal.NAME] section, or \"\"", text::name_or_none),
+    ),
+    live(
+        "subscription.*.destination",
+        words("name of a [destination.NAME] section, or \"\"", text::name_or_none),
+    ),
+    live("subscription.*.rate", Kind::Number { min: 0.0, max: 1000.0, unit: "instances per second" }),
+    live(
+        "subscription.*.from",
+        words("\"oldest\", \"latest\" or an Instance Number, for instance \"17\"", text::from),
+    ),
+    live("subscription.*.transfer_syntax", Kind::OneText(&["", "1.2.840.10008.1.2.1"])),
+    live("subscription.*.representation", Kind::OneText(&["instance", "rendered"])),
+    required(
+        "availability.*.address",
+        words("\"HOST:PORT\", for instance \"ris.example:104\"", text::peer_address),
+    ),
+    required("availability.*.ae_title", words(AE_TITLE, text::ae_title)),
+    live(
+        "availability.*.calling_ae_title",
+        words("AE title, or \"\" for that of dimse.ae_title", text::ae_title_or_none),
+    ),
+    live(
+        "availability.*.retrieve_url",
+        words("base URL of our DICOMweb service as the peer reaches it, or \"\" for none", |text| {
+            text::service_url_or_none(text).map(drop)
+        }),
+    ),
+    live("availability.*.ca", PEM_FILE),
+    live("availability.*.certificate", PEM_FILE),
+    live("availability.*.key", PEM_FILE),
     fixed("pattern.enabled", Kind::Bool),
     fixed("pattern.rows", pixels(64, 4096)),
     fixed("pattern.columns", pixels(64, 4096)),
@@ -152,26 +260,26 @@ pub(super) const KEYS: &[Key] = &[
     fixed("service.drain_seconds", seconds(1, 300)),
     live(
         "service.log",
-        Kind::Text {
-            form: "log filter, for instance \"info\" or \"info,framegate=debug\"",
-            check: text::log_filter,
-        },
+        words("log filter, for instance \"info\" or \"info,framegate=debug\"", text::log_filter),
     ),
     fixed("service.log_format", Kind::OneText(&["text", "json"])),
     fixed(
         "service.metrics_listen",
-        Kind::Text {
-            form: "loopback \"IP:PORT\", for instance \"127.0.0.1:9100\", or \"\" to close the listener",
-            check: |text| text::loopback_listener(text).map(drop),
-        },
+        words(
+            "loopback \"IP:PORT\", for instance \"127.0.0.1:9100\", or \"\" to close the listener",
+            |text| text::loopback_listener(text).map(drop),
+        ),
     ),
 ];
 
-const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
-
-/// The key of this dotted path.
+/// The key of this dotted path, in which names stand and no `*`.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    let segments: Vec<_> = path.split('.').collect();
+    KEYS.iter().find(|key| {
+        let patterns = key.path.split('.');
+        patterns.clone().count() == segments.len()
+            && patterns.zip(&segments).all(|(pattern, segment)| stands_for(pattern, segment))
+    })
 }
 
 /// What stands in a section, keys and subsections; the empty path is the top of the file. Empty
@@ -179,11 +287,10 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
 pub(super) fn members(section: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
     for key in KEYS {
-        let inside = if section.is_empty() {
-            Some(key.path)
-        } else {
-            key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
-        };
+        let mut outer = section.split('.').filter(|segment| !segment.is_empty());
+        let inside = outer.try_fold(key.path, |path, segment| {
+            path.split_once('.').filter(|(first, _)| stands_for(first, segment)).map(|(_, rest)| rest)
+        });
         if let Some(name) = inside.and_then(|rest| rest.split('.').next())
             && !names.contains(&name)
         {
@@ -191,6 +298,20 @@ pub(super) fn members(section: &str) -> Vec<&'static str> {
         }
     }
     names
+}
+
+/// How many sections below this one there may be, for messages.
+pub(super) fn at_most_named(section: &str) -> String {
+    format!("at most {MOST_NAMED} sections [{section}.NAME]")
+}
+
+/// Whether the sections below this one are named by the operator.
+pub(super) fn is_named(section: &str) -> bool {
+    KEYS.iter().any(|key| key.named() == Some(section))
+}
+
+fn stands_for(pattern: &str, segment: &str) -> bool {
+    if pattern == "*" { text::name(segment).is_ok() } else { pattern == segment }
 }
 
 /// The name that is most like `name`, if one is like it at all.
@@ -204,99 +325,25 @@ pub(super) fn nearest<T: AsRef<str>>(name: &str, known: impl IntoIterator<Item =
 }
 
 impl Key {
-    /// The environment variable that sets it.
-    pub(super) fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.path.replace('.', "__").to_ascii_uppercase())
-    }
-}
-
-impl Kind {
-    /// What it takes, for messages.
-    pub(super) fn accepted(&self) -> String {
-        let joined = |choices: Vec<String>| choices.join(" or ");
-        match self {
-            Self::Bool => "true or false".to_owned(),
-            Self::Integer { min, max, unit } => {
-                format!("integer, {min} to {max} {unit}").trim_end().to_owned()
-            }
-            Self::Number { min, max, unit } => format!("number, {min} to {max} {unit}"),
-            Self::OneInteger(choices) => joined(choices.iter().map(ToString::to_string).collect()),
-            Self::OneText(choices) => joined(choices.iter().map(|choice| format!("{choice:?}")).collect()),
-            Self::Text { form, .. } | Self::List { form, .. } => (*form).to_owned(),
-        }
+    /// Its section; `destination.*` for all named ones.
+    pub(super) fn section(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
-    /// Says what is wrong with a value, if anything is. Nothing is coerced, but a whole number
-    /// is a number.
-    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
-        let out_of_range = || Err(format!("{value} is out of range"));
-        match (self, value) {
-            (Self::Bool, Value::Boolean(_)) => Ok(()),
-            (Self::Integer { min, max, .. }, Value::Integer(number)) => {
-                if (min..=max).contains(&number) {
-                    Ok(())
-                } else {
-                    out_of_range()
-                }
-            }
-            (Self::OneInteger(choices), Value::Integer(number)) => {
-                if choices.contains(number) {
-                    Ok(())
-                } else {
-                    out_of_range()
-                }
-            }
-            (Self::Number { min, max, .. }, Value::Float(number)) => {
-                if (min..=max).contains(&number) {
-                    Ok(())
-                } else {
-                    out_of_range()
-                }
-            }
-            (Self::Number { min, max, .. }, Value::Integer(number)) => {
-                // What the conversion rounds is far out of any range.
-                if (*min..=*max).contains(&(*number as f64)) { Ok(()) } else { out_of_range() }
-            }
-            (Self::OneText(choices), Value::String(text)) => {
-                if choices.contains(&text.as_str()) {
-                    Ok(())
-                } else {
-                    Err(format!("unknown {}", quoted(text)))
-                }
-            }
-            (Self::Text { check, .. }, Value::String(text)) => check_text(text, *check),
-            (Self::List { check, .. }, Value::Array(items)) => items.iter().try_for_each(|item| match item {
-                Value::String(text) => check_text(text, *check),
-                other => Err(format!("wrong type, {} in a list of strings", described(other))),
-            }),
-            (_, value) => Err(format!("wrong type, {}", described(value))),
-        }
+    /// The kind of named section that it stands in, such as `destination`.
+    pub(super) fn named(&self) -> Option<&'static str> {
+        self.path.split_once(".*.").map(|(kind, _)| kind)
     }
-}
 
-/// Control characters have no place in any of our strings, and would break the lines they are
-/// printed on.
-fn check_text(text: &str, check: Check) -> Result<(), String> {
-    if text.chars().any(char::is_control) {
-        return Err(format!("{} holds a control character", quoted(text)));
+    /// Its path in the section of this name.
+    pub(super) fn at(&self, name: &str) -> String {
+        self.path.replacen('*', name, 1)
     }
-    check(text).map_err(|what| format!("{} {what}", quoted(text)))
-}
 
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", shortened(text))
-}
-
-/// A value and its TOML type, for messages.
-fn described(value: &Value) -> String {
-    match value {
-        Value::String(text) => format!("the string {}", quoted(text)),
-        Value::Integer(number) => format!("the integer {number}"),
-        Value::Float(_) => format!("the float {value}"),
-        Value::Boolean(answer) => format!("the boolean {answer}"),
-        Value::Datetime(_) => "a date or time".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Table(_) => "a section".to_owned(),
+    /// The environment variable that sets it; none does in a named section.
+    pub(super) fn variable(&self) -> Option<String> {
+        let path = || self.path.replace('.', "__").to_ascii_uppercase();
+        self.named().is_none().then(|| format!("{VARIABLE_PREFIX}{}", path()))
     }
 }
 
@@ -309,41 +356,52 @@ mod tests {
         assert_eq!(nearest("max_age", members("hub")), Some("max_age_seconds"));
         assert_eq!(nearest("asociations", members("dimse.limits")), Some("associations"));
         assert_eq!(nearest("dimze", members("")), Some("dimse"));
+        assert_eq!(nearest("retry", members("destination.pacs")), Some("retry_ms"));
         assert_eq!(nearest("bogus", members("hub")), None);
     }
 
     #[test]
     fn members_are_keys_and_subsections() {
-        assert_eq!(members(""), ["hub", "dimse", "dicomweb", "pattern", "service"]);
-        assert_eq!(members("dimse.tls"), ["listen", "certificate", "key", "client_ca"]);
+        let sections = [
+            "hub",
+            "dimse",
+            "dicomweb",
+            "access",
+            "principal",
+            "send",
+            "subscriptions",
+            "destination",
+            "subscription",
+            "availability",
+            "pattern",
+            "service",
+        ];
+        assert_eq!(members(""), sections);
+        assert_eq!(members("dimse.tls"), ["listen", "certificate", "key", "client_ca", "client_crl"]);
         assert!(members("dimse").contains(&"limits"));
         assert!(members("dim").is_empty());
         assert!(members("hub.max_series").is_empty());
+        assert!(members("principal.viewer").contains(&"may"));
+        assert!(members("principal.vie wer").is_empty());
     }
 
     #[test]
-    fn nothing_is_coerced() {
-        let integer = count(1, 10);
-        assert!(integer.check(&Value::Integer(10)).is_ok());
-        for wrong in [Value::Float(1.7), Value::Boolean(true), Value::String("7".into()), Value::Integer(11)]
-        {
-            assert!(integer.check(&wrong).is_err(), "{wrong}");
+    fn a_star_is_any_one_name() {
+        assert_eq!(find("destination.pacs.url").unwrap().path, "destination.*.url");
+        assert_eq!(find("destination.pacs.url").unwrap().at("pacs"), "destination.pacs.url");
+        for none in [
+            "destination.*.url",
+            "destination.url",
+            "destination.a.b.url",
+            "destination.a b.url",
+            "destination",
+        ] {
+            assert!(find(none).is_none(), "{none}");
         }
-        assert!(LISTENER.check(&Value::Integer(5)).is_err());
-        assert!(Kind::Bool.check(&Value::Integer(1)).is_err());
-        assert!(NETWORKS.check(&Value::String("10.0.0.0/8".into())).is_err());
-        assert!(NETWORKS.check(&Value::Array(vec![Value::Integer(10)])).is_err());
-        let number = Kind::Number { min: 1.0, max: 240.0, unit: "" };
-        assert!(number.check(&Value::Integer(15)).is_ok());
-        for wrong in [f64::NAN, f64::INFINITY, 0.5] {
-            assert!(number.check(&Value::Float(wrong)).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn messages_stay_on_one_line() {
-        let problem = LISTENER.check(&Value::String("a\nb".repeat(1000))).unwrap_err();
-        assert!(!problem.contains('\n'));
-        assert!(problem.chars().count() < 120, "{problem}");
+        assert!(find("hub.budget_bytes").is_some());
+        assert!(find("hub").is_none());
+        let named: Vec<_> = members("").into_iter().filter(|section| is_named(section)).collect();
+        assert_eq!(named, ["principal", "destination", "subscription", "availability"]);
+        assert_eq!(find("destination.pacs.url").unwrap().variable(), None);
     }
 }

@@ -1,9 +1,11 @@
 //! The way from the layers to the settings: read and check all of them, merge, validate.
 
+use std::fmt;
 use std::path::Path;
 
 use toml::Value;
 
+use super::kind::{Kind, WITHHELD};
 use super::layer::{self, Layer};
 use super::origin::{ConfigErrors, Origin, Problem, printable};
 use super::settings::Settings;
@@ -14,19 +16,39 @@ use super::{environment, file, validate};
 pub struct Loaded {
     /// What the house is built from.
     pub settings: Settings,
-    /// Every key, in the order of the sections, as it stands after the last layer.
+    /// Every key, in the order of the sections, as it stands after the last layer. Those of named
+    /// sections are there for each section that any layer has.
     pub values: Vec<EffectiveValue>,
 }
 
-/// One key as it stands after the last layer.
-#[derive(Debug, Clone, PartialEq)]
+/// One key as it stands after the last layer. Filters may name a patient: `Debug` withholds them.
+#[derive(Clone, PartialEq)]
 pub struct EffectiveValue {
     /// Dotted path: sections and name.
-    pub key: &'static str,
-    /// The value as a file would spell it.
+    pub key: String,
+    /// The value as a file would spell it; for people, [`EffectiveValue::shown`].
     pub value: Value,
     /// The topmost layer that sets it.
     pub origin: Origin,
+    is_filter: bool,
+}
+
+impl EffectiveValue {
+    /// The value as it may be shown: in TOML, a filter as `"(set)"`. That is not accepted as a filter,
+    /// so that a configuration copied from what is shown does not lack one unnoticed.
+    pub fn shown(&self) -> String {
+        match &self.value {
+            Value::String(text) if self.is_filter && text.is_empty() => self.value.to_string(),
+            _ if self.is_filter => Value::String(WITHHELD.to_owned()).to_string(),
+            value => value.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for EffectiveValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} # {}", self.key, self.shown(), self.origin)
+    }
 }
 
 /// Loads the built-in defaults, then `file` and its drop-ins if there is one, then the
@@ -57,7 +79,7 @@ pub fn load(
     }
     let names_tls = |layer: &Layer| layer.origins.keys().any(|key| key.starts_with("dicomweb.tls."));
     let self_signed = file.is_none() && !layers.iter().any(names_tls);
-    layers.insert(0, Layer::built_in(self_signed));
+    layers.insert(0, Layer::built_in(self_signed, &layers));
 
     let whole = file.map_or_else(|| "environment".to_owned(), |path| printable(&path.to_string_lossy()));
     let ours = |what: String| ConfigErrors {
@@ -66,9 +88,9 @@ pub fn load(
     let merged = layer::merge(layers).map_err(|error| ours(error.to_string()))?;
     let settings = validate::settings(&merged, &whole).map_err(|problems| ConfigErrors { problems })?;
     let values = layer::values(&merged.fragment).map_err(|error| ours(error.to_string()))?;
-    let effective = |(key, value): (&'static super::keys::Key, Value)| {
-        let origin = merged.origins.get(key.path).cloned().unwrap_or(Origin::BuiltIn);
-        EffectiveValue { key: key.path, value, origin }
+    let effective = |(key, path, value): (&'static super::keys::Key, String, Value)| {
+        let origin = merged.origins.get(&path).cloned().unwrap_or(Origin::BuiltIn);
+        EffectiveValue { key: path, value, origin, is_filter: matches!(key.kind, Kind::Filter) }
     };
     Ok(Loaded { settings, values: values.into_iter().map(effective).collect() })
 }
@@ -79,7 +101,8 @@ mod tests {
 
     use super::super::EXAMPLE;
     use super::super::fragment::Fragment;
-    use super::super::keys::{Kind, find};
+    use super::super::keys::{self, find};
+    use super::super::layer::values;
     use super::super::settings::{HttpTls, Settings};
     use super::*;
 
@@ -112,7 +135,7 @@ mod tests {
         let loaded = load(None, env(&[])).unwrap();
         assert_eq!(loaded.settings, Settings::default());
         assert_eq!(loaded.settings.dicomweb.tls, HttpTls::SelfSigned);
-        assert_eq!(loaded.values.len(), super::super::keys::KEYS.len());
+        assert_eq!(loaded.values.len(), keys::KEYS.iter().filter(|key| key.named().is_none()).count());
         assert!(loaded.values.iter().all(|value| value.origin == Origin::BuiltIn));
     }
 
@@ -188,26 +211,53 @@ mod tests {
         assert_eq!(load(Some(&path), env(&[])).unwrap().settings, Settings::default());
     }
 
-    /// Keys in the example stand behind a bare `#`, prose behind `# `.
+    #[test]
+    fn a_named_section_has_every_key_and_its_origin() {
+        let file = "dicomweb.tls.self_signed = true\n[destination.pacs]\nurl = \"https://pacs.example/\"\n\
+                    batch = 2\n[principal.viewer]\nfilter = \"PatientID=4711\"\n";
+        let (_directory, path) = written(file, &[("1.toml", "destination.pacs.batch = 3")]);
+        let loaded = load(Some(&path), env(&[])).unwrap();
+        let pacs = &loaded.settings.destinations["pacs"];
+        assert_eq!((pacs.url.as_str(), pacs.batch, pacs.connections), ("https://pacs.example", 3, 8));
+        assert_eq!(origin(&loaded, "destination.pacs.url"), "framegate.toml:3");
+        assert_eq!(origin(&loaded, "destination.pacs.batch"), "1.toml:1");
+        assert_eq!(origin(&loaded, "destination.pacs.mode"), "built-in");
+        let shown = format!("{:?}", loaded.values);
+        assert!(!shown.contains("4711") && shown.contains("principal.viewer.filter = \"(set)\""), "{shown}");
+        let settings = format!("{:?}", loaded.settings);
+        assert!(!settings.contains("4711"), "{settings}");
+        assert_eq!(loaded.settings.access.principals["viewer"].rights.filter, "PatientID=4711");
+    }
+
+    /// Keys and named sections in the example stand behind a bare `#`, prose behind `# `.
     fn uncommented() -> String {
         let key = |line: &'static str| {
-            line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+            line.strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()))
         };
         EXAMPLE.lines().map(|line| key(line).unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
 
-    fn example_layer(text: &str) -> Fragment {
+    fn example_layer(text: &str) -> Layer {
         let (_directory, path) = written(text, &[]);
         let mut problems = Vec::new();
         let layer = file::layer(&path, &mut problems);
         assert_eq!(problems, []);
-        layer.unwrap().fragment
+        layer.unwrap()
     }
 
+    /// One section of each kind, all keys in it; those that must be set with a value to go by.
     #[test]
     fn the_example_sets_nothing_and_uncommented_is_exactly_the_defaults() {
-        assert_eq!(example_layer(EXAMPLE), Fragment::default());
-        assert_eq!(example_layer(&uncommented()), Fragment::built_in(false));
+        assert_eq!(example_layer(EXAMPLE).fragment, Fragment::default());
+        let example = example_layer(&uncommented());
+        let defaults = Layer::built_in(false, std::slice::from_ref(&example));
+        let shown = values(&example.fragment).unwrap();
+        let of_table: Vec<_> = keys::KEYS.iter().map(|key| key.path).collect();
+        assert_eq!(shown.iter().map(|(key, ..)| key.path).collect::<Vec<_>>(), of_table);
+        for ((key, path, example), (.., default)) in shown.iter().zip(values(&defaults.fragment).unwrap()) {
+            assert_eq!(*example == default, !key.required, "{path}");
+        }
     }
 
     /// Every key of the example says in the line above it why it is there, and its range.
@@ -216,7 +266,7 @@ mod tests {
         let lines: Vec<_> = EXAMPLE.lines().collect();
         let mut section = String::new();
         for (at, line) in lines.iter().enumerate() {
-            if let Some(name) = line.strip_prefix('[') {
+            if let Some(name) = line.trim_start_matches('#').strip_prefix('[') {
                 section = name.trim_end_matches(']').to_owned();
             }
             let Some((name, _)) = line.strip_prefix('#').and_then(|rest| rest.split_once(" = ")) else {

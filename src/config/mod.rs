@@ -5,17 +5,20 @@
 //! built-in ← FILE ← framegate.d/*.toml, by file name ← FRAMEGATE_<SECTION>__<KEY>
 //! ```
 //!
-//! A later layer replaces single keys of an earlier one; a list is replaced whole. A value passes
+//! A later layer replaces single keys of an earlier one; a list is replaced whole. Sections such as
+//! `[destination.NAME]`, of which there may be many, come from files only. A value passes
 //! three gates. Each layer is first held, key by key, against the table of keys (`keys`): unknown
 //! keys, wrong types and values out of range are reported with file, line and column, all of them
 //! at once, and nothing is coerced. Then the layers, typed as `fragment::Fragment`s, are merged.
 //! Last, what only shows when keys are seen together is checked while the merged fragment becomes
 //! [`Settings`] (`validate`). The annotated [`EXAMPLE`] documents every key for the reader.
 
+mod built_in;
 mod environment;
 mod file;
 mod fragment;
 mod keys;
+mod kind;
 mod layer;
 mod load;
 mod origin;

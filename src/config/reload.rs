@@ -2,11 +2,14 @@
 //! a restart; this module compares two configurations by it, and makes the settings that hold
 //! after the reload: the new ones, with what needs a restart kept from the old.
 
+use std::collections::BTreeMap;
+
 use super::keys;
 use super::load::Loaded;
 use super::settings::{DicomwebSettings, DimseSettings, HubSettings, ServiceSettings, Settings};
 
-/// The keys that differ between two configurations, in the order of the sections.
+/// The keys that differ between two configurations, in the order of the sections, those that have
+/// gone last. A named section that has come or gone is named as a whole, such as `destination.pacs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Dotted keys whose new value holds from the reload on.
@@ -17,15 +20,24 @@ pub struct Changes {
 
 /// Compares by value; where a value comes from does not matter.
 pub fn changes(old: &Loaded, new: &Loaded) -> Changes {
+    let by_path = |loaded: &Loaded| -> BTreeMap<String, toml::Value> {
+        loaded.values.iter().map(|value| (value.key.clone(), value.value.clone())).collect()
+    };
+    let (before, after) = (by_path(old), by_path(new));
     let mut changes = Changes::default();
-    for key in keys::KEYS {
-        let value =
-            |loaded: &Loaded| loaded.values.iter().find(|v| v.key == key.path).map(|v| v.value.clone());
-        if value(old) == value(new) {
-            continue;
+    let gone = old.values.iter().filter(|value| !after.contains_key(&value.key));
+    for value in new.values.iter().chain(gone) {
+        let path = match (before.get(&value.key), after.get(&value.key)) {
+            (was, is) if was == is => continue,
+            (Some(_), Some(_)) => value.key.as_str(),
+            // Only whole sections come and go: what one leaves out has its default.
+            _ => value.key.rsplit_once('.').map_or(value.key.as_str(), |(section, _)| section),
+        };
+        let reloads = keys::find(&value.key).is_some_and(|key| key.reloads);
+        let list = if reloads { &mut changes.applied } else { &mut changes.needs_restart };
+        if list.last().is_none_or(|last| last != path) {
+            list.push(path.to_owned());
         }
-        let list = if key.reloads { &mut changes.applied } else { &mut changes.needs_restart };
-        list.push(key.path.to_owned());
     }
     changes
 }
@@ -58,7 +70,8 @@ mod tests {
     use super::super::load;
     use super::*;
 
-    /// For every key: its variable, and a value that the base below does not have.
+    /// For every key: the text of its variable, or in a named section the value in TOML, that the base
+    /// below does not have.
     const OTHER: &[(&str, &str)] = &[
         ("hub.budget_bytes", "1000000000"),
         ("hub.max_age_seconds", "7"),
@@ -75,6 +88,7 @@ mod tests {
         ("dimse.tls.certificate", "/other"),
         ("dimse.tls.key", "/other"),
         ("dimse.tls.client_ca", "/other"),
+        ("dimse.tls.client_crl", "/other"),
         ("dimse.limits.associations", "64"),
         ("dimse.limits.associations_per_peer", "7"),
         ("dimse.limits.pdu_bytes", "16384"),
@@ -92,6 +106,8 @@ mod tests {
         ("dicomweb.tls.certificate", "/other"),
         ("dicomweb.tls.key", "/other"),
         ("dicomweb.tls.client_ca", "/other"),
+        ("dicomweb.tls.client_certificate_optional", "true"),
+        ("dicomweb.tls.client_crl", "/other"),
         ("dicomweb.limits.connections", "512"),
         ("dicomweb.limits.connections_per_peer", "7"),
         ("dicomweb.limits.streams", "7"),
@@ -102,6 +118,66 @@ mod tests {
         ("dicomweb.limits.idle_seconds", "7"),
         ("dicomweb.limits.send_timeout_ms", "700"),
         ("dicomweb.limits.search_results", "7"),
+        ("access.anonymous", "search"),
+        ("access.anonymous_destinations", "*"),
+        ("access.anonymous_filter", "Modality=XA"),
+        ("access.jwt.jwks", "/other"),
+        ("access.jwt.issuer", "other"),
+        ("access.jwt.audience", "other"),
+        ("access.jwt.leeway_seconds", "7"),
+        ("principal.a.certificates", "['CN=a']"),
+        ("principal.a.subjects", "['a']"),
+        ("principal.a.may", "['search']"),
+        ("principal.a.destinations", "['a']"),
+        ("principal.a.filter", "'Modality=XA'"),
+        ("send.requests", "7"),
+        ("send.idle_seconds", "7"),
+        ("send.limits.head_bytes", "7000"),
+        ("send.limits.frame_bytes", "7000"),
+        ("send.limits.frames", "7"),
+        ("send.limits.elements", "700"),
+        ("send.limits.nesting", "7"),
+        ("send.limits.stall_seconds", "7"),
+        ("send.limits.listed", "7"),
+        ("subscriptions.total", "700"),
+        ("subscriptions.per_subscriber", "7"),
+        ("subscriptions.lease_seconds", "7"),
+        ("subscriptions.events", "7"),
+        ("subscriptions.channels", "7"),
+        ("subscriptions.ping_seconds", "7"),
+        ("destination.a.url", "'https://other.example'"),
+        ("destination.a.mode", "'store'"),
+        ("destination.a.ca", "'/other'"),
+        ("destination.a.certificate", "'/other'"),
+        ("destination.a.key", "'/other'"),
+        ("destination.a.token", "'/other'"),
+        ("destination.a.allow_plain", "true"),
+        ("destination.a.http", "'2'"),
+        ("destination.a.connections", "7"),
+        ("destination.a.batch", "7"),
+        ("destination.a.rotate_seconds", "7"),
+        ("destination.a.rotate_bytes", "7000000"),
+        ("destination.a.connect_seconds", "7"),
+        ("destination.a.send_timeout_ms", "700"),
+        ("destination.a.response_seconds", "7"),
+        ("destination.a.retry_ms", "70"),
+        ("destination.a.retry_max_seconds", "7"),
+        ("subscription.a.search", "'/instances'"),
+        ("subscription.a.filter", "'Modality=XA'"),
+        ("subscription.a.subscriber", "'OTHER'"),
+        ("subscription.a.principal", "'a'"),
+        ("subscription.a.destination", "'a'"),
+        ("subscription.a.rate", "7.5"),
+        ("subscription.a.from", "'latest'"),
+        ("subscription.a.transfer_syntax", "'1.2.840.10008.1.2.1'"),
+        ("subscription.a.representation", "'rendered'"),
+        ("availability.a.address", "'other:104'"),
+        ("availability.a.ae_title", "'OTHER'"),
+        ("availability.a.calling_ae_title", "'OTHER'"),
+        ("availability.a.retrieve_url", "'https://other.example'"),
+        ("availability.a.ca", "'/other'"),
+        ("availability.a.certificate", "'/other'"),
+        ("availability.a.key", "'/other'"),
         ("pattern.enabled", "true"),
         ("pattern.rows", "100"),
         ("pattern.columns", "100"),
@@ -120,17 +196,39 @@ mod tests {
         ("dimse.tls.client_ca", "/a"),
         ("dicomweb.tls.certificate", "/c"),
         ("dicomweb.tls.key", "/k"),
+        ("dicomweb.tls.client_ca", "/a"),
+        ("access.jwt.jwks", "/j"),
+        ("access.jwt.issuer", "i"),
+        ("access.jwt.audience", "a"),
+        ("principal.a.subjects", "[]"),
+        ("destination.a.url", "'https://a.example'"),
+        ("destination.a.certificate", "'/c'"),
+        ("destination.a.key", "'/k'"),
+        ("subscription.a.search", "'/series'"),
+        ("subscription.a.subscriber", "'A'"),
+        ("availability.a.address", "'a:104'"),
+        ("availability.a.ae_title", "'A'"),
+        ("availability.a.ca", "'/a'"),
+        ("availability.a.certificate", "'/c'"),
+        ("availability.a.key", "'/k'"),
     ];
 
-    /// Both TLS listeners with files, then what else is given; the last value of a key counts.
+    /// Both TLS listeners with files and a section of each kind, then what else is given; the last value
+    /// of a key counts.
     fn loaded(values: &[(&str, &str)]) -> Loaded {
-        let mut by_key = std::collections::BTreeMap::from([("dimse.tls.listen", "127.0.0.1:2762")]);
+        let mut by_key = BTreeMap::from([("dimse.tls.listen", "127.0.0.1:2762")]);
         by_key.extend(FILES.iter().chain(values).copied());
-        let env = by_key
-            .iter()
-            .map(|(key, value)| (keys::find(key).unwrap().variable(), (*value).to_owned()))
-            .collect::<Vec<_>>();
-        load(None, env.into_iter()).unwrap()
+        let (mut env, mut text) = (Vec::new(), String::new());
+        for (key, value) in by_key {
+            match keys::find(key).unwrap().variable() {
+                Some(variable) => env.push((variable, value.to_owned())),
+                None => text.push_str(&format!("{key} = {value}\n")),
+            }
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("framegate.toml");
+        std::fs::write(&file, text).unwrap();
+        load(Some(&file), env.into_iter()).unwrap()
     }
 
     /// The table and the merged settings tell the same: one changed key at a time, the result is
@@ -157,12 +255,27 @@ mod tests {
     /// The list above names every key once; `self_signed` excludes the files.
     #[test]
     fn no_key_is_left_out() {
-        let mut tried: Vec<_> =
-            OTHER.iter().map(|(path, _)| *path).chain(["dicomweb.tls.self_signed"]).collect();
-        let mut known: Vec<_> = keys::KEYS.iter().map(|key| key.path).collect();
+        let mut tried: Vec<_> = OTHER
+            .iter()
+            .map(|(path, _)| (*path).to_owned())
+            .chain(["dicomweb.tls.self_signed".into()])
+            .collect();
+        let mut known: Vec<_> = keys::KEYS.iter().map(|key| key.at("a")).collect();
         tried.sort_unstable();
         known.sort_unstable();
         assert_eq!(tried, known);
+    }
+
+    #[test]
+    fn a_section_that_comes_or_goes_is_named_once() {
+        let old = loaded(&[]);
+        let more = [("destination.b.url", "'https://b.example'"), ("destination.b.batch", "2")];
+        let new = loaded(&[&more[..], &[("destination.a.batch", "2")]].concat());
+        let applied = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        assert_eq!(changes(&old, &new).applied, applied(&["destination.a.batch", "destination.b"]));
+        assert_eq!(changes(&new, &old).applied, applied(&["destination.a.batch", "destination.b"]));
+        assert_eq!(merge_reloadable(&old.settings, &new.settings), new.settings);
+        assert_eq!(merge_reloadable(&new.settings, &old.settings), old.settings);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The meaning of string values: addresses, networks, AE titles, UIDs, origins. Each function is
+//! The meaning of string values: addresses, networks, names, URLs, UIDs, origins. Each function is
 //! the one place that reads its form; the table of keys uses it to check a value where it stands,
 //! and the making of `Settings` to get the typed value. An error says what is wrong with the text;
 //! what is accepted stands in the table.
@@ -7,6 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+
+use super::settings::Right;
+
+/// Longest name of a section, or of a subscriber (characters).
+const NAME_CHARS: usize = 64;
+
+/// Longest URL (bytes).
+const URL_BYTES: usize = 2048;
 
 type Parsed<T> = Result<T, String>;
 
@@ -111,6 +119,150 @@ pub(super) fn log_filter(text: &str) -> Parsed<()> {
     parsed.map(drop).map_err(|error| format!("is not a log filter: {error}"))
 }
 
+/// The name of a named section: what TOML takes without quotes.
+pub(super) fn name(text: &str) -> Parsed<()> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if (1..=NAME_CHARS).contains(&text.len()) && text.bytes().all(legal) {
+        Ok(())
+    } else {
+        Err("is not a name".to_owned())
+    }
+}
+
+/// A [`name`], or nothing.
+pub(super) fn name_or_none(text: &str) -> Parsed<()> {
+    if text.is_empty() { Ok(()) } else { name(text) }
+}
+
+/// A [`name`], or `*` for all that there are.
+pub(super) fn name_or_all(text: &str) -> Parsed<()> {
+    if text == "*" { Ok(()) } else { name(text) }
+}
+
+/// The name of a subscriber.
+pub(super) fn subscriber(text: &str) -> Parsed<()> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if (1..=NAME_CHARS).contains(&text.len()) && text.bytes().all(legal) {
+        Ok(())
+    } else {
+        Err("is not the name of a subscriber".to_owned())
+    }
+}
+
+/// The word for a right.
+pub(super) fn right(text: &str) -> Parsed<Right> {
+    Right::ALL.into_iter().find(|right| right.word() == text).ok_or_else(|| "is not a right".to_owned())
+}
+
+/// A name in a certificate, with the field that it stands in.
+pub(super) fn certificate_name(text: &str) -> Parsed<()> {
+    let fields = ["CN=", "DNS:", "URI:", "email:"];
+    if fields.iter().any(|field| text.strip_prefix(field).is_some_and(|name| !name.is_empty())) {
+        Ok(())
+    } else {
+        Err("does not begin with CN=, DNS:, URI: or email:, or names nobody".to_owned())
+    }
+}
+
+/// Anything but nothing.
+pub(super) fn not_empty(text: &str) -> Parsed<()> {
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
+}
+
+/// The base URL of a DICOMweb service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServiceUrl {
+    /// Without a slash at its end.
+    pub(super) url: String,
+    /// Whether it is plain HTTP to another host.
+    pub(super) exposed: bool,
+}
+
+/// A base URL: scheme, host and path. A query or fragment would get lost when paths are added to it,
+/// and credentials have no place in what is logged.
+pub(super) fn service_url(text: &str) -> Parsed<ServiceUrl> {
+    let wrong = |what: &str| Err(what.to_owned());
+    if text.len() > URL_BYTES {
+        return Err(format!("is {} bytes long", text.len()));
+    }
+    if text.contains(['?', '#']) {
+        return wrong("has a query or a fragment");
+    }
+    let Ok(uri) = text.parse::<http::Uri>() else { return wrong("is not a URL") };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return wrong("is not a URL with scheme and host");
+    };
+    if !matches!(scheme, "http" | "https") {
+        return wrong("is neither an https:// nor an http:// URL");
+    }
+    if authority.as_str().contains('@') {
+        return wrong("has credentials before its host");
+    }
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    if authority.host().is_empty() || !(port.is_empty() || authority.port_u16().is_some_and(|port| port > 0))
+    {
+        return wrong("has no host, or a port that is none");
+    }
+    let exposed = scheme == "http" && !is_loopback(authority.host());
+    Ok(ServiceUrl { url: text.trim_end_matches('/').to_owned(), exposed })
+}
+
+/// A [`service_url`], or nothing.
+pub(super) fn service_url_or_none(text: &str) -> Parsed<Option<ServiceUrl>> {
+    if text.is_empty() { Ok(None) } else { service_url(text).map(Some) }
+}
+
+/// Whether a URL's host is this one. `localhost` is by RFC 6761 §6.3.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |ip: IpAddr| ip.is_loopback())
+}
+
+/// `HOST:PORT` of a peer that we connect to; an IPv6 address stands in brackets.
+pub(super) fn peer_address(text: &str) -> Parsed<()> {
+    let wrong = || Err("is not a host and port".to_owned());
+    let Some((host, port)) = text.rsplit_once(':') else { return wrong() };
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    if !digits || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return wrong();
+    }
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return if inner.parse::<std::net::Ipv6Addr>().is_ok() { Ok(()) } else { wrong() };
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    if host.len() <= 253 && host.split('.').all(label) { Ok(()) } else { wrong() }
+}
+
+/// An [`ae_title`], or nothing.
+pub(super) fn ae_title_or_none(text: &str) -> Parsed<()> {
+    if text.is_empty() { Ok(()) } else { ae_title(text) }
+}
+
+/// One of the six resources that can be searched (PS3.18 §10.6).
+pub(super) fn search_resource(text: &str) -> Parsed<()> {
+    let wrong = || Err("is not a search resource".to_owned());
+    let Some(path) = text.strip_prefix('/') else { return wrong() };
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["studies" | "series" | "instances"] => Ok(()),
+        ["studies", study, "series" | "instances"] => uid(study),
+        ["studies", study, "series", series, "instances"] => uid(study).and_then(|()| uid(series)),
+        _ => wrong(),
+    }
+}
+
+/// Where a push begins: `oldest`, `latest` or an Instance Number (VR IS).
+pub(super) fn from(text: &str) -> Parsed<()> {
+    let number = || text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.parse::<i32>().is_ok();
+    if matches!(text, "oldest" | "latest") || number() {
+        Ok(())
+    } else {
+        Err("is not a place to begin at".to_owned())
+    }
+}
+
 /// A path, or nothing.
 pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
@@ -118,6 +270,8 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -186,5 +340,142 @@ mod tests {
         assert!(log_filter("info,framegate=debug").is_ok());
         assert!(log_filter("").is_err());
         assert!(log_filter("framegate=loud").is_err());
+    }
+
+    #[test]
+    fn names_are_what_toml_takes_bare() {
+        let longest = "a".repeat(64);
+        for right in ["a", "PACS_1", "cath-lab", "0", longest.as_str()] {
+            assert!(
+                name(right).is_ok() && name_or_all(right).is_ok() && subscriber(right).is_ok(),
+                "{right}"
+            );
+        }
+        let long = "a".repeat(65);
+        for wrong in ["", "a.b", "a b", "é", "*", long.as_str()] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
+        assert!(name_or_all("*").is_ok() && name_or_none("").is_ok());
+        assert!(subscriber("CATH.1").is_ok() && subscriber("").is_err() && subscriber("a/b").is_err());
+    }
+
+    #[test]
+    fn rights_are_words() {
+        for known in Right::ALL {
+            assert_eq!(right(known.word()), Ok(known));
+        }
+        assert!(right("Search").is_err() && right("").is_err());
+    }
+
+    #[test]
+    fn names_in_certificates_say_where_they_stand() {
+        for right in ["CN=viewer 1", "DNS:viewer.example", "URI:urn:uuid:1", "email:a@b.example"] {
+            assert!(certificate_name(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "viewer", "CN=", "cn=viewer", "O=clinic"] {
+            assert!(certificate_name(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn service_urls_have_scheme_host_and_path() {
+        let found = service_url("https://pacs.example:8443/dicom-web/").unwrap();
+        assert_eq!(found, ServiceUrl { url: "https://pacs.example:8443/dicom-web".into(), exposed: false });
+        for own in
+            ["http://127.0.0.1:8080/a", "http://[::1]", "http://localhost/dicomweb", "http://LOCALHOST"]
+        {
+            assert!(!service_url(own).unwrap().exposed, "{own}");
+        }
+        for far in
+            ["http://pacs.example", "http://10.0.0.1/a", "http://localhost.example", "http://[::2]:80/"]
+        {
+            assert!(service_url(far).unwrap().exposed, "{far}");
+        }
+        for wrong in [
+            "",
+            "pacs.example",
+            "/studies",
+            "ftp://pacs.example",
+            "https://",
+            "https:///a",
+            "https://:443/a",
+            "https://user:word@pacs.example",
+            "https://user@pacs.example",
+            "https://pacs.example/a?b",
+            "https://pacs.example/a#b",
+            "https://pacs.example:70000",
+            "https://pacs.example:0",
+            "https://pacs.example/a b",
+        ] {
+            assert!(service_url(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(service_url_or_none(""), Ok(None));
+    }
+
+    #[test]
+    fn peers_have_a_host_and_a_port() {
+        for right in ["ris.example:104", "10.1.2.3:11112", "[::1]:104", "ris_1:104"] {
+            assert!(peer_address(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "ris",
+            "ris:",
+            "ris:0",
+            "ris:70000",
+            "ris:+1",
+            ":104",
+            "::1:104",
+            "[ris]:104",
+            "a..b:1",
+            "a/b:1",
+        ] {
+            assert!(peer_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn search_resources_are_six() {
+        for right in [
+            "/studies",
+            "/series",
+            "/instances",
+            "/studies/1.2/series",
+            "/studies/1.2/instances",
+            "/studies/1.2/series/1.3/instances",
+        ] {
+            assert!(search_resource(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "/",
+            "studies",
+            "/studies/",
+            "/studies/1.2",
+            "/studies/x/series",
+            "/studies/1.2/series/1.3",
+            "/series/1.2/instances",
+            "/studies?Modality=XA",
+        ] {
+            assert!(search_resource(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_push_begins_somewhere() {
+        for right in ["oldest", "latest", "0", "17", "-3"] {
+            assert!(from(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "newest", "1.5", "+1", "99999999999"] {
+            assert!(from(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged(text in "\\PC{0,40}") {
+            let _ = (service_url(&text), peer_address(&text), search_resource(&text), from(&text));
+            let _ = (service_url(&format!("http://{text}")), name(&text), certificate_name(&text));
+        }
     }
 }

@@ -3,64 +3,23 @@
 //! A tree of resources, the methods of each, and for each method its parameters, statuses and
 //! media types. The tree is grown from [`TEMPLATES`] and the media types
 //! are those that [`media`](super::media) negotiates, so that the description follows what is
-//! served. It is written as WADL and, in the same shape, as JSON.
+//! served. It is written as WADL and, in the same shape, as JSON. What each method takes and gives is
+//! said in [`methods`].
+
+mod methods;
 
 use std::io;
 
 use bytes::Bytes;
-use http::Method;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, Event};
 use serde::Serialize;
 
-use super::media::{BulkDataType, CapabilitiesMedia, DatasetMedia, ImageFormat};
-use super::problem::PROBLEM_JSON;
+use super::media::CapabilitiesMedia;
 use super::routes::{TEMPLATES, Template, Transaction, pattern_segments};
-use crate::subscription::scope::Level;
 
 /// XML namespace of WADL.
 const WADL: &str = "http://wadl.dev.java.net/2009/02";
-
-/// Attributes that a search at each level matches (PS3.18 §10.6.1.2.3), for what its path does
-/// not fix already.
-const STUDY_KEYS: &[&str] = &[
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "ModalitiesInStudy",
-    "ReferringPhysicianName",
-    "PatientName",
-    "PatientID",
-    "StudyInstanceUID",
-    "StudyID",
-];
-const SERIES_KEYS: &[&str] = &[
-    "Modality",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "PerformedProcedureStepStartDate",
-    "PerformedProcedureStepStartTime",
-    "RequestAttributesSequence.ScheduledProcedureStepID",
-    "RequestAttributesSequence.RequestedProcedureID",
-];
-const INSTANCE_KEYS: &[&str] = &["SOPClassUID", "SOPInstanceUID", "InstanceNumber"];
-
-/// Query parameters with a line of explanation, by transaction.
-const SEARCH_PARAMETERS: &[(&str, &str)] = &[
-    ("limit", "most results"),
-    ("offset", "results to skip"),
-    ("includefield", "further attributes to return, as keywords or tags, or all"),
-    ("fuzzymatching", "true or false"),
-];
-const LIVE_PARAMETERS: &[(&str, &str)] = &[
-    ("from", "where to begin in a growing series: oldest (default), latest, or an Instance Number"),
-    ("rate", "most instances a second; those in between are skipped"),
-];
-const RENDERED_PARAMETERS: &[(&str, &str)] = &[
-    ("quality", "quality of a lossy encoding, 1 to 100"),
-    ("viewport", "vw,vh[,sx,sy,sw,sh] in pixels"),
-    ("window", "center,width,function with function linear, linear-exact or sigmoid"),
-];
 
 /// The description, ready to be written in either form.
 #[derive(Debug, Serialize)]
@@ -92,6 +51,8 @@ struct MethodNode {
 #[derive(Debug, Serialize)]
 struct Request {
     param: Vec<Parameter>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    representation: Vec<Representation>,
 }
 
 /// A parameter of a path (`template`), query or header.
@@ -184,142 +145,6 @@ fn plant(level: &mut Vec<ResourceNode>, segments: &[&'static str], template: &'s
     }
 }
 
-/// The methods of a row. HEAD goes without saying (RFC 9110 §9.3.2), OPTIONS is what this is.
-fn methods(template: &'static Template) -> impl Iterator<Item = MethodNode> {
-    let told = template.methods.iter().filter(|method| !matches!(**method, Method::HEAD | Method::OPTIONS));
-    told.map(|method| MethodNode {
-        name: method.as_str(),
-        id: identifier(template.name),
-        request: Request { param: parameters(template) },
-        response: responses(template),
-    })
-}
-
-/// `Search for Studies` → `SearchForStudies`, as PS3.18 writes the identifiers of methods.
-fn identifier(name: &str) -> String {
-    let mut id = String::with_capacity(name.len());
-    for word in name.split(' ') {
-        let mut chars = word.chars();
-        id.extend(chars.next().map(|first| first.to_ascii_uppercase()));
-        id.push_str(chars.as_str());
-    }
-    id
-}
-
-fn parameters(template: &Template) -> Vec<Parameter> {
-    let types = media_types(template);
-    let default = types.first().cloned();
-    let mut params = vec![Parameter {
-        default,
-        option: types.into_iter().map(|value| OptionNode { value }).collect(),
-        ..Parameter::new("Accept", "header", None)
-    }];
-    let mut query = |name, doc| params.push(Parameter::new(name, "query", doc));
-    query("accept", Some("acceptable media types, where a client cannot set header fields"));
-    let tables: &[&[(&str, &str)]] = match template.transaction {
-        Transaction::Search(_) => &[SEARCH_PARAMETERS],
-        Transaction::Retrieve if !is_one_instance(template) => &[LIVE_PARAMETERS],
-        Transaction::Rendered if !is_one_instance(template) => &[LIVE_PARAMETERS, RENDERED_PARAMETERS],
-        Transaction::Rendered | Transaction::RenderedFrames => &[RENDERED_PARAMETERS],
-        _ => &[],
-    };
-    for (name, doc) in tables.iter().copied().flatten() {
-        query(name, Some(doc));
-    }
-    if let Transaction::Search(level) = template.transaction {
-        let in_study = template.path.contains("{study}");
-        let in_series = template.path.contains("{series}");
-        let keys = [
-            (STUDY_KEYS, !in_study),
-            (SERIES_KEYS, !in_series && level != Level::Studies),
-            (INSTANCE_KEYS, level == Level::Instances),
-        ];
-        for (keys, _) in keys.into_iter().filter(|(_, matched)| *matched) {
-            keys.iter().for_each(|name| query(name, None));
-        }
-    }
-    params
-}
-
-fn responses(template: &Template) -> Vec<ResponseNode> {
-    let problem = || vec![Representation { media_type: PROBLEM_JSON.to_owned() }];
-    let mut types: Vec<String> = Vec::new();
-    for value in media_types(template) {
-        let media_type = value.split("; transfer-syntax=").next().unwrap_or_default();
-        if !types.iter().any(|known| known == media_type) {
-            types.push(media_type.to_owned());
-        }
-    }
-    let representation = types.into_iter().map(|media_type| Representation { media_type }).collect();
-    let mut responses = vec![ResponseNode { status: "200", representation }];
-    if matches!(template.transaction, Transaction::Search(_)) {
-        responses.push(ResponseNode { status: "204", representation: Vec::new() });
-        responses.push(ResponseNode { status: "400 406 429 503", representation: problem() });
-    } else {
-        responses.push(ResponseNode { status: "400 404 406 410 429 503", representation: problem() });
-    }
-    responses
-}
-
-/// Whether the resource is (part of) one instance, so that it need not be multipart.
-fn is_one_instance(template: &Template) -> bool {
-    template.path.contains("{instance}")
-}
-
-fn related(root: &str) -> String {
-    format!("multipart/related; type=\"{root}\"")
-}
-
-/// What can be accepted from a resource, the default first.
-fn media_types(template: &Template) -> Vec<String> {
-    let one = is_one_instance(template);
-    match template.transaction {
-        Transaction::Capabilities => [CapabilitiesMedia::Wadl, CapabilitiesMedia::Json]
-            .map(|media| media.essence().to_owned())
-            .to_vec(),
-        Transaction::Search(_) | Transaction::Metadata => vec![
-            DatasetMedia::DicomJson.essence().to_owned(),
-            DatasetMedia::Json.essence().to_owned(),
-            related(DatasetMedia::DicomXmlMultipart.essence()),
-        ],
-        Transaction::Retrieve => {
-            let dicom = related("application/dicom");
-            let mut types = vec![dicom.clone(), format!("{dicom}; transfer-syntax=*")];
-            types.push(related("application/octet-stream"));
-            if one {
-                types.push("application/dicom".to_owned());
-                types.push("application/dicom; transfer-syntax=*".to_owned());
-            }
-            types
-        }
-        Transaction::Rendered | Transaction::RenderedFrames => {
-            let formats = || ImageFormat::ALL.iter().map(|format| format.essence());
-            let (single, multipart) = (formats().map(str::to_owned), formats().map(related));
-            // One image comes alone unless asked otherwise, many do not.
-            if one {
-                single.chain(multipart).collect()
-            } else {
-                let replace = formats().map(|root| format!("multipart/x-mixed-replace; type=\"{root}\""));
-                multipart.chain(single).chain(replace).collect()
-            }
-        }
-        Transaction::Frames | Transaction::Bulkdata => {
-            let mut types = Vec::new();
-            for media in BulkDataType::ALL {
-                for uid in media.transfer_syntaxes() {
-                    types.push(format!("{}; transfer-syntax={uid}", related(media.essence())));
-                }
-            }
-            types.extend(BulkDataType::ALL.iter().map(|media| media.essence().to_owned()));
-            types
-        }
-        Transaction::Subscription(_)
-        | Transaction::Suspend(_)
-        | Transaction::Resume(_)
-        | Transaction::Notifications => vec![DatasetMedia::Json.essence().to_owned()],
-    }
-}
-
 impl Parameter {
     fn new(name: &'static str, style: &'static str, doc: Option<&'static str>) -> Self {
         Self { name, style, required: false, default: None, doc, option: Vec::new() }
@@ -368,7 +193,7 @@ impl ResourceNode {
 
     fn plant(&mut self, segments: &[&'static str], template: &'static Template) {
         if segments.is_empty() {
-            self.method.extend(methods(template));
+            self.method.extend(methods::of(template));
         } else {
             plant(&mut self.resource, segments, template);
         }
@@ -385,22 +210,27 @@ impl ResourceNode {
     }
 }
 
+impl Representation {
+    fn write(&self, xml: &mut Writer<Vec<u8>>) -> io::Result<()> {
+        let element = xml.create_element("representation");
+        element.with_attribute(("mediaType", &*self.media_type)).write_empty()?;
+        Ok(())
+    }
+}
+
 impl MethodNode {
     fn write(&self, xml: &mut Writer<Vec<u8>>) -> io::Result<()> {
         let element = xml.create_element("method").with_attributes([("name", self.name), ("id", &self.id)]);
         element.write_inner_content(|xml| {
             let request = xml.create_element("request");
             request.write_inner_content(|xml| {
-                self.request.param.iter().try_for_each(|param| param.write(xml))
+                self.request.param.iter().try_for_each(|param| param.write(xml))?;
+                self.request.representation.iter().try_for_each(|representation| representation.write(xml))
             })?;
             self.response.iter().try_for_each(|response| {
                 let element = xml.create_element("response").with_attribute(("status", response.status));
                 element.write_inner_content(|xml| {
-                    response.representation.iter().try_for_each(|representation| {
-                        let element = xml.create_element("representation");
-                        element.with_attribute(("mediaType", &*representation.media_type)).write_empty()?;
-                        Ok(())
-                    })
+                    response.representation.iter().try_for_each(|representation| representation.write(xml))
                 })?;
                 Ok(())
             })
@@ -411,9 +241,8 @@ impl MethodNode {
 
 #[cfg(test)]
 mod tests {
-    use super::super::media::{Accept, Extent, bulk_data, capabilities, datasets, instances, rendered};
     use super::*;
-    use http::{HeaderMap, HeaderValue};
+    use http::Method;
     use quick_xml::Reader;
     use serde_json::Value;
     use std::collections::BTreeSet;
@@ -427,9 +256,10 @@ mod tests {
     /// Path, method and identifier of every row that a description must hold.
     fn expected() -> BTreeSet<(String, String, String)> {
         let rows = TEMPLATES.iter().filter(|row| row.path != "/");
-        rows.map(|row| {
-            let id = identifier(row.name);
-            (row.path.replace("{+", "{"), "GET".to_owned(), id)
+        let methods = rows.flat_map(|row| row.methods.iter().map(move |method| (row, method)));
+        let told = methods.filter(|(_, method)| !matches!(**method, Method::HEAD | Method::OPTIONS));
+        told.map(|(row, method)| {
+            (row.path.replace("{+", "{"), method.to_string(), methods::identifier(row, method))
         })
         .collect()
     }
@@ -491,59 +321,5 @@ mod tests {
         let mut found = BTreeSet::new();
         walk(resources, "", &mut found);
         assert_eq!(found, expected());
-    }
-
-    #[test]
-    fn method_identifiers_are_those_of_the_standard_and_distinct() {
-        let ids: BTreeSet<_> = TEMPLATES.iter().map(|row| identifier(row.name)).collect();
-        assert_eq!(ids.len(), TEMPLATES.len());
-        assert!(ids.contains("SearchForStudySeriesInstances"));
-    }
-
-    #[test]
-    fn what_is_said_to_be_acceptable_is_accepted() {
-        for template in TEMPLATES {
-            let extent = if is_one_instance(template) { Extent::One } else { Extent::Many };
-            for value in media_types(template) {
-                let mut headers = HeaderMap::new();
-                headers.insert(http::header::ACCEPT, HeaderValue::from_str(&value).unwrap());
-                let accept = Accept::parse(&headers, []).unwrap();
-                let accepted = match template.transaction {
-                    Transaction::Capabilities => capabilities(&accept).is_ok(),
-                    Transaction::Search(_)
-                    | Transaction::Metadata
-                    | Transaction::Subscription(_)
-                    | Transaction::Suspend(_)
-                    | Transaction::Resume(_)
-                    | Transaction::Notifications => datasets(&accept).is_ok(),
-                    Transaction::Retrieve => instances(&accept, extent).is_ok(),
-                    Transaction::Rendered | Transaction::RenderedFrames => rendered(&accept, extent).is_ok(),
-                    Transaction::Frames | Transaction::Bulkdata => bulk_data(&accept, extent).is_ok(),
-                };
-                assert!(accepted, "{}: {value}", template.path);
-            }
-        }
-    }
-
-    #[test]
-    fn parameters_follow_the_transaction_and_what_the_path_fixes() {
-        let names = |path: &str| -> Vec<&str> {
-            let template = TEMPLATES.iter().find(|row| row.path == path).unwrap();
-            parameters(template).into_iter().map(|param| param.name).collect()
-        };
-        let all = names("/instances");
-        for name in
-            ["limit", "offset", "includefield", "fuzzymatching", "PatientID", "Modality", "SOPClassUID"]
-        {
-            assert!(all.contains(&name), "{name}");
-        }
-        assert!(!names("/studies").contains(&"Modality"));
-        assert!(!names("/studies/{study}/series").contains(&"PatientID"));
-        assert!(!names("/studies/{study}/series/{series}/instances").contains(&"Modality"));
-        assert_eq!(names("/studies/{study}"), ["Accept", "accept", "from", "rate"]);
-        let instance = "/studies/{study}/series/{series}/instances/{instance}";
-        assert_eq!(names(instance), ["Accept", "accept"]);
-        let rendered = format!("{instance}/rendered");
-        assert_eq!(names(&rendered), ["Accept", "accept", "quality", "viewport", "window"]);
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn preflight<B>(request: &Request<B>, origins: &[String]) -> Option<R
     if let Some(origin) = allowed(request.headers(), origins) {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        let methods = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
             HeaderValue::from_static("Accept, Authorization, Content-Type"),
@@ -42,7 +43,7 @@ pub(super) fn allow(response: &mut Response<Body>, request: &HeaderMap, origins:
     headers.insert(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = allowed(request, origins) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static("Content-Location, Warning, Retry-After");
+        let exposed = HeaderValue::from_static("Content-Location, Location, Retry-After, Warning");
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 }
@@ -76,6 +77,28 @@ mod tests {
         assert!(!bad.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
         assert!(preflight(&request(Method::OPTIONS, "https://viewer.example", false), &origins).is_none());
         assert!(preflight(&request(Method::GET, "https://viewer.example", true), &origins).is_none());
+    }
+
+    #[test]
+    fn an_application_may_register_and_read_where_it_is_notified() {
+        let origins = vec!["https://viewer.example".to_owned()];
+        for method in ["GET", "POST", "DELETE"] {
+            let asked = Request::builder()
+                .method(Method::OPTIONS)
+                .header(ORIGIN, "https://viewer.example")
+                .header(ACCESS_CONTROL_REQUEST_METHOD, method)
+                .body(())
+                .unwrap();
+            let answer = preflight(&asked, &origins).unwrap();
+            let allowed = answer.headers()[ACCESS_CONTROL_ALLOW_METHODS].to_str().unwrap();
+            assert!(allowed.split(", ").any(|one| one == method), "{allowed}");
+        }
+        let mut response = Response::new(empty());
+        allow(&mut response, request(Method::POST, "https://viewer.example", false).headers(), &origins);
+        let exposed = response.headers()[ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
+        for name in ["Content-Location", "Location", "Retry-After", "Warning"] {
+            assert!(exposed.split(", ").any(|one| one == name), "{exposed}");
+        }
     }
 
     #[test]

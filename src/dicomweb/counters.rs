@@ -15,11 +15,22 @@ pub struct Answered {
     pub status: u16,
 }
 
+/// A label with one of few fixed words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// Why.
+    pub reason: &'static str,
+}
+
 /// Counters of the origin server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct DicomwebCounters {
     /// Requests by transaction and status.
     pub requests: Family<Answered, Counter>,
+    /// Requests whose credentials were not accepted, by reason.
+    pub unauthenticated: Family<Reason, Counter>,
+    /// Responses that were cut short because a reload took the right to them from their reader.
+    pub withdrawn: Counter,
     /// Open-ended responses that are being written now.
     pub streams: Gauge,
     /// Instances handed to readers.
@@ -37,6 +48,9 @@ impl DicomwebCounters {
     pub fn register(&self, registry: &mut Registry) {
         let web = registry.sub_registry_with_prefix("dicomweb");
         web.register("requests", "Requests answered", self.requests.clone());
+        let unauthenticated = self.unauthenticated.clone();
+        web.register("unauthenticated", "Requests whose credentials were not accepted", unauthenticated);
+        web.register("withdrawn", "Responses cut short with their reader's right", self.withdrawn.clone());
         web.register("streams_open", "Open-ended responses being written now", self.streams.clone());
         web.register("instances_sent", "Instances handed to readers", self.sent.clone());
         web.register("sent_bytes", "Bytes of instances handed to readers", self.sent_bytes.clone());

@@ -3,7 +3,7 @@
 //!
 //! A body is pulled by its connection: nothing is prepared for a client that does not read, and
 //! such a client only loses instances from the ring. What it missed is counted; in the stream it
-//! shows as a gap in Instance Number.
+//! shows as a gap in Instance Number. A subscription may steer it while it runs ([`super::steering`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use http_body_util::{BodyExt, StreamBody};
 use super::counters::DicomwebCounters;
 use super::representation::{Representation, part};
 use super::routes::Urls;
-use crate::hub::{Cursor, Cursors, Item};
+use super::steering::Steering;
+use crate::hub::{Cursor, Cursors, Item, LiveSeries};
 use crate::instance::Instance;
 use crate::net::counters::Open;
 use crate::net::http::{Body, BodyError};
 use crate::net::multipart::Writer;
-use crate::sink::pace::Pace;
 use crate::sink::workers::Workers;
 
 /// What a stream reads from.
@@ -32,10 +32,14 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Item {
+    /// Safe to drop while it waits.
+    async fn next(&mut self) -> (Option<Arc<LiveSeries>>, Item) {
         match self {
-            Self::Series(cursor) => cursor.next().await,
-            Self::Study(cursors) => cursors.next().await.1,
+            Self::Series(cursor) => {
+                let item = cursor.next().await;
+                (Some(cursor.series().clone()), item)
+            }
+            Self::Study(cursors) => cursors.next().await,
         }
     }
 }
@@ -47,7 +51,7 @@ pub(super) struct Live {
     pub(super) representation: Representation,
     /// Gone once the closing delimiter is written.
     pub(super) writer: Option<Writer>,
-    pub(super) pace: Option<Pace>,
+    pub(super) steering: Steering,
     /// Only the newest instance matters: what came in between is passed over.
     pub(super) newest_only: bool,
     pub(super) urls: Urls,
@@ -81,15 +85,22 @@ impl State {
                 return Some(chunk);
             }
             self.live.writer.as_ref()?;
+            self.live.steering.go().await;
             if self.live.newest_only
                 && let Reader::Series(cursor) = &mut self.live.reader
             {
                 cursor.skip_to_latest();
             }
-            match self.live.reader.next().await {
+            let (series, item) = tokio::select! {
+                biased;
+                () = self.live.steering.changed() => continue,
+                next = self.live.reader.next() => next,
+            };
+            match item {
                 Item::Instance(instance) => self.take(&instance).await,
                 Item::Missed(count) => {
                     self.live.counters.missed.inc_by(count);
+                    self.live.steering.missed(series.as_ref(), count);
                 }
                 Item::End(_) => {
                     self.queue.extend(self.live.writer.take().map(Writer::close));
@@ -101,7 +112,7 @@ impl State {
     async fn take(&mut self, instance: &Arc<Instance>) {
         let live = &mut self.live;
         let Some(writer) = &mut live.writer else { return };
-        if live.pace.as_mut().is_some_and(|pace| !pace.admits(instance.arrived())) {
+        if !live.steering.admits(instance) {
             return;
         }
         match part(&live.representation, instance, &live.urls, &live.workers).await {

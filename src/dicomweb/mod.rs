@@ -9,6 +9,7 @@ pub mod capabilities;
 mod channel;
 mod cors;
 mod counters;
+mod guarded;
 mod live;
 pub mod media;
 mod metadata;
@@ -18,10 +19,12 @@ mod render_parameters;
 mod representation;
 mod retrieve;
 pub mod routes;
-mod search;
+pub mod search;
+mod steering;
 mod store;
 mod subscribe;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +38,7 @@ use tokio::sync::watch;
 
 use self::access::{Access, Caller};
 use self::capabilities::Capabilities;
+pub use self::channel::retrieve_url;
 use self::counters::Answered;
 pub use self::counters::DicomwebCounters;
 use self::media::Accept;
@@ -43,7 +47,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
-use crate::config::settings::DicomwebSettings;
+use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -51,13 +55,16 @@ use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
 use crate::source::send::SendSource;
 use crate::subscription::query::Query;
-use crate::subscription::registry::Registry;
+use crate::subscription::registry::{Registry, Subscription};
 use crate::subscription::scope::{Level, Scope};
 
 type Answer = Result<Response<Body>, Problem>;
 
 /// A client that comes while we stop may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
+
+/// The configured destinations, by name.
+pub type Destinations = Arc<ArcSwap<BTreeMap<String, DestinationSettings>>>;
 
 /// What an origin server is made of.
 #[derive(Debug)]
@@ -80,6 +87,8 @@ pub struct Parts {
     pub notifier: Notifier,
     /// What takes instances that are posted.
     pub send: SendSource,
+    /// Peers that subscriptions may push to; a reload replaces them.
+    pub destinations: Destinations,
 }
 
 /// The origin server.
@@ -95,15 +104,39 @@ pub struct Origin {
     registry: Registry,
     notifier: Notifier,
     send: SendSource,
+    destinations: Destinations,
     workers: Workers,
 }
 
 impl Origin {
     /// A server of what the hub holds.
     pub fn new(parts: Parts) -> Self {
-        let Parts { hub, settings, counters, address, stopping, access, registry, notifier, send } = parts;
+        let Parts {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+        } = parts;
         let workers = Workers::new();
-        Self { hub, settings, counters, address, stopping, access, registry, notifier, send, workers }
+        Self {
+            hub,
+            settings,
+            counters,
+            address,
+            stopping,
+            access,
+            registry,
+            notifier,
+            send,
+            destinations,
+            workers,
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {
@@ -121,7 +154,17 @@ impl Origin {
         if request.method() == Method::OPTIONS {
             return ("capabilities", self.capabilities(&request));
         }
-        let caller = match self.access.caller(peer, request.headers()) {
+        // The secret in a channel's URL stands for credentials.
+        match &route {
+            Route::Notifications(subscriber) => {
+                return (transaction, channel::open(self, request, peer, Some(subscriber)));
+            }
+            Route::Capabilities if channel::is_asked_for(&request) => {
+                return ("notifications", channel::open(self, request, peer, None));
+            }
+            _ => {}
+        }
+        let caller = match self.access.caller(&self.hub, &self.counters, peer, request.headers()) {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
         };
@@ -143,32 +186,34 @@ impl Origin {
             (_, Route::Resume(scope, subscriber)) => {
                 subscribe::suspend(self, &request, caller, &scope, &subscriber, false)
             }
-            (_, Route::Notifications(subscriber)) => channel::open(self, request, caller, Some(&subscriber)),
-            (_, Route::Capabilities) if channel::is_asked_for(&request) => {
-                channel::open(self, request, caller, None)
-            }
             (_, route) => self.get(&request, route, caller).await,
         }
     }
 
-    async fn get(&self, request: &Request<Incoming>, route: Route, _caller: &Caller) -> Answer {
+    async fn get(&self, request: &Request<Incoming>, route: Route, caller: &Caller) -> Answer {
+        match &route {
+            Route::Capabilities => return self.capabilities(request),
+            Route::Search(_) => caller.may(Right::Search)?,
+            _ => caller.may(Right::Retrieve)?,
+        }
         let urls = self.urls(request);
         let raw_query = request.uri().query().unwrap_or_default();
         let route = match route {
-            Route::Search(scope) => return self.search(request, urls, scope, raw_query).await,
+            Route::Search(scope) => return self.search(request, urls, scope, raw_query, caller).await,
             other => other,
         };
         let parameters = Parameters::parse(raw_query)?;
         let retrieval = retrieve::Request {
             hub: &self.hub,
+            caller,
             urls: &urls,
             workers: &self.workers,
             counters: &self.counters,
             headers: request.headers(),
             parameters: &parameters,
+            steered_by: self.steered_by(&parameters, caller)?,
         };
         match &route {
-            Route::Capabilities => self.capabilities(request),
             Route::Retrieve(resource) => retrieval.retrieve(resource).await,
             Route::Rendered(resource) => retrieval.rendered(resource).await,
             Route::Frames(resource, frames) => retrieval.frames(resource, frames).await,
@@ -177,7 +222,7 @@ impl Origin {
             Route::Metadata(resource) => {
                 let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
                 let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
-                let instances = self.instances(resource)?;
+                let instances = self.instances(resource, caller)?;
                 let urls = urls.clone();
                 let written = self.workers.run(move || {
                     let entries: Vec<_> = instances.into_iter().filter_map(Entry::metadata).collect();
@@ -189,16 +234,23 @@ impl Origin {
         }
     }
 
-    /// Everything that a resource has at this moment.
-    fn instances(&self, resource: &Resource) -> Result<Vec<Arc<Instance>>, Problem> {
-        let series = match &resource.series {
-            Some(series) => self.hub.find(&resource.study, series).into_iter().collect(),
-            None => self.hub.study(&resource.study),
-        };
-        if series.is_empty() {
-            let gone = self.hub.was_here(&resource.study, resource.series.as_deref());
-            return Err(if gone { Problem::gone() } else { Problem::not_live() });
-        }
+    /// The subscription of the caller's that a Retrieve names.
+    fn steered_by(
+        &self,
+        parameters: &Parameters,
+        caller: &Caller,
+    ) -> Result<Option<(Arc<Subscription>, Notifier)>, Problem> {
+        let Some(id) = parameters.values("subscription").next() else { return Ok(None) };
+        let found = self.registry.find(id).filter(|found| found.request().owner == caller.name());
+        let found = found.ok_or_else(|| {
+            Problem::bad_parameter("subscription", "the id of a subscription of yours that is in force")
+        })?;
+        Ok(Some((found, self.notifier.clone())))
+    }
+
+    /// Everything that a resource has at this moment, and that the caller sees.
+    fn instances(&self, resource: &Resource, caller: &Caller) -> Result<Vec<Arc<Instance>>, Problem> {
+        let series = retrieve::series(&self.hub, caller, resource)?;
         let Some(instance) = &resource.instance else {
             return Ok(series.iter().flat_map(|live| live.instances()).collect());
         };
@@ -206,14 +258,23 @@ impl Origin {
         if found.is_empty() { Err(Problem::not_live()) } else { Ok(found) }
     }
 
-    async fn search(&self, request: &Request<Incoming>, urls: Urls, scope: Scope, raw_query: &str) -> Answer {
+    async fn search(
+        &self,
+        request: &Request<Incoming>,
+        urls: Urls,
+        scope: Scope,
+        raw_query: &str,
+        caller: &Caller,
+    ) -> Answer {
         let query = Query::parse(raw_query, &["accept"]).map_err(|error| Problem::bad_search(&error))?;
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let most = self.settings.load().limits.search_results;
-        let (hub, asked, base) = (self.hub.clone(), query.clone(), urls.clone());
-        let found = self.workers.run(move || search::search(&hub, &base, &scope, &asked, most));
+        let (hub, asked, base, caller) = (self.hub.clone(), query.clone(), urls.clone(), caller.clone());
+        let found = self
+            .workers
+            .run(move || search::search(&hub, |live| caller.sees(live), &base, &scope, &asked, most));
         let results = found.await.ok_or_else(Problem::internal)?;
         let mut response = if results.datasets.is_empty() {
             let mut response = Response::new(empty());

@@ -1,14 +1,15 @@
-//! Query parameters of Retrieve (PS3.18 §8.3): `accept`, and two of the live profile, `from` (where
-//! in the ring a stream starts) and `rate` (frames a second, evenly decimated).
+//! Query parameters of Retrieve (PS3.18 §8.3): `accept`, and those of the live profile: `from` (where
+//! in the ring a stream starts), `rate` (instances a second, evenly decimated) and `subscription` (what
+//! steers it, see [`super::steering`]).
 
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
 use crate::hub::From;
+use crate::subscription::options;
 
 /// Parameters in one request; more are a mistake or worse.
 const MAX_PARAMETERS: usize = 64;
-const MAX_RATE: f64 = 1000.0;
 
 /// The parameters of one request, decoded.
 #[derive(Debug, Default)]
@@ -48,21 +49,26 @@ impl Parameters {
     pub(super) fn from(&self, default: From) -> Result<From, Problem> {
         match self.values("from").next() {
             None => Ok(default),
-            Some("oldest") => Ok(From::Oldest),
-            Some("latest") => Ok(From::Latest),
-            Some(number) => number
-                .parse()
-                .map(From::Number)
-                .map_err(|_| Problem::bad_parameter("from", "oldest, latest or an Instance Number")),
+            Some(value) => begin(value),
         }
     }
 
-    /// `rate=` in frames per second.
+    /// `rate=` in instances a second.
     pub(super) fn rate(&self) -> Result<Option<f64>, Problem> {
-        let Some(value) = self.values("rate").next() else { return Ok(None) };
-        let rate = value.parse().ok().filter(|rate| *rate > 0.0 && *rate <= MAX_RATE);
-        rate.map(Some).ok_or(Problem::bad_parameter("rate", "frames per second, above 0 and up to 1000"))
+        self.values("rate").next().map(rate).transpose()
     }
+}
+
+/// The value of `from`.
+pub(super) fn begin(value: &str) -> Result<From, Problem> {
+    options::begin(value)
+        .ok_or_else(|| Problem::bad_parameter("from", "oldest, latest or an Instance Number"))
+}
+
+/// The value of `rate`.
+pub(super) fn rate(value: &str) -> Result<f64, Problem> {
+    options::rate(value)
+        .ok_or_else(|| Problem::bad_parameter("rate", "instances a second, from 0.001 to 1000"))
 }
 
 #[cfg(test)]
@@ -78,7 +84,7 @@ mod tests {
         assert_eq!(parse("a=b&from=17").from(From::Oldest).unwrap(), From::Number(17));
         assert!(parse("from=now").from(From::Oldest).is_err());
         assert_eq!(parse("rate=7.5").rate().unwrap(), Some(7.5));
-        for bad in ["rate=0", "rate=-1", "rate=NaN", "rate=inf", "rate=x", "rate=1001"] {
+        for bad in ["rate=0", "rate=-1", "rate=NaN", "rate=inf", "rate=x", "rate=1001", "rate=1e-300"] {
             assert!(parse(bad).rate().is_err(), "{bad}");
         }
         assert_eq!(

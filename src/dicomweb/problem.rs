@@ -9,19 +9,33 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::media::MediaError;
 use super::routes::{MAX_PATH_BYTES, RouteError, Template};
+use crate::config::settings::Right;
 use crate::subscription::query::QueryError;
+use crate::subscription::registry::SubscribeError;
 
 /// Media type of Problem Details (RFC 9457 §3).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// A client with too many notification connections may try again after this.
+const CHANNEL_SOON: Duration = Duration::from_secs(5);
+
 /// Longest parameter name that a detail repeats (characters).
 const MAX_NAME: usize = 64;
+
+/// What a 401 asks for. RFC 6750 §3 wants a parameter; the realm is all there is to say.
+const CHALLENGE: &str = "Bearer realm=\"framegate\"";
+const REFUSED_CHALLENGE: &str = "Bearer realm=\"framegate\", error=\"invalid_token\"";
+/// Who found no room for a subscription may try again after this; leases end all the time.
+const SUBSCRIBE_AGAIN: Duration = Duration::from_secs(30);
 
 /// One failed request, ready to become its response.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -65,13 +79,7 @@ impl Problem {
     /// 400: a query parameter or header field has a value that cannot be read. `expected` says
     /// what it takes, such as `a number from 1 to 100`.
     pub fn bad_parameter(name: &str, expected: &str) -> Self {
-        // A name may come from the request's own text; one that is no name at all may hold a value.
-        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        let name = if name.len() <= MAX_NAME && !name.is_empty() && name.chars().all(is_name) {
-            name
-        } else {
-            "(not a name)"
-        };
+        let name = shown_name(name);
         Self::new(
             StatusCode::BAD_REQUEST,
             "urn:framegate:problem:bad-parameter",
@@ -87,6 +95,18 @@ impl Problem {
             "urn:framegate:problem:bad-parameter",
             "A parameter is malformed",
             error.to_string(),
+        )
+    }
+
+    /// 400: a parameter that this request does not take. Where a search ignores it, a request that changes
+    /// something must not guess: a subscription whose only key is misspelt would match everything.
+    pub fn unexpected_parameter(name: &str) -> Self {
+        let name = shown_name(name);
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:unexpected-parameter",
+            "A parameter is not for this request",
+            format!("The parameter {name} is neither an attribute nor an option that this request takes."),
         )
     }
 
@@ -111,6 +131,36 @@ impl Problem {
         )
     }
 
+    /// 401: who it is, is not known, or what was shown for it is not accepted; of a token the challenge says
+    /// so (RFC 6750 §3). Which check failed stands in our log only.
+    pub fn unauthenticated(token_refused: bool) -> Self {
+        let (detail, challenge) = if token_refused {
+            ("The credentials are not accepted; the server's log says why.", REFUSED_CHALLENGE)
+        } else {
+            (
+                "This asks for a bearer token, or a client certificate, of somebody who is known here.",
+                CHALLENGE,
+            )
+        };
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "urn:framegate:problem:unauthenticated",
+            "Not authenticated",
+            detail,
+        )
+        .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// 403: who it is, is known, but lacks a right.
+    pub fn missing_right(right: Right) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:framegate:problem:missing-right",
+            "A right is missing",
+            format!("This takes the right {}; the operator of the server may grant it.", right.word()),
+        )
+    }
+
     /// 404: no resource of this server has such a path.
     pub fn unknown_path() -> Self {
         Self::new(
@@ -129,6 +179,40 @@ impl Problem {
             "Not live here",
             "Nothing with these identifiers is live or still held. This server is no archive: it has a \
              series only while it is acquired and for a short time after.",
+        )
+    }
+
+    /// 404: the subscriber has no such subscription to this resource, or it is somebody else's.
+    pub fn no_subscription() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:framegate:problem:no-subscription",
+            "No such subscription",
+            "The subscriber has no such subscription to this resource. One whose lease is over is gone and \
+             must be registered anew.",
+        )
+    }
+
+    /// 404: no destination of this name is configured, or it is not for the caller. Both look alike, so
+    /// that names cannot be found out by trying.
+    pub fn no_destination() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:framegate:problem:no-destination",
+            "No such destination",
+            "There is no destination of this name that you may push to. Destinations are configured by the \
+             operator of this server.",
+        )
+    }
+
+    /// 403: a subscription of the configuration is not for deleting.
+    pub fn standing_subscription() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:framegate:problem:standing-subscription",
+            "The configuration has this subscription",
+            "A subscription of the server's configuration can be suspended, but not deleted; nothing was \
+             deleted. Name another one by the parameter subscription.",
         )
     }
 
@@ -164,6 +248,26 @@ impl Problem {
         )
     }
 
+    /// 408: the content of the request did not come to its end in time.
+    pub fn content_incomplete() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "urn:framegate:problem:content-incomplete",
+            "The content did not arrive",
+            "The content of the request did not arrive whole and in time.",
+        )
+    }
+
+    /// 413: the content of the request exceeds `limit` bytes.
+    pub fn content_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "urn:framegate:problem:content-too-large",
+            "Too much content",
+            format!("The limit on the content of this request is {limit} bytes; none is needed."),
+        )
+    }
+
     /// 410: it was here and has left the ring.
     pub fn gone() -> Self {
         Self::new(
@@ -184,6 +288,27 @@ impl Problem {
         )
     }
 
+    /// 415: the body is not of a media type or coding that this resource takes; `detail` says which
+    /// it does.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:framegate:problem:unsupported-media-type",
+            "Unsupported media type",
+            detail,
+        )
+    }
+
+    /// 400: the body of the request, or what its Content-Type says of it, cannot be read.
+    pub fn bad_body(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-body",
+            "The body of the request cannot be read",
+            reason,
+        )
+    }
+
     /// 429: this client is over its rate; it may come back after `wait`.
     pub fn too_many_requests(wait: Duration) -> Self {
         Self::new(
@@ -191,6 +316,18 @@ impl Problem {
             "urn:framegate:problem:too-many-requests",
             "Too many requests",
             "This address is over its request rate; Retry-After says when it may come back.",
+        )
+        .retry_after(wait)
+    }
+
+    /// 429: requests of this address were not authenticated too often; it may come back after `wait`.
+    pub fn too_many_failures(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:framegate:problem:too-many-failures",
+            "Too many failures",
+            "Credentials from this address were refused too often; Retry-After says when to try again, with \
+             others.",
         )
         .retry_after(wait)
     }
@@ -205,6 +342,17 @@ impl Problem {
         )
     }
 
+    /// 503: as much as is allowed is under way already; `wait` is when to try again.
+    pub fn busy(wait: Duration) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:busy",
+            "Busy",
+            "As many requests of this kind as allowed are under way; Retry-After says when to try again.",
+        )
+        .retry_after(wait)
+    }
+
     /// 503: the server is going down and takes nothing new; `wait` is when it may be back.
     pub fn draining(wait: Duration) -> Self {
         Self::new(
@@ -214,6 +362,71 @@ impl Problem {
             "The server is going down and takes no new request; Retry-After says when to try again.",
         )
         .retry_after(wait)
+    }
+
+    /// 426: the resource speaks WebSocket only, of version 13 and over HTTP/1.1 (RFC 6455 §4.2.2).
+    pub fn upgrade_required() -> Self {
+        Self::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "urn:framegate:problem:upgrade-required",
+            "A WebSocket is needed",
+            "This resource is a WebSocket (RFC 6455): open it with a wss URL, HTTP/1.1 and version 13.",
+        )
+        .with_header(UPGRADE, HeaderValue::from_static("websocket"))
+        .with_header(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
+    }
+
+    /// 400: the opening handshake of a WebSocket breaks RFC 6455 §4.2.1; `reason` says how.
+    pub fn bad_handshake(reason: &'static str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "urn:framegate:problem:bad-handshake",
+            "The opening handshake is malformed",
+            reason,
+        )
+    }
+
+    /// 403: a browser asks for a page of an origin that may not listen.
+    pub fn foreign_origin() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:framegate:problem:foreign-origin",
+            "The page may not listen",
+            "Pages of this origin may not listen without the channel's secret; use the URL that the \
+             registration answered with, or add the origin to dicomweb.cors_origins.",
+        )
+    }
+
+    /// 403: the subscriber's name belongs to another principal.
+    pub fn not_your_subscriber() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "urn:framegate:problem:not-your-subscriber",
+            "The subscriber is somebody else's",
+            "This subscriber's name belongs to another principal.",
+        )
+    }
+
+    /// 404: there is no subscription to listen for.
+    pub fn no_subscriber() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "urn:framegate:problem:no-subscriber",
+            "No subscription",
+            "There is no subscription to listen for: it was never made, was ended, or its lease is over. \
+             Register first.",
+        )
+    }
+
+    /// 503: as many connections listen already as `most`, the bound.
+    pub fn too_many_channels(most: usize) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:framegate:problem:too-many-channels",
+            "Too many notification connections",
+            format!("There are {most} notification connections already; close one, or come back later."),
+        )
+        .retry_after(CHANNEL_SOON)
     }
 
     /// The response: Problem Details, never cached.
@@ -230,6 +443,36 @@ impl Problem {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+}
+
+/// A name may come from the request's own text; one that is no name at all may hold a value.
+fn shown_name(name: &str) -> &str {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.len() <= MAX_NAME && !name.is_empty() && name.chars().all(is_name) {
+        name
+    } else {
+        "(not a name)"
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Taken => Self::new(
+                StatusCode::FORBIDDEN,
+                "urn:framegate:problem:subscriber-taken",
+                "The subscriber belongs to somebody else",
+                "This subscriber's name is in use by another principal; choose another one.",
+            ),
+            SubscribeError::Total(_) | SubscribeError::PerSubscriber(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "urn:framegate:problem:too-many-subscriptions",
+                "Too many subscriptions",
+                format!("There is no room for another subscription: {error}."),
+            )
+            .retry_after(SUBSCRIBE_AGAIN),
+        }
     }
 }
 
@@ -262,17 +505,37 @@ mod tests {
         let wait = Duration::from_millis(1500);
         vec![
             (400, Problem::bad_parameter("limit", "a number from 0")),
+            (400, Problem::unexpected_parameter("PatientNmae")),
             (400, Problem::bad_accept("The media types of DICOM and rendered resources are mixed.")),
             (400, Problem::bad_path("frame list")),
+            (401, Problem::unauthenticated(true)),
+            (403, Problem::missing_right(Right::PushTo)),
             (404, Problem::unknown_path()),
             (404, Problem::not_live()),
+            (403, SubscribeError::Taken.into()),
+            (403, Problem::standing_subscription()),
+            (404, Problem::no_subscription()),
+            (404, Problem::no_destination()),
+            (408, Problem::content_incomplete()),
+            (413, Problem::content_too_large(10)),
+            (503, SubscribeError::Total(3).into()),
             (405, Problem::method_not_allowed(&TEMPLATES[0])),
             (406, Problem::not_acceptable(&["image/jpeg", "image/png"])),
             (410, Problem::gone()),
             (414, Problem::uri_too_long(10)),
+            (415, Problem::unsupported_media_type("x")),
+            (400, Problem::bad_body("x")),
             (429, Problem::too_many_requests(wait)),
+            (429, Problem::too_many_failures(wait)),
             (500, Problem::internal()),
+            (503, Problem::busy(wait)),
             (503, Problem::draining(wait)),
+            (426, Problem::upgrade_required()),
+            (400, Problem::bad_handshake("The key is malformed.")),
+            (403, Problem::foreign_origin()),
+            (403, Problem::not_your_subscriber()),
+            (404, Problem::no_subscriber()),
+            (503, Problem::too_many_channels(4)),
         ]
     }
 
@@ -313,7 +576,18 @@ mod tests {
     #[test]
     fn method_not_allowed_carries_allow() {
         let response = Problem::method_not_allowed(&TEMPLATES[1]).into_response();
-        assert_eq!(response.headers()[ALLOW], "GET, HEAD, OPTIONS");
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD, POST, OPTIONS");
+    }
+
+    #[test]
+    fn a_401_asks_for_a_token_and_says_if_one_was_refused() {
+        let challenge =
+            |refused| Problem::unauthenticated(refused).into_response().headers()[WWW_AUTHENTICATE].clone();
+        assert_eq!(challenge(false), "Bearer realm=\"framegate\"");
+        assert_eq!(challenge(true), "Bearer realm=\"framegate\", error=\"invalid_token\"");
+        for right in Right::ALL {
+            assert!(Problem::missing_right(right).detail.contains(right.word()));
+        }
     }
 
     #[test]
@@ -322,6 +596,17 @@ mod tests {
         for text in ["DOE^JOHN", "a b", "é", "", &"x".repeat(65)] {
             let detail = Problem::bad_parameter(text, "a date").detail;
             assert_eq!(detail, "The parameter (not a name) takes a date.");
+            let detail = Problem::unexpected_parameter(text).detail;
+            assert!(detail.starts_with("The parameter (not a name) is neither"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn who_finds_no_room_may_come_back() {
+        for error in [SubscribeError::Total(4096), SubscribeError::PerSubscriber(64)] {
+            let response = Problem::from(error).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], "30");
         }
     }
 

@@ -10,6 +10,8 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 
+use super::access::Caller;
+use super::guarded::guarded;
 use super::live::{Live, Reader};
 use super::media::{
     self, Accept, BulkDataMedia, BulkDataType, Extent, InstanceMedia, Packaging, RenderedForm, RenderedMedia,
@@ -18,25 +20,31 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
+use super::steering::Steering;
 use super::{Answer, DicomwebCounters, render_parameters};
+use crate::config::settings::Right;
 use crate::frame::transcode;
 use crate::hub::{Cursor, Cursors, From, Hub, LiveSeries};
 use crate::instance::metadata::find_bulk;
 use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, PixelForm};
 use crate::net::http::Body;
 use crate::net::multipart::{Boundary, PartHead, Writer};
-use crate::sink::pace::Pace;
+use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
+use crate::subscription::registry::Subscription;
 
 /// What every retrieval needs.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) hub: &'a Hub,
+    pub(super) caller: &'a Caller,
     pub(super) urls: &'a Urls,
     pub(super) workers: &'a Workers,
     pub(super) counters: &'a DicomwebCounters,
     pub(super) headers: &'a HeaderMap,
     pub(super) parameters: &'a Parameters,
+    /// The subscription that steers a stream, and whom to tell what it misses.
+    pub(super) steered_by: Option<(Arc<Subscription>, Notifier)>,
 }
 
 impl Request<'_> {
@@ -211,13 +219,14 @@ impl Request<'_> {
             reader,
             representation: form,
             writer: Some(Writer::new(boundary)),
-            pace: self.parameters.rate()?.map(Pace::new),
+            steering: Steering::new(self.parameters.rate()?, self.steered_by.clone()),
             newest_only,
             urls: self.urls.clone(),
             workers: self.workers.clone(),
             counters: self.counters.clone(),
         };
-        Ok(respond(kind.map_err(|_| Problem::internal())?, live.into_body()))
+        let body = guarded(live.into_body(), self.caller, Right::Retrieve, self.counters);
+        Ok(respond(kind.map_err(|_| Problem::internal())?, body))
     }
 
     /// The instance of a resource whose frames are asked for; frame 1 is all it has.
@@ -230,14 +239,14 @@ impl Request<'_> {
     }
 
     fn find(&self, resource: &Resource) -> Result<Found, Problem> {
-        find(self.hub, resource, self.parameters.from(From::Oldest)?)
+        find(self.hub, self.caller, resource, self.parameters.from(From::Oldest)?)
     }
 
     /// A browser that shows the series live starts at the present.
     fn find_from(&self, resource: &Resource, media: RenderedMedia) -> Result<Found, Problem> {
         let replace = media.form == RenderedForm::MultipartReplace;
         let default = if replace { From::Latest } else { From::Oldest };
-        find(self.hub, resource, self.parameters.from(default)?)
+        find(self.hub, self.caller, resource, self.parameters.from(default)?)
     }
 }
 
@@ -257,26 +266,41 @@ impl Found {
     }
 }
 
+/// The series of a resource that are live or in a ring, and that the caller sees.
+pub(super) fn series(
+    hub: &Hub,
+    caller: &Caller,
+    resource: &Resource,
+) -> Result<Vec<Arc<LiveSeries>>, Problem> {
+    let mut series = match &resource.series {
+        Some(series) => hub.find(&resource.study, series).into_iter().collect(),
+        None => hub.study(&resource.study),
+    };
+    series.retain(|live| caller.sees(live));
+    if !series.is_empty() {
+        return Ok(series);
+    }
+    // Of what has left nobody knows whether a filter let it through: to its owner it was never here.
+    let gone = caller.filter().is_none() && hub.was_here(&resource.study, resource.series.as_deref());
+    Err(if gone { Problem::gone() } else { Problem::not_live() })
+}
+
 /// Finds a resource among what is live or in a ring.
-fn find(hub: &Hub, resource: &Resource, from: From) -> Result<Found, Problem> {
-    let absent = |series: Option<&str>| {
-        if hub.was_here(&resource.study, series) { Problem::gone() } else { Problem::not_live() }
-    };
-    let Some(series) = &resource.series else {
-        let series = hub.study(&resource.study);
-        if series.is_empty() {
-            return Err(absent(None));
-        }
-        let cursor = Cursors::of_study(hub.clone(), resource.study.clone(), from);
-        return Ok(Found::Live { reader: Reader::Study(cursor), series });
-    };
-    let live = hub.find(&resource.study, series).ok_or_else(|| absent(Some(series)))?;
+fn find(hub: &Hub, caller: &Caller, resource: &Resource, from: From) -> Result<Found, Problem> {
+    let series = series(hub, caller, resource)?;
+    if resource.series.is_none() {
+        let (study, caller) = (resource.study.clone(), caller.clone());
+        let wanted = move |live: &LiveSeries| *live.study() == study && caller.sees(live);
+        let cursors = Cursors::new(hub.clone(), from, wanted);
+        return Ok(Found::Live { reader: Reader::Study(cursors), series });
+    }
+    let live = series.first().ok_or_else(Problem::not_live)?;
     match &resource.instance {
         // It may never have been here, or have left its ring: nobody remembers single instances.
         Some(instance) => live.instance(instance).map(Found::Instance).ok_or_else(Problem::not_live),
         None => {
             let cursor = Cursor::new(live.clone(), from);
-            Ok(Found::Live { reader: Reader::Series(cursor), series: vec![live] })
+            Ok(Found::Live { reader: Reader::Series(cursor), series })
         }
     }
 }

@@ -93,6 +93,7 @@ const SERIES: &str = "/studies/{study}/series/{series}";
 const INSTANCE: &str = "/studies/{study}/series/{series}/instances/{instance}";
 const RENDERED: &str = "/studies/{study}/series/{series}/instances/{instance}/rendered";
 const FRAMES: &str = "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}";
+const SUBSCRIBER: &str = "/subscribers/{subscriber}";
 const BULKDATA: &str = "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{+bulkdata}";
 
 const fn read(path: &'static str, name: &'static str, transaction: Transaction) -> Template {
@@ -198,7 +199,7 @@ pub const TEMPLATES: &[Template] = &[
         "Resume Subscription to Study Series Instances",
         Transaction::Resume(Level::Instances),
     ),
-    read("/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
+    read(SUBSCRIBER, "Open Notification Connection", Transaction::Notifications),
     read("/ws/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
     fed(STUDY, "Retrieve Study", Transaction::Retrieve),
     read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
@@ -466,6 +467,19 @@ fn decimal(text: &str) -> Option<u32> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
+/// Path of a search resource below [`BASE`], such as `/studies/1.2/series`.
+pub fn search_path(scope: &Scope) -> String {
+    let is_it = |row: &&Template| {
+        row.transaction == Transaction::Search(scope.level)
+            && row.path.contains("{study}") == scope.study.is_some()
+            && row.path.contains("{series}") == scope.series.is_some()
+    };
+    let path = TEMPLATES.iter().find(is_it).map_or("/", |row| row.path);
+    let identifiers: Vec<&str> =
+        [&scope.study, &scope.series].into_iter().flatten().map(|uid| &**uid).collect();
+    Urls::new("").expand(path, &identifiers)
+}
+
 /// Makes the absolute URLs that we hand out (Retrieve URL, BulkDataURI, Content-Location).
 #[derive(Debug, Clone)]
 pub struct Urls {
@@ -523,6 +537,13 @@ impl Urls {
         self.expand(BULKDATA, &[study, series, instance, path])
     }
 
+    /// URL of a subscriber's notification connection; `channel` is what opens it.
+    pub fn channel(&self, subscriber: &Subscriber, channel: &str) -> String {
+        let url = self.expand(SUBSCRIBER, &[subscriber.as_str()]);
+        let url = url.strip_prefix("http").map_or_else(|| url.clone(), |rest| format!("ws{rest}"));
+        format!("{url}?channel={channel}")
+    }
+
     /// Puts the values in the template's order in the places of its variables.
     fn expand(&self, template: &'static str, values: &[&str]) -> String {
         let mut values = values.iter();
@@ -554,169 +575,4 @@ fn push_encoded(url: &mut String, value: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn route(path: &str) -> Result<Route, RouteError> {
-        parse(path).map(|found| found.route)
-    }
-
-    fn resource(study: &str, series: Option<&str>, instance: Option<&str>) -> Resource {
-        Resource { study: study.into(), series: series.map(Into::into), instance: instance.map(Into::into) }
-    }
-
-    fn instance() -> Resource {
-        resource("1.2", Some("1.2.3"), Some("1.2.3.4"))
-    }
-
-    #[test]
-    fn every_template_is_reached_by_its_own_expansion_and_only_by_it() {
-        for template in TEMPLATES {
-            let path = format!("{BASE}{}", template.path)
-                .replace("{study}", "1.2")
-                .replace("{series}", "1.2.3")
-                .replace("{instance}", "1.2.3.4")
-                .replace("{frames}", "1,2")
-                .replace("{subscriber}", "VIEWER")
-                .replace("{+bulkdata}", "52009229/0/00280010");
-            assert_eq!(parse(&path).unwrap().template.path, template.path, "{path}");
-            let segments: Vec<_> = path[BASE.len()..]
-                .split('/')
-                .filter(|segment| !segment.is_empty())
-                .map(Cow::Borrowed)
-                .collect();
-            let rows = TEMPLATES.iter().filter(|row| has_shape(row.path, &segments)).count();
-            assert_eq!(rows, 1, "{path}");
-        }
-    }
-
-    #[test]
-    fn paths_mean_what_the_standard_says() {
-        let search = |level, study: Option<&str>, series: Option<&str>| {
-            Route::Search(Scope { level, study: study.map(Into::into), series: series.map(Into::into) })
-        };
-        let deep = "/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4";
-        for (path, expected) in [
-            ("/dicomweb".to_owned(), Route::Capabilities),
-            ("/dicomweb/".to_owned(), Route::Capabilities),
-            ("/dicomweb/studies/".to_owned(), search(Level::Studies, None, None)),
-            ("/dicomweb/series".to_owned(), search(Level::Series, None, None)),
-            ("/dicomweb/instances".to_owned(), search(Level::Instances, None, None)),
-            ("/dicomweb/studies/1.2/series".to_owned(), search(Level::Series, Some("1.2"), None)),
-            ("/dicomweb/studies/1.2/instances".to_owned(), search(Level::Instances, Some("1.2"), None)),
-            (
-                "/dicomweb/studies/1.2/series/1.2.3/instances".to_owned(),
-                search(Level::Instances, Some("1.2"), Some("1.2.3")),
-            ),
-            ("/dicomweb/studies/1.2".to_owned(), Route::Retrieve(resource("1.2", None, None))),
-            (
-                "/dicomweb/studies/1.2/series/01.2.3/metadata/".to_owned(),
-                Route::Metadata(resource("1.2", Some("01.2.3"), None)),
-            ),
-            ("/dicomweb/stud%69es/1%2E2/rendered".to_owned(), Route::Rendered(resource("1.2", None, None))),
-            (deep.to_owned(), Route::Retrieve(instance())),
-            (format!("{deep}/frames/3,1"), Route::Frames(instance(), vec![3, 1])),
-            (format!("{deep}/frames/1%2c2/rendered"), Route::RenderedFrames(instance(), vec![1, 2])),
-            (format!("{deep}/bulkdata/7fe00010"), Route::Bulkdata(instance(), "7FE00010".to_owned())),
-            (
-                format!("{deep}/bulkdata/52009229/0/00280010"),
-                Route::Bulkdata(instance(), "52009229/0/00280010".to_owned()),
-            ),
-        ] {
-            assert_eq!(route(&path).unwrap(), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn unknown_shapes_are_not_found() {
-        for path in [
-            "",
-            "/",
-            "/studies",
-            "/dicomwebstudies",
-            "/dicomweb//",
-            "/dicomweb//studies",
-            "/dicomweb/patients",
-            "/dicomweb/series/1.2",
-            "/dicomweb/studies/1.2/thumbnail",
-            "/dicomweb/studies/1.2/series/1.3/instances/1.4/frames",
-            "/dicomweb/studies/1.2/series/1.3/instances/1.4/bulkdata",
-            "/dicomweb/studies/1.2/series/1.3/instances/1.4/frames/1/rendered/x",
-        ] {
-            assert_eq!(route(path), Err(RouteError::NotFound), "{path}");
-        }
-        let deep = format!("/dicomweb{}", "/a".repeat(MAX_SEGMENTS + 1));
-        assert_eq!(route(&deep), Err(RouteError::NotFound));
-        let long = format!("/dicomweb/{}", "a".repeat(MAX_PATH_BYTES));
-        assert_eq!(route(&long), Err(RouteError::TooLong));
-    }
-
-    #[test]
-    fn bad_identifiers_are_malformed_and_never_quoted() {
-        let too_long = "1".repeat(65);
-        for uid in ["", "1..2", ".1", "1.", "DOE^JOHN", "1.2%20", "1.2%00", "1%2F2", "..", "1.é", &too_long]
-        {
-            let error = route(&format!("/dicomweb/studies/{uid}/metadata")).unwrap_err();
-            assert_eq!(error, RouteError::Malformed("Study Instance UID"), "{uid}");
-            assert_eq!(error.to_string(), "the Study Instance UID in the path is malformed");
-        }
-        assert!(route(&format!("/dicomweb/studies/{}", "1".repeat(64))).is_ok());
-        for bad in ["%", "%2", "%zz", "%+1", "%ff"] {
-            let error = route(&format!("/dicomweb/studies/1.2{bad}")).unwrap_err();
-            assert_eq!(error, RouteError::Malformed("percent-encoding"), "{bad}");
-        }
-        let deep = "/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4";
-        for list in ["0", "", "1,", "+1", "-1", "1,1", "1;2", "4294967296", "x"] {
-            let error = route(&format!("{deep}/frames/{list}/rendered")).unwrap_err();
-            assert_eq!(error, RouteError::Malformed("frame list"), "{list}");
-        }
-        for path in ["7FE0001", "7FE00010/0", "7FE00010//00280010", "7FE00010/-1/00280010", "PixelDat"] {
-            let error = route(&format!("{deep}/bulkdata/{path}")).unwrap_err();
-            assert_eq!(error, RouteError::Malformed("bulkdata path"), "{path}");
-        }
-    }
-
-    #[test]
-    fn frame_lists_are_bounded() {
-        let list = |n: u32| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(",");
-        let path = |n| format!("/dicomweb/studies/1/series/1/instances/1/frames/{}", list(n));
-        assert!(matches!(route(&path(1024)), Ok(Route::Frames(_, frames)) if frames.len() == 1024));
-        assert_eq!(route(&path(1025)), Err(RouteError::Malformed("frame list")));
-    }
-
-    #[test]
-    fn urls_lead_back_to_what_they_name() {
-        let urls = Urls::new("https://box:8443/dicomweb/");
-        let path = |url: String| url.strip_prefix("https://box:8443").unwrap().to_owned();
-        let (study, series, sop) = ("1.2", "1.2.3", "1.2.3.4");
-        for resource in [
-            resource(study, None, None),
-            resource(study, Some(series), None),
-            resource(study, Some(series), Some(sop)),
-        ] {
-            assert_eq!(route(&path(urls.resource(&resource))), Ok(Route::Retrieve(resource)));
-        }
-        assert_eq!(
-            route(&path(urls.frames(study, series, sop, &[2, 1]))),
-            Ok(Route::Frames(instance(), vec![2, 1]))
-        );
-        assert_eq!(
-            urls.bulkdata(study, series, sop, "7FE00010"),
-            "https://box:8443/dicomweb/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010"
-        );
-        assert_eq!(urls.study("1.2 ?#"), "https://box:8443/dicomweb/studies/1.2%20%3F%23");
-    }
-
-    #[test]
-    fn allow_names_the_methods() {
-        assert_eq!(parse("/dicomweb/studies").unwrap().template.allow(), "GET, HEAD, OPTIONS");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_a_route_or_an_error(path in "(/dicomweb)?(/(studies|series|instances|frames|bulkdata|metadata|[0-9.]{0,5}|%?[0-9A-Fa-f]{2}|.{0,4})){0,12}") {
-            let _ = parse(&path);
-        }
-    }
-}
+mod tests;

@@ -17,62 +17,32 @@ use crate::subscription::described;
 use crate::subscription::query::{Include, Query};
 use crate::subscription::scope::{Level, Scope};
 
-/// Study attributes of a result (PS3.18 Table 10.6.3-3).
-const STUDY: &[Tag] = &[
-    tags::STUDY_DATE,
-    tags::STUDY_TIME,
-    tags::ACCESSION_NUMBER,
-    tags::MODALITIES_IN_STUDY,
-    tags::REFERRING_PHYSICIAN_NAME,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::PATIENT_NAME,
-    tags::PATIENT_ID,
-    tags::PATIENT_BIRTH_DATE,
-    tags::PATIENT_SEX,
-    tags::STUDY_INSTANCE_UID,
-    tags::STUDY_ID,
-    tags::STUDY_DESCRIPTION,
-    tags::NUMBER_OF_STUDY_RELATED_SERIES,
-    tags::NUMBER_OF_STUDY_RELATED_INSTANCES,
-];
-/// Series attributes of a result (PS3.18 Table 10.6.3-4).
-const SERIES: &[Tag] = &[
-    tags::MODALITY,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::SERIES_DESCRIPTION,
-    tags::SERIES_INSTANCE_UID,
-    tags::SERIES_NUMBER,
-    tags::NUMBER_OF_SERIES_RELATED_INSTANCES,
-    tags::PERFORMED_PROCEDURE_STEP_START_DATE,
-    tags::PERFORMED_PROCEDURE_STEP_START_TIME,
-    tags::REQUEST_ATTRIBUTES_SEQUENCE,
-];
-/// Instance attributes of a result (PS3.18 Table 10.6.3-5).
-const INSTANCE: &[Tag] = &[
-    tags::SOP_CLASS_UID,
-    tags::SOP_INSTANCE_UID,
-    tags::TIMEZONE_OFFSET_FROM_UTC,
-    tags::INSTANCE_NUMBER,
-    tags::ROWS,
-    tags::COLUMNS,
-    tags::BITS_ALLOCATED,
-    tags::NUMBER_OF_FRAMES,
-];
 /// On every result.
 const ALWAYS: &[Tag] = &[tags::SPECIFIC_CHARACTER_SET, tags::INSTANCE_AVAILABILITY, tags::RETRIEVE_URL];
 
 /// What a search found.
 #[derive(Debug)]
-pub(super) struct Results {
+pub struct Results {
     /// At most as many as were asked for.
-    pub(super) datasets: Vec<Dataset>,
+    pub datasets: Vec<Dataset>,
     /// How many more there are.
-    pub(super) more: usize,
+    pub more: usize,
 }
 
-/// Searches; `most` bounds the results.
-pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most: usize) -> Results {
-    let series: Vec<_> = hub.series().into_iter().filter(|live| scope.holds(live)).collect();
+/// Searches what the caller sees, by `sees`; `most` bounds the results.
+pub fn search(
+    hub: &Hub,
+    sees: impl Fn(&LiveSeries) -> bool,
+    urls: &Urls,
+    scope: &Scope,
+    query: &Query,
+    most: usize,
+) -> Results {
+    // Of the whole study, since results tell how much there is of it; what the caller does not see does
+    // not count.
+    let mut seen = hub.series();
+    seen.retain(|live| scope.study.as_ref().is_none_or(|study| live.study() == study) && sees(live));
+    let series: Vec<_> = seen.iter().filter(|live| scope.holds(live)).cloned().collect();
     let limit = query.limit.map_or(most, |limit| limit.min(most));
     let mut page = Page { offset: query.offset, limit, seen: 0, datasets: Vec::new() };
     let tags = wanted_tags(scope);
@@ -97,7 +67,9 @@ pub(super) fn search(hub: &Hub, urls: &Urls, scope: &Scope, query: &Query, most:
         }
         Level::Series => {
             for live in &series {
-                let dataset = described::series(live, &hub.study(live.study()));
+                let members: Vec<_> =
+                    seen.iter().filter(|other| other.study() == live.study()).cloned().collect();
+                let dataset = described::series(live, &members);
                 page.offer(query, &tags, [with_url(dataset, urls.series(live.study(), live.series()))]);
             }
         }
@@ -142,13 +114,13 @@ impl Page {
 fn wanted_tags(scope: &Scope) -> Vec<Tag> {
     let mut tags = ALWAYS.to_vec();
     if scope.level == Level::Studies || scope.study.is_none() {
-        tags.extend(STUDY);
+        tags.extend(described::STUDY);
     }
     if scope.level == Level::Series || (scope.level == Level::Instances && scope.series.is_none()) {
-        tags.extend(SERIES);
+        tags.extend(described::SERIES);
     }
     if scope.level == Level::Instances {
-        tags.extend(INSTANCE);
+        tags.extend(described::INSTANCE);
     }
     tags.extend([tags::STUDY_INSTANCE_UID, tags::SERIES_INSTANCE_UID].iter().take(match scope.level {
         Level::Studies => 1,

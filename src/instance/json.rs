@@ -4,6 +4,8 @@
 //! and DS as JSON numbers (as most clients expect, and F.2.3 allows) unless the text is no number,
 //! `null` for an empty value among others (F.2.5), and padding removed.
 
+pub mod read;
+
 use dicom_core::header::Header;
 use dicom_core::value::{C, Value as DicomValue};
 use dicom_core::{PrimitiveValue, VR};

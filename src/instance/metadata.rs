@@ -163,7 +163,7 @@ pub(super) fn hex(tag: Tag) -> String {
     format!("{:04X}{:04X}", tag.group(), tag.element())
 }
 
-fn parse_hex(text: &str) -> Option<Tag> {
+pub(super) fn parse_hex(text: &str) -> Option<Tag> {
     if text.len() != 8 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
@@ -172,7 +172,7 @@ fn parse_hex(text: &str) -> Option<Tag> {
 }
 
 /// VRs whose values are bytes rather than text or numbers.
-pub(super) fn is_binary(vr: VR) -> bool {
+pub(crate) fn is_binary(vr: VR) -> bool {
     matches!(vr, VR::OB | VR::OD | VR::OF | VR::OL | VR::OV | VR::OW | VR::UN)
 }
 
@@ -196,7 +196,7 @@ pub(super) fn little_endian(value: &PrimitiveValue) -> Vec<u8> {
     }
 }
 
-fn has_non_ascii(dataset: &Dataset, depth: usize) -> bool {
+pub(super) fn has_non_ascii(dataset: &Dataset, depth: usize) -> bool {
     depth <= MAX_DEPTH
         && dataset.iter().any(|element| match element.value() {
             Value::Primitive(PrimitiveValue::Str(text)) => !text.is_ascii(),

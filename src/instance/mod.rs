@@ -14,6 +14,7 @@ pub mod assemble;
 pub mod encode;
 pub mod json;
 pub mod metadata;
+pub mod part10;
 pub(crate) mod pool;
 pub mod scan;
 pub mod secondary_capture;
@@ -45,6 +46,11 @@ pub type Dataset = InMemDicomObject;
 
 /// A UID (PS3.5 §9): digits and dots, at most 64 characters.
 pub type Uid = Arc<str>;
+
+/// Whether this may stand as a UID (PS3.5 §9.1).
+pub(crate) fn is_uid(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
 
 /// Explicit VR Little Endian, the transfer syntax that DICOMweb takes as default.
 pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";

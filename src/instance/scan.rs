@@ -348,7 +348,7 @@ impl Scanner {
 }
 
 /// VRs whose explicit header has two reserved bytes and a 32-bit length (PS3.5 §7.1.2).
-fn has_long_header(vr: VR) -> bool {
+pub(super) fn has_long_header(vr: VR) -> bool {
     matches!(
         vr,
         VR::OB

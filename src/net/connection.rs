@@ -19,6 +19,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -31,13 +33,16 @@ use super::http::{Handler, PeerInfo, Refusal, Shared};
 use super::limits::{Limits, Permit};
 use super::progress::{Activity, InFlight, Verdict, Watched};
 use super::socket::{Socket, tune};
+use super::tls::Admission;
 use crate::config::settings::HttpLimits;
 
 /// Header fields of one HTTP/1.1 request. On HTTP/2 the size bounds them: each counts at least 32 bytes
 /// (RFC 9113 §6.5.2).
 const HEADERS: usize = 100;
-/// Receive windows of HTTP/2 (bytes): what a client may send before a handler reads it.
-const STREAM_WINDOW: u32 = 256 << 10;
+/// Receive windows of HTTP/2 (bytes): what a client may send before a handler reads it. A stream may
+/// have all of its connection's window: instances that are sent at 30 MB/s need that much where the
+/// peer is up to 30 ms away (RFC 9113 §5.2), and handlers never let a body wait.
+const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// HTTP/2 PING after this much silence, and how long its answer may take.
 const PING_AFTER: Duration = Duration::from_secs(20);
@@ -68,16 +73,20 @@ pub(super) async fn run<H: Handler>(
         return;
     }
     let activity = Arc::new(Activity::new());
-    let handshake = handshake(stream, address, permit, http, &shared, &activity);
+    // Taken before the handshake: a reload meanwhile has this client judged again at its end.
+    let admission = shared.parts.tls.admission();
+    let handshake = handshake(stream, address, permit, http, &shared, &activity, admission.config());
     let stream = tokio::select! {
         stream = handshake => stream,
         () = told(&mut closing) => None,
     };
-    let Some(stream) = stream else { return };
+    let Some(mut stream) = stream else { return };
 
-    let (_, session) = stream.get_ref();
-    let client_certificate =
-        session.peer_certificates().and_then(|chain| chain.first()).map(|leaf| Bytes::copy_from_slice(leaf));
+    let (socket, session) = stream.get_mut();
+    let client_certificate = session.peer_certificates().and_then(|chain| {
+        socket.cut_when(withdrawn(admission, chain, address, Arc::clone(&shared.parts.counters)));
+        chain.first().map(|leaf| Bytes::copy_from_slice(leaf))
+    });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let peer = PeerInfo { address, client_certificate };
     activity.begin(!is_h2);
@@ -102,6 +111,22 @@ async fn told(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
+/// Completes when the client that showed `chain` is no longer admitted, which is then counted.
+fn withdrawn(
+    admission: Admission,
+    chain: &[CertificateDer<'_>],
+    peer: SocketAddr,
+    counters: Arc<NetCounters>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    async move {
+        let error = admission.withdrawn(chain).await;
+        counters.revoked.note(|suppressed| {
+            tracing::warn!(%peer, %error, suppressed, "closed the connection of a client whose certificate is no longer accepted");
+        });
+    }
+}
+
 /// `None` if it came to nothing, which is then counted.
 async fn handshake<H>(
     mut stream: TcpStream,
@@ -110,6 +135,7 @@ async fn handshake<H>(
     http: &HttpLimits,
     shared: &Shared<H>,
     activity: &Arc<Activity>,
+    config: Arc<ServerConfig>,
 ) -> Option<TlsStream<Socket>> {
     let counters = &shared.parts.counters;
     let deadline = Instant::now() + http.header_timeout;
@@ -144,8 +170,7 @@ async fn handshake<H>(
         Arc::clone(activity),
         stalled(peer, http, counters),
     );
-    let acceptor = TlsAcceptor::from(shared.parts.tls.current());
-    match timeout_at(deadline, acceptor.accept(socket)).await {
+    match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             counters.tls_failed.note(|suppressed| {

@@ -98,6 +98,8 @@ pub struct NetCounters {
     pub tls_failed: Tally,
     /// TLS handshakes that took too long.
     pub tls_timeout: Tally,
+    /// Connections closed because a reload no longer accepts the client's certificate.
+    pub revoked: Tally,
     /// Connections dropped because a request head took too long.
     pub slow_head: Tally,
     /// Connections closed because no request was made.

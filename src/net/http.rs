@@ -43,7 +43,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10);
 pub struct PeerInfo {
     /// Address and port of the client.
     pub address: SocketAddr,
-    /// DER of the certificate that the client has shown, verified; `None` if none was asked for.
+    /// DER of the certificate that the client has shown, verified; `None` if it has shown none.
     pub client_certificate: Option<Bytes>,
 }
 
@@ -94,7 +94,8 @@ where
 /// What a server is made of, beside its handler.
 #[derive(Debug)]
 pub struct ServerParts {
-    /// Certificate; read at every accept, so that a reload serves new connections.
+    /// Certificate; read at every accept, so that a reload serves new connections. One that no longer
+    /// accepts the client of an open connection closes it.
     pub tls: Arc<Reloading>,
     /// Policy; a connection keeps the timeouts that held when it was accepted, while request rates
     /// follow a reload at once.

@@ -16,8 +16,11 @@ use http::header::InvalidHeaderValue;
 
 /// Longest boundary (characters, RFC 2046 §5.1.1).
 const MAX_BOUNDARY: usize = 70;
+/// Longest boundary of a peer's that is put up with: Orthanc's STOW-RS client makes them of 73.
+const MOST_BOUNDARY: usize = 128;
 
-/// A delimiter's text: 1 to 70 of the characters of RFC 2046 §5.1.1, the last one no space.
+/// A delimiter's text: 1 to 70 of the characters of RFC 2046 §5.1.1, a few more in a peer's, the last
+/// one no space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boundary(String);
 
@@ -34,7 +37,7 @@ impl Boundary {
     /// [`ContentTypeError::BadBoundary`] when it has a bad length or character.
     pub fn parse(text: &str) -> Result<Self, ContentTypeError> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
-        if (1..=MAX_BOUNDARY).contains(&text.len()) && text.bytes().all(legal) && !text.ends_with(' ') {
+        if (1..=MOST_BOUNDARY).contains(&text.len()) && text.bytes().all(legal) && !text.ends_with(' ') {
             Ok(Self(text.to_owned()))
         } else {
             Err(ContentTypeError::BadBoundary)
@@ -204,7 +207,7 @@ pub enum ContentTypeError {
     #[error("the media type has no boundary parameter")]
     NoBoundary,
     /// A boundary with a bad length or character.
-    #[error("the boundary is not 1 to 70 of the characters of RFC 2046")]
+    #[error("the boundary is not 1 to {MOST_BOUNDARY} of the characters of RFC 2046")]
     BadBoundary,
 }
 
@@ -377,7 +380,7 @@ mod tests {
     #[test]
     fn bad_content_types_are_refused() {
         use ContentTypeError::{BadBoundary, BadParameter, NoBoundary, NotMultipart};
-        let too_long = format!("multipart/related; boundary={}", "b".repeat(71));
+        let too_long = format!("multipart/related; boundary={}", "b".repeat(MOST_BOUNDARY + 1));
         for (value, error) in [
             ("", NotMultipart),
             ("application/dicom; boundary=b", NotMultipart),

@@ -1,6 +1,7 @@
 //! A TCP socket with what belongs to it for as long as it is open: its place among the
-//! [`super::limits::Connections`] if it was accepted, and a deadline for the peer to take bytes. As both
-//! sit in the socket, they also hold for a connection that was upgraded and left HTTP behind.
+//! [`super::limits::Connections`] if it was accepted, a deadline for the peer to take bytes, and the end
+//! that comes when its client is no longer admitted. As they sit in the socket, they also hold for a
+//! connection that was upgraded and left HTTP behind.
 
 use std::io;
 use std::pin::Pin;
@@ -45,8 +46,14 @@ pub(super) struct Socket {
     /// Runs while the kernel takes nothing. Kept when it does not, as making one costs.
     deadline: Pin<Box<Sleep>>,
     sending: Sending,
+    /// Completes when the client is no longer admitted; `None` for one without a certificate.
+    withdrawn: Option<Withdrawn>,
+    is_cut: bool,
     _permit: Option<Permit>,
 }
+
+/// Completes when a client is no longer admitted, and has told whom it concerns.
+type Withdrawn = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sending {
@@ -74,8 +81,33 @@ impl Socket {
             stalled: Box::new(stalled),
             deadline: Box::pin(sleep_until(Instant::now())),
             sending: Sending::Free,
+            withdrawn: None,
+            is_cut: false,
             _permit: permit,
         }
+    }
+
+    /// Cuts the connection when `withdrawn` completes: whoever reads or writes gets an error, and nothing
+    /// is read or sent any more.
+    pub(super) fn cut_when(&mut self, withdrawn: impl Future<Output = ()> + Send + 'static) {
+        self.withdrawn = Some(Box::pin(withdrawn));
+    }
+
+    /// Asked on every read and write: a reader of HTTP always waits for bytes, so it is woken; and what
+    /// does not read (a pipelined request keeps hyper from it) can at least not write.
+    fn still_admitted(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if let Some(withdrawn) = &mut self.withdrawn
+            && withdrawn.as_mut().poll(context).is_ready()
+        {
+            self.withdrawn = None;
+            self.is_cut = true;
+            // What the kernel still holds is not for this client.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+        if self.is_cut {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client is no longer admitted"));
+        }
+        Ok(())
     }
 
     /// Turns "not now" into an error when it has been said for too long.
@@ -116,6 +148,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.still_admitted(context)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
@@ -131,6 +164,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.still_admitted(context)?;
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.bounded(written, context)
     }
@@ -140,6 +174,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.still_admitted(context)?;
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.bounded(written, context)
     }

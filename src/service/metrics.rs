@@ -24,8 +24,11 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::sink::availability::AvailabilityCounters;
+use crate::sink::notify::NotifyCounters;
 use crate::sink::push::PushCounters;
 use crate::source::dimse::DimseCounters;
+use crate::source::send::SendCounters;
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +41,18 @@ pub struct Counters {
     pub hub: Hub,
     /// The DIMSE source.
     pub dimse: DimseCounters,
+    /// Send and Store.
+    pub send: SendCounters,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebCounters,
+    /// Notification.
+    pub notify: NotifyCounters,
     /// Its listener.
     pub net: Arc<NetCounters>,
     /// What is pushed to destinations.
     pub push: PushCounters,
+    /// Peers that are told what is available.
+    pub availability: AvailabilityCounters,
 }
 
 impl Counters {
@@ -51,8 +60,11 @@ impl Counters {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
+        self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         self.push.register(&mut registry);
+        self.availability.register(&mut registry);
+        self.notify.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }
@@ -92,6 +104,7 @@ impl Collector for Sampled {
             ("http_plain", "Connections that did not speak TLS", net.plain_http.get()),
             ("http_tls_failed", "TLS handshakes that failed", net.tls_failed.get()),
             ("http_tls_timeout", "TLS handshakes that took too long", net.tls_timeout.get()),
+            ("http_revoked", "Connections closed because their client was revoked", net.revoked.get()),
             ("http_slow_head", "Request heads that took too long", net.slow_head.get()),
             ("http_idle_closed", "Idle connections closed", net.idle_closed.get()),
             ("http_rate_limited", "Requests answered with 429", net.rate_limited.get()),

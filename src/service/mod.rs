@@ -12,6 +12,7 @@ pub mod metrics;
 mod pattern;
 mod reload;
 mod signals;
+mod standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,18 +30,20 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::config::{ConfigErrors, Loaded};
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, AccessError};
+use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
 use crate::sink::workers::Workers;
 use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::SendSource;
+use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
@@ -71,8 +74,11 @@ pub enum ServiceError {
         error: TlsError,
     },
     /// The table of who may do what is not usable.
-    #[error("access: {0}")]
-    Access(String),
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A standing search of the configuration is not usable.
+    #[error("{0}")]
+    Standing(String),
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
@@ -116,14 +122,24 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
+    let registry = Registry::new(settings.subscriptions.clone());
+    let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
+        send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
+        notify: notifier.counters().clone(),
         net: Arc::new(NetCounters::default()),
         push: PushCounters::default(),
+        availability: AvailabilityCounters::default(),
     };
     let mut tasks = JoinSet::new();
+    tasks.spawn(notifier.clone().run());
+    if !settings.availability.is_empty() {
+        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
+        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
+    }
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
     let source =
@@ -153,8 +169,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
-    let registry = Registry::new(settings.subscriptions.clone());
-    let notifier = Notifier::new(hub.clone(), registry.clone());
     let push = Push::new(push::Parts {
         hub: hub.clone(),
         registry: registry.clone(),
@@ -166,7 +180,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         drain: settings.service.drain / 2,
     });
     tasks.spawn(push.clone().run(stopping.clone()));
-    let access = Access::new(&settings.access).map_err(ServiceError::Access)?;
+    let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
+    registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
+    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
+    let access = Access::new(&settings.access)?;
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let origin = Origin::new(dicomweb::Parts {
         hub: hub.clone(),
@@ -174,10 +191,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.dicomweb.clone(),
         address: dicomweb_address,
         stopping: stopping.clone(),
-        access,
-        registry,
-        notifier,
-        send: SendSource::new(hub.clone(), send_settings),
+        access: access.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
+        destinations: destinations.clone(),
     });
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -196,7 +214,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
-    tasks.spawn(housekeeping(hub.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -223,7 +241,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         push,
         dimse: dimse_settings,
         dicomweb: dicomweb_settings,
+        registry,
+        destinations,
+        base,
+        send: send_settings,
         limits,
+        access,
         tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -233,7 +256,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
                 Signal::Stop => break,
                 Signal::Reload => reloader.reload(),
             },
-            _ = watch_files.tick() => reloader.renew_certificates(false),
+            _ = watch_files.tick() => reloader.renew_files(false),
         }
     }
 
@@ -245,6 +268,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
     let _ = stop.send(true);
     hub.shutdown();
+    // After the hub, so that the ends of all series are still told.
+    notifier.stop();
     let all = async {
         // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
         // streams they are reading.
@@ -281,12 +306,15 @@ async fn streams_ended(counters: &DicomwebCounters) {
     }
 }
 
-async fn housekeeping(hub: Hub, mut stopping: watch::Receiver<bool>) {
+async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
             _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => hub.tick(),
+            _ = tick.tick() => {
+                hub.tick();
+                registry.tick();
+            }
         }
     }
 }

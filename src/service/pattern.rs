@@ -8,12 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
 
 use crate::config::settings::PatternSettings;
 use crate::context::{Context, Equipment};
 use crate::hub::{Hub, Publisher};
 use crate::instance::encode::EncodeError;
-use crate::instance::{Instance, secondary_capture, uid};
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, secondary_capture, uid};
 use crate::source::pattern::Angiogram;
 
 /// The running source.
@@ -33,7 +35,9 @@ impl PatternSource {
         let context = Context::pattern(now, 1, Equipment::framegate("demo", "FRAMEGATE"));
         let (study, series) = (context.study.instance_uid.clone(), context.series.instance_uid.clone());
         let description = angiogram.description();
-        let head = secondary_capture::dataset(&context, &description, 1, now, &uid::random());
+        let mut head = secondary_capture::dataset(&context, &description, 1, now, &uid::random());
+        let syntax = PrimitiveValue::from(EXPLICIT_VR_LITTLE_ENDIAN);
+        head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
         let publisher = hub
             .open(&study.as_str().into(), &series.as_str().into(), || Ok::<_, EncodeError>(head))
             .map_err(|error| error.to_string())?;

@@ -2,17 +2,21 @@
 //! says what cannot. A configuration with a fault changes nothing.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use super::{Reload, notify};
-use crate::config::settings::{DicomwebSettings, DimseSettings};
+use super::{Reload, notify, standing};
+use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings};
 use crate::config::{Loaded, changes, merge_reloadable};
+use crate::dicomweb::Destinations;
+use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
 use crate::sink::push::Push;
+use crate::subscription::registry::Registry;
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -23,7 +27,13 @@ pub(super) struct Reloader {
     pub(super) push: Push,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
+    pub(super) registry: Registry,
+    pub(super) destinations: Destinations,
+    /// Our service root, for the Retrieve URLs of standing searches.
+    pub(super) base: Arc<str>,
+    pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
+    pub(super) access: Access,
     pub(super) tls: Vec<Arc<Reloading>>,
 }
 
@@ -33,7 +43,7 @@ impl Reloader {
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, now]);
         }
-        self.renew_certificates(true);
+        self.renew_files(true);
         match (self.reload.load)() {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
@@ -48,6 +58,23 @@ impl Reloader {
     fn apply(&mut self, fresh: Loaded) {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
+        // What can still be refused comes first, so that a refusal leaves everything as it was.
+        let judged = standing::verdicts(&settings.access);
+        let (standing, verdicts) = match (standing::requests(&settings, &self.base), judged) {
+            (Ok(standing), Ok(verdicts)) => (standing, verdicts),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!("configuration not reloaded: {error}");
+                return;
+            }
+        };
+        if let Err(error) = self.access.reload(&settings.access) {
+            tracing::error!("configuration not reloaded: {error}");
+            return;
+        }
+        self.destinations.store(Arc::new(settings.destinations.clone()));
+        self.registry.reload(settings.subscriptions.clone());
+        self.registry.stand(standing);
+        self.registry.review(verdicts);
         self.hub.reload(settings.hub.clone());
         self.push.reload(settings.destinations.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
@@ -58,6 +85,7 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
             tracing::error!("service.log stays as it was: {error}");
         }
@@ -68,8 +96,20 @@ impl Reloader {
         self.loaded = Loaded { settings, values: fresh.values };
     }
 
-    /// Takes certificates that have changed on disk, or all of them. Live streams go on.
-    pub(super) fn renew_certificates(&self, all: bool) {
+    /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
+    /// Live streams go on, but for those of clients whose certificate is no longer accepted.
+    pub(super) fn renew_files(&self, all: bool) {
+        match self.access.renew_keys(all) {
+            Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
+            Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
+            None => {}
+        }
+        self.renew_certificates(all);
+        let now = SystemTime::now();
+        self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
+    }
+
+    fn renew_certificates(&self, all: bool) {
         for tls in &self.tls {
             if !all && !tls.changed_on_disk() {
                 continue;

@@ -10,6 +10,7 @@ pub mod attribute;
 pub mod described;
 pub mod matching;
 mod moment;
+pub mod options;
 mod person_name;
 pub mod query;
 pub mod registry;

@@ -12,7 +12,8 @@
 //! is two keys. A comma or `=` that is percent-encoded is always the value's own. A client that
 //! encodes the whole list, `=` and all, is understood too: without a plain `=` it is decoded first.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
@@ -46,6 +47,7 @@ pub enum Include {
 #[derive(Clone)]
 pub struct Query {
     keys: Vec<MatchKey>,
+    canonical: Arc<str>,
     /// What the answer shall hold.
     pub include: Include,
     /// The most results the client wants; `None` when it did not say.
@@ -148,6 +150,13 @@ impl Query {
     /// The match keys, sorted by attribute.
     pub fn keys(&self) -> &[MatchKey] {
         &self.keys
+    }
+
+    /// The match keys, and how they are to be read, as one text that is the same for two queries that
+    /// ask the same: attributes by their shortest name, sorted, values decoded and without padding. Holds
+    /// the values, which may identify a patient.
+    pub fn canonical(&self) -> &Arc<str> {
+        &self.canonical
     }
 
     /// Whether the dataset meets every key. A query without keys matches everything.
@@ -253,19 +262,24 @@ impl Parts {
     fn compile(self) -> Result<Query, QueryError> {
         let fuzzy = self.fuzzy.unwrap_or(false);
         let options = MatchOptions { fuzzy, all_values: self.all_values.unwrap_or(false) };
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for (path, value) in self.keys {
+        let mut written = self.keys;
+        written.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let mut canonical = format!("fuzzy={} all={}", options.fuzzy, options.all_values);
+        let mut keys = Vec::with_capacity(written.len());
+        for (path, value) in written {
+            // No value holds a control character. Writing to a String cannot fail.
+            let _ = write!(canonical, "\n{path}={}", value.trim_matches(' '));
             let parameter = path.to_string();
             let key = MatchKey::new(path, &value, options);
             keys.push(key.map_err(|reason| QueryError::Match { parameter, reason })?);
         }
-        keys.sort_by(|a, b| a.path().cmp(b.path()));
         let include = match self.include_all {
             true => Include::All,
             false => Include::Attributes(self.included),
         };
         Ok(Query {
             keys,
+            canonical: canonical.into(),
             include,
             limit: self.limit,
             offset: self.offset.unwrap_or(0),
@@ -428,6 +442,33 @@ mod tests {
         assert_eq!(parse("filter=PatientID=1,Modalty=XA").unknown, ["Modalty"]);
         assert_eq!(error("filter=PatientID").to_string(), "parameter filter: attribute=value expected");
         assert!(matches!(error("PatientID=1&filter=00100020=2"), QueryError::Repeated { .. }));
+    }
+
+    #[test]
+    fn the_canonical_text_is_the_same_for_the_same_search_alone() {
+        let canonical = |raw: &str| parse(raw).canonical().clone();
+        let one = canonical("PatientName=Doe%5EJane&Modality=XA");
+        for same in [
+            "Modality=XA&PatientName=Doe^Jane",
+            "00080060=XA&00100010=Doe^Jane",
+            "filter=PatientName=Doe^Jane,Modality=XA",
+            "Modality=+XA&PatientName=Doe^Jane&limit=5&rate=3&fuzzymatching=false&includefield=all",
+        ] {
+            assert_eq!(canonical(same), one, "{same}");
+        }
+        for other in [
+            "Modality=XA",
+            "Modality=XA&PatientName=Doe^Jan",
+            "Modality=XA&PatientName=doe^jane",
+            "Modality=XA&PatientName=Doe^Jane&StudyDate=",
+            "Modality=XA&PatientName=Doe^Jane&fuzzymatching=true",
+            "Modality=XA&PatientName=Doe^Jane&multiplevaluematching=true",
+            "Modality=XA&ReferringPhysicianName=Doe^Jane",
+        ] {
+            assert_ne!(canonical(other), one, "{other}");
+        }
+        // No value can pass for another key.
+        assert_ne!(canonical("PatientID=a%5CModality=b"), canonical("PatientID=a&Modality=b"));
     }
 
     #[test]

@@ -201,7 +201,48 @@ PARTS = b"\x05preamble\r\n--b\r\nContent-Type: application/dicom\r\n\r\n%s\r\n--
     bytes(30),
     b"Content-Type: image/jpeg\r\nContent-Length: 5\r\nContent-Location: /a/b",
 )
+
+
+def file(syntax, data_set):
+    meta = b"".join(explicit(2, tag, "UI", even(uid)) for tag, uid in [(2, XA), (3, "1.2.3.4"), (0x10, syntax)])
+    return bytes(128) + b"DICM" + explicit(2, 0, "UL", struct.pack("<I", len(meta))) + meta + data_set
+
+
+def body(*parts):
+    return b"".join(b"\r\n--b\r\nContent-Type: %s\r\n\r\n%s" % part for part in parts) + b"\r\n--b--"
+
+
+METADATA = (
+    b'[{"00080016":{"vr":"UI","Value":["%s"]},"00080018":{"vr":"UI","Value":["1.2.3.4"]},'
+    b'"0020000D":{"vr":"UI","Value":["1.2.3"]},"0020000E":{"vr":"UI","Value":["1.2.3.5"]},'
+    b'"00100010":{"vr":"PN","Value":[{"Alphabetic":"A^B"},null]},"00280030":{"vr":"DS","Value":[0.5,"1"]},'
+    b'"0040A730":{"vr":"SQ","Value":[{"00282000":{"vr":"OB","BulkDataURI":"/i"}},null]},'
+    b'"00280002":{"vr":"US","Value":[1]},"00280010":{"vr":"US","Value":[2]},"00280011":{"vr":"US","Value":[3]},'
+    b'"00280008":{"vr":"IS","Value":[%d]},"00280100":{"vr":"US","Value":[8]},"7FE00010":%s}]'
+)
+BULK = b'{"vr":"OW","BulkDataURI":"/p"}'
+SENT = [
+    b"\x00\xFF" + body((b"application/dicom", file(EXPLICIT, native(1)))),
+    b"\x00\x40" + body(
+        (b"application/dicom\r\nContent-Length: %d" % len(file(EXPLICIT, native(3))), file(EXPLICIT, native(3))),
+        (b"application/dicom", file(EXPLICIT, head(1))),
+    ),
+    b"\x00\x07" + body((b"application/dicom", file("1.2.840.10008.1.2.4.50", encapsulated(b"", JPEG, JPEG)))),
+    b"\x00\xFF" + body((b"application/dicom", file("1.2.840.10008.1.2.1.99", deflated()))),
+    b"\x01\xFF" + body(
+        (b"application/dicom+json", METADATA % (XA.encode(), 1, BULK)),
+        (b"application/octet-stream\r\nContent-Location: /i", b"icc"),
+        (b"application/octet-stream\r\nContent-Length: 6\r\nContent-Location: /p", bytes(6)),
+    ),
+    b"\x01\x30" + body(
+        (b"application/dicom+json", METADATA % (XA.encode(), 1, BULK)),
+        (b"image/jpeg\r\nContent-Location: /p", JPEG),
+        (b"application/octet-stream\r\nContent-Location: /i", b""),
+    ),
+    b"\x01\xFF" + body((b"application/dicom+json", METADATA % (XA.encode(), 2, b'{"vr":"OB","InlineBinary":"AAAAAAAAAAAAAAAA"}'))),
+]
 SEEDS = {
+    "send_body": SENT,
     "pdu": PDUS,
     "associate": [request()],
     "command": [ECHO, STORE, command(0x0FFF), command(0x0020, data=0)],

@@ -17,6 +17,7 @@ mod frames;
 mod http1;
 mod http2;
 mod pdus;
+mod send;
 mod service;
 mod silence;
 mod tls;

@@ -32,6 +32,14 @@ nesting = 8
 [dicomweb.limits]
 requests_per_second = 1000000
 request_burst = 1000000
+[access]
+anonymous = [\"search\", \"retrieve\", \"send\", \"subscribe\"]
+[send.limits]
+head_bytes = 262144
+frame_bytes = 1048576
+frames = 64
+elements = 2000
+nesting = 8
 [service]
 log = \"warn\"
 ";

@@ -153,6 +153,8 @@ class Gateway(Process):
             "dicomweb.tls": dict(files),
             # The limit on requests has its own tests; here it would only be in the way.
             "dicomweb.limits": {"requests_per_second": 100000, "request_burst": 100000},
+            # Rights have their own tests too.
+            "access": {"anonymous": ["search", "retrieve", "send", "subscribe"]},
             "service": {"metrics_listen": "%s:%d" % self._metrics},
         }
         for section, values in sections.items():

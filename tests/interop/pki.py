@@ -82,6 +82,28 @@ class Authority:
         )
         return leaf
 
+    def revoke(self, *leaves: Leaf) -> Path:
+        """Writes the revocation list, `crl.pem`: these leaves and no others."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - datetime.timedelta(days=1))
+            .next_update(now + datetime.timedelta(days=30))
+            .add_extension(x509.CRLNumber(1), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+            )
+        )
+        for leaf in leaves:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(leaf.serial).revocation_date(now).build()
+            )
+        revoked = builder.sign(self._key, hashes.SHA256())
+        path = self.folder / "crl.pem"
+        path.write_bytes(revoked.public_bytes(serialization.Encoding.PEM))
+        return path
+
     def client_context(self, leaf: Leaf | None = None) -> ssl.SSLContext:
         """A client's TLS settings that trust this authority."""
         context = ssl.create_default_context(cafile=str(self.ca))

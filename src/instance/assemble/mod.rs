@@ -25,6 +25,7 @@ mod maker;
 mod native;
 mod opened;
 mod syntax;
+mod transfer;
 mod whole;
 
 use bytes::{Bytes, BytesMut};
@@ -38,38 +39,15 @@ use self::native::NativeFrames;
 pub use self::opened::Opened;
 use self::opened::{FIRST_GROUP, identity};
 use self::syntax::{inflated_syntax, is_deflated, is_encapsulated, is_video, kept_syntax};
+pub use self::transfer::{Limits, Transfer};
 use self::whole::Whole;
 use super::encode::{self, PixelValue};
-use super::scan::{Encoding, Found, HeadLimits, Key, PixelElement, Scan, Scanner};
+use super::scan::{Encoding, Found, Key, PixelElement, Scan, Scanner};
 use super::split::Splitter;
 use super::{Instance, Pieces, PixelForm, Uid};
 
 /// How much is read at a time where the end of the head is not known: what lies beyond is copied.
 const HEAD_CHUNK: usize = 16 << 10;
-
-/// What is known of an object before its first byte: from the C-STORE command, or a part's header.
-#[derive(Debug, Clone)]
-pub struct Transfer {
-    /// Transfer syntax of the bytes.
-    pub transfer_syntax: Uid,
-    /// Affected SOP Class UID.
-    pub sop_class: Uid,
-    /// Affected SOP Instance UID.
-    pub sop_instance: Uid,
-    /// Calling AE title, for Source Application Entity Title (0002,0016).
-    pub source_ae_title: Option<String>,
-}
-
-/// Bounds on one object.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Bounds outside Pixel Data.
-    pub head: HeadLimits,
-    /// Bytes of one frame, or of the Pixel Data of an object that is not split.
-    pub frame_bytes: usize,
-    /// Frames of one object.
-    pub frames: u32,
-}
 
 /// What the assembler tells.
 #[derive(Debug)]
@@ -98,6 +76,8 @@ enum State {
 pub struct Assembler {
     transfer: Transfer,
     limits: Limits,
+    /// Bytes of the data set, where they are known beforehand.
+    announced: Option<usize>,
     first_number: i32,
     inflater: Option<Inflater>,
     scanner: Scanner,
@@ -129,6 +109,7 @@ impl Assembler {
         Ok(Self {
             transfer,
             limits,
+            announced: None,
             first_number: 1,
             inflater,
             scanner,
@@ -144,6 +125,12 @@ impl Assembler {
     /// [`Event::Opened`].
     pub fn number_from(&mut self, first: i32) {
         self.first_number = first;
+    }
+
+    /// How many bytes the data set has, where that is known before its first one: spares a frame of
+    /// unknown length its growth.
+    pub fn announce(&mut self, bytes: usize) {
+        self.announced = Some(bytes);
     }
 
     /// Where the next bytes go, and how many at most (at least one).
@@ -310,7 +297,8 @@ impl Assembler {
             ));
         }
         if frames == 1 {
-            return Ok(State::Whole(Whole::new(pixels, self.limits)?));
+            let announced = self.announced.map(|bytes| bytes.saturating_sub(pixels.value));
+            return Ok(State::Whole(Whole::new(pixels, self.limits, announced)?));
         }
         let dataset = dataset.get(..pixels.start).unwrap_or_default();
         let source = super::decode(dataset, inflated_syntax(&self.transfer.transfer_syntax))?;

@@ -1,10 +1,13 @@
 //! What is known of an object once its head is in: which instance it is, of which series.
 
 use bytes::Bytes;
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
 
 use super::AssembleError;
+use super::syntax::kept_syntax;
 use crate::instance::scan::{Found, Key};
-use crate::instance::{Dataset, DecodeError, Identity, Uid};
+use crate::instance::{Dataset, DecodeError, Identity, Uid, is_uid};
 
 /// Groups below belong to command sets, File Meta Information and DICOMDIRs, never to a data set
 /// (PS3.5 §7.1): behind our own File Meta Information they would be taken for a part of it.
@@ -28,12 +31,16 @@ impl std::fmt::Debug for Opened {
 }
 
 impl Opened {
-    /// Decodes the data set before Pixel Data, for the context of a new series.
+    /// Decodes the data set before Pixel Data, for the context of a new series. Available Transfer
+    /// Syntax UID (0008,3002) says what its instances will be in.
     ///
     /// # Errors
     /// When the bytes are not a data set.
     pub fn dataset(&self) -> Result<Dataset, DecodeError> {
-        crate::instance::decode(&self.head, &self.transfer_syntax)
+        let mut dataset = crate::instance::decode(&self.head, &self.transfer_syntax)?;
+        let syntax = PrimitiveValue::from(kept_syntax(&self.transfer_syntax));
+        dataset.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
+        Ok(dataset)
     }
 }
 
@@ -41,8 +48,7 @@ impl Opened {
 pub(super) fn identity(found: &Found, dataset: &[u8]) -> Result<Identity, AssembleError> {
     let uid = |key, name| {
         let text = found.text(key, dataset).ok_or(AssembleError::Attribute(name))?;
-        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        if valid { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
+        if is_uid(text) { Ok(Uid::from(text)) } else { Err(AssembleError::Attribute(name)) }
     };
     Ok(Identity {
         study: uid(Key::Study, "Study Instance UID")?,

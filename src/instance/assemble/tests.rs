@@ -7,6 +7,7 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use proptest::prelude::*;
 
 use super::*;
+use crate::instance::scan::HeadLimits;
 use crate::instance::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN};
 
 const XA: &str = "1.2.840.10008.5.1.4.1.1.12.1";

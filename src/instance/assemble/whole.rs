@@ -30,12 +30,17 @@ impl Whole {
         Self { element: None, limit: 0, pixels: BytesMut::new(), tail: BytesMut::new(), tail_limits: nothing }
     }
 
-    pub(super) fn new(element: PixelElement, limits: Limits) -> Result<Self, AssembleError> {
+    /// `announced` is how many bytes are to come at most, where that is known.
+    pub(super) fn new(
+        element: PixelElement,
+        limits: Limits,
+        announced: Option<usize>,
+    ) -> Result<Self, AssembleError> {
         let limit = limits.frame_bytes;
         let pixels = match element.length {
             Some(length) if length as usize > limit => return Err(AssembleError::FrameTooLarge(limit)),
             Some(length) => pool::take(length as usize),
-            None => pool::take(CHUNK),
+            None => pool::take(announced.map_or(CHUNK, |bytes| bytes.min(limit))),
         };
         Ok(Self { element: Some(element), limit, pixels, tail: BytesMut::new(), tail_limits: limits.head })
     }

@@ -95,6 +95,13 @@ impl Peer {
         })
     }
 
+    /// Takes any certificate of the peer; see [`ClientTls::unverified`].
+    #[must_use]
+    pub fn unverified(mut self) -> Self {
+        self.tls = self.tls.unverified();
+        self
+    }
+
     /// Whether plain HTTP may go to other machines.
     #[must_use]
     pub fn allow_plain(mut self, allow: bool) -> Self {

@@ -30,6 +30,8 @@ const SHORT: Duration = Duration::from_millis(800);
 const H1: &[&[u8]] = &[b"http/1.1"];
 const H2: &[&[u8]] = &[b"h2"];
 
+mod clients;
+
 async fn patiently<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it took too long")
 }
@@ -510,65 +512,6 @@ async fn a_reload_serves_new_connections_while_old_streams_go_on() {
     live.send(Bytes::from_static(b"frame")).await.unwrap();
     let frame = patiently(response.body_mut().frame()).await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "frame");
-}
-
-/// A server that asks for client certificates; the second authority is the one it trusts.
-async fn mutual(folder: &std::path::Path) -> (Server, Authority) {
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    let mut identity = ours.write_identity(folder, "server", &["localhost"]);
-    let roots = folder.join("clients.pem");
-    std::fs::write(&roots, &theirs.certificate_pem).unwrap();
-    identity.client_ca = Some(roots);
-    let tls = Reloading::from_files(&identity, HTTP_ALPN).unwrap();
-    (Server::with(unhurried(), tls, ours.certificate_pem, PATIENCE).await, theirs)
-}
-
-fn leaf(authority: &Authority) -> (String, String) {
-    let now = SystemTime::now();
-    authority.issue(&["client"], day(now, -1), day(now, 1))
-}
-
-#[tokio::test]
-async fn a_client_certificate_is_required_when_roots_are_configured() {
-    let folder = tempfile::tempdir().unwrap();
-    let (server, theirs) = mutual(folder.path()).await;
-    let stranger = Authority::new();
-    for identity in [None, Some(leaf(&stranger))] {
-        // With TLS 1.3 the client learns of it when it reads.
-        if let Ok(mut stream) = secure(server.tcp().await, client(&server.root, H1, identity)).await {
-            let _ = stream.write_all(b"GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-            gone(&mut stream).await;
-        }
-    }
-    patiently(server.connections.closed()).await;
-    assert_eq!(server.counters.tls_failed.get(), 2);
-
-    let config = client(&server.root, H1, Some(leaf(&theirs)));
-    let known = secure(server.tcp().await, config).await.unwrap();
-    let answer = patiently(h1_over(known).await.send_request(get("/who"))).await.unwrap();
-    assert_eq!(text(answer).await, "true");
-}
-
-#[tokio::test]
-async fn a_client_that_a_reload_no_longer_trusts_cannot_resume_its_session() {
-    let folder = tempfile::tempdir().unwrap();
-    let (server, theirs) = mutual(folder.path()).await;
-    let config = client(&server.root, H1, Some(leaf(&theirs)));
-    for resumed in [false, true] {
-        let stream = secure(server.tcp().await, Arc::clone(&config)).await.unwrap();
-        let kind = stream.get_ref().1.handshake_kind();
-        assert_eq!(kind == Some(rustls::HandshakeKind::Resumed), resumed, "{kind:?}");
-        let answer = patiently(h1_over(stream).await.send_request(get("/who"))).await.unwrap();
-        assert_eq!(text(answer).await, "true");
-    }
-    std::fs::write(folder.path().join("clients.pem"), Authority::new().certificate_pem).unwrap();
-    server.tls.reload().unwrap();
-    if let Ok(mut stream) = secure(server.tcp().await, config).await {
-        let _ = stream.write_all(b"GET /who HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-        gone(&mut stream).await;
-    }
-    patiently(server.connections.closed()).await;
-    assert_eq!(server.counters.tls_failed.get(), 1);
 }
 
 #[tokio::test]

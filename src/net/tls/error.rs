@@ -65,6 +65,14 @@ pub enum TlsError {
         /// The key file.
         key: PathBuf,
     },
+    /// The revocation lists cannot be used.
+    #[error("{} cannot be used as revocation lists: {reason}; put a current PEM list of every issuer of client certificates into it (openssl crl -inform DER -outform PEM)", .file.display())]
+    BadRevocationList {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// No certificate could be generated.
     #[error("cannot make a self-signed certificate: {reason}")]
     SelfSigned {

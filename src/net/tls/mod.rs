@@ -7,14 +7,13 @@
 //! TLS 1.2. This folder is the only place that names the cryptographic provider.
 
 mod client;
+mod clients;
 mod error;
 mod reload;
 mod self_signed;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -22,16 +21,18 @@ use std::time::{Duration, SystemTime};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoClientAuth;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 
+use self::clients::Clients;
+use super::file;
 use crate::config::settings::TlsIdentity;
 
 pub use client::{ClientTls, Trust, client_config};
 pub use error::TlsError;
-pub use reload::Reloading;
+pub use reload::{Admission, Reloading};
 pub use self_signed::{SelfSigned, self_signed};
 
 /// ALPN protocols of the HTTPS listener, in our order of preference (RFC 7301, RFC 9113 §3.2).
@@ -50,6 +51,8 @@ pub struct Loaded {
     pub config: Arc<ServerConfig>,
     /// When the leaf certificate is valid.
     pub validity: Validity,
+    /// How clients are judged; `None` if none is asked for a certificate.
+    clients: Option<Clients>,
 }
 
 /// The validity of a certificate (RFC 5280 §4.1.2.5). A certificate outside of it is served all the
@@ -120,8 +123,9 @@ fn provider() -> CryptoProvider {
 
 /// Reads the PEM files of `identity` and makes a server configuration that offers `alpn`.
 ///
-/// With `identity.client_ca` a client must show a certificate that chains to one of those roots.
-/// Reads files: call it where blocking is allowed.
+/// With `identity.client_ca` a client must show a certificate that chains to one of those roots, or may
+/// come without one if that is optional; one that `identity.client_crl` revokes is refused. Reads files:
+/// call it where blocking is allowed.
 ///
 /// # Errors
 /// [`TlsError`] names the file, what is wrong with it and how to mend it.
@@ -148,11 +152,9 @@ pub fn load(identity: &TlsIdentity, alpn: &[&[u8]]) -> Result<Loaded, TlsError> 
         Err(error) => return Err(unusable(error.to_string())),
     }
     let provider = Arc::new(provider);
-    let clients = match &identity.client_ca {
-        Some(file) => client_verifier(file, &provider)?,
-        None => Arc::new(NoClientAuth),
-    };
-    Ok(Loaded { config: server_config(provider, clients, certified, alpn)?, validity })
+    let clients = Clients::load(identity, &provider)?;
+    let verifier = clients.as_ref().map_or_else(|| Arc::new(NoClientAuth) as _, Clients::verifier);
+    Ok(Loaded { config: server_config(provider, verifier, certified, alpn)?, validity, clients })
 }
 
 fn server_config(
@@ -169,21 +171,6 @@ fn server_config(
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     config.require_ems = true;
     Ok(Arc::new(config))
-}
-
-fn client_verifier(
-    file: &Path,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    let bad = |reason: String| TlsError::BadCertificate { file: file.to_owned(), reason };
-    for root in read_certificates(file)? {
-        roots.add(root).map_err(|error| bad(error.to_string()))?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| bad(error.to_string()))?;
-    Ok(verifier)
 }
 
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -221,15 +208,11 @@ fn not_pem(file: &Path, error: &pem::Error) -> TlsError {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |source| TlsError::Unreadable { file: file.to_owned(), source };
-    let mut bytes = Vec::new();
-    let size = File::open(file)
-        .and_then(|open| open.take(PEM_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if size as u64 > PEM_BYTES {
-        return Err(TlsError::NotPem { file: file.to_owned(), reason: "it is larger than 1 MiB" });
+    match file::read(file, PEM_BYTES) {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(TlsError::NotPem { file: file.to_owned(), reason: "it is larger than 1 MiB" }),
+        Err(source) => Err(TlsError::Unreadable { file: file.to_owned(), source }),
     }
-    Ok(bytes)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -49,7 +49,7 @@ pub fn self_signed(names: &[&str], alpn: &[&[u8]], now: SystemTime) -> Result<Se
     let certified = CertifiedKey::from_der(vec![certificate], key, &provider)
         .map_err(|error| broken(error.to_string()))?;
     let config = server_config(provider, Arc::new(NoClientAuth), certified, alpn)?;
-    Ok(SelfSigned { loaded: Loaded { config, validity }, certificate_pem: made.pem() })
+    Ok(SelfSigned { loaded: Loaded { config, validity, clients: None }, certificate_pem: made.pem() })
 }
 
 #[cfg(test)]

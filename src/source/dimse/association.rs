@@ -19,10 +19,11 @@ use super::command::{self, Command, CommandError, Status};
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::{Accepted, Context, Refusal, negotiate};
 use super::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
-use super::store::{self, Claims};
+use super::store;
 use crate::config::settings::DimseSettings;
 use crate::hub::Hub;
 use crate::net::counters::Open;
+use crate::source::claims::Claims;
 
 /// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
 const REQUEST_LIMIT: u32 = 512 << 10;
@@ -53,6 +54,9 @@ pub(super) enum AssociationError {
     /// We are shutting down.
     #[error("the service is shutting down")]
     Draining,
+    /// A reload no longer accepts the peer's certificate.
+    #[error("its certificate is no longer accepted: {0}")]
+    Withdrawn(rustls::Error),
 }
 
 impl AssociationError {
@@ -66,6 +70,7 @@ impl AssociationError {
             Self::Protocol(_) => "protocol",
             Self::Command(_) => "command",
             Self::Draining => "draining",
+            Self::Withdrawn(_) => "revoked",
         }
     }
 
@@ -73,7 +78,7 @@ impl AssociationError {
         let provider = |reason| Some(Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) });
         match self {
             Self::Pdu(error) => error.abort(),
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::Withdrawn(_) => None,
             Self::Request(_) | Self::Protocol(_) | Self::Command(_) => {
                 provider(AbortRQServiceProviderReason::InvalidPduParameter)
             }

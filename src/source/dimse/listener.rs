@@ -131,7 +131,9 @@ async fn drive(
         let stream = PduStream::new(stream, Some(socket), limit, stall);
         return association::run(stream, peer, service, admitted).await;
     };
-    let handshake = TlsAcceptor::from(tls.current()).accept(stream);
+    // Taken before the handshake: a reload meanwhile has this peer judged again at its end.
+    let admission = tls.admission();
+    let handshake = TlsAcceptor::from(admission.config()).accept(stream);
     let stream = match tokio::time::timeout(service.settings.limits.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -143,12 +145,86 @@ async fn drive(
             return Err(AssociationError::Handshake);
         }
     };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
     let stream = PduStream::new(stream, Some(socket), limit, stall);
-    Box::pin(association::run(stream, peer, service, admitted)).await
+    let broken = service.counters.broken.clone();
+    // Dropping the association's future drops its claims: the hub learns that their source died.
+    tokio::select! {
+        ended = Box::pin(association::run(stream, peer, service, admitted)) => ended,
+        error = admission.withdrawn(chain) => {
+            let error = AssociationError::Withdrawn(error);
+            broken.get_or_create(&Reason { reason: error.kind() }).inc();
+            Err(error)
+        }
+    }
 }
 
 /// Turns Nagle's algorithm off and gives a second handle on the socket, for TCP_QUICKACK.
 fn prepare(stream: &TcpStream) -> io::Result<socket2::Socket> {
     stream.set_nodelay(true)?;
     Ok(stream.as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::SystemTime;
+
+    use rustls::pki_types::ServerName;
+    use tokio::io::AsyncReadExt;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::config::settings::HubSettings;
+    use crate::net::tls::DICOM_ALPN;
+    use crate::net::tls::testing::{Authority, client, day};
+
+    #[tokio::test]
+    async fn a_peer_whose_certificate_is_revoked_is_disconnected() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let until = day(SystemTime::now(), 1);
+        let list = folder.path().join("peers.crl");
+        let roots = folder.path().join("peers.pem");
+        fs::write(&list, authority.revoke(&[], until)).unwrap();
+        fs::write(&roots, &authority.certificate_pem).unwrap();
+        let mut identity = authority.write_identity(folder.path(), "server", &["localhost"]);
+        (identity.client_ca, identity.client_crl) = (Some(roots), Some(list.clone()));
+        let tls = Arc::new(Reloading::from_files(&identity, DICOM_ALPN).unwrap());
+
+        let mut settings = DimseSettings::default();
+        settings.limits.handshake = Duration::from_secs(600);
+        let counters = DimseCounters::default();
+        let (stop, stopping) = watch::channel(false);
+        let hub = Hub::new(HubSettings::default());
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let source = DimseSource::new(hub, settings, counters.clone(), stopping);
+        let connections = source.connections.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = tokio::spawn(source.serve(listener, Some(Arc::clone(&tls))));
+
+        let mut peers = Vec::new();
+        for serial in [7, 8] {
+            let config = client(
+                &authority.certificate_pem,
+                DICOM_ALPN,
+                Some(authority.client("peer", vec![], serial)),
+            );
+            let stream = TcpStream::connect(address).await.unwrap();
+            let name = ServerName::try_from("localhost").unwrap();
+            peers.push(TlsConnector::from(config).connect(name, stream).await.unwrap());
+        }
+        fs::write(&list, authority.revoke(&[7], until)).unwrap();
+        tls.reload().unwrap();
+        // A close without goodbye is an error to the TLS client; either way nothing was read.
+        assert!(!matches!(peers[0].read(&mut [0]).await, Ok(1..)));
+        connections.at_most(1).await;
+        assert_eq!(counters.broken.get_or_create(&Reason { reason: "revoked" }).get(), 1);
+        assert_eq!(connections.len(), 1, "the other peer stays");
+        drop(peers);
+        stop.send(true).unwrap();
+        served.await.unwrap();
+    }
 }

@@ -7,8 +7,6 @@
 
 use std::collections::HashMap;
 
-use dicom_core::dictionary::UidDictionary;
-use dicom_dictionary_std::StandardSopClassDictionary;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use dicom_ul::pdu::{
@@ -22,6 +20,7 @@ use dicom_ul::pdu::{
 use crate::config::settings::DimseSettings;
 use crate::instance::Uid;
 use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::source::sop_class::is_storage;
 
 /// Verification SOP Class (C-ECHO).
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -195,15 +194,6 @@ fn must_be_rewritten(transfer_syntax: &str) -> bool {
     matches!(transfer_syntax, "1.2.840.10008.1.2" | "1.2.840.10008.1.2.2" | "1.2.840.10008.1.2.1.99")
 }
 
-/// Whether the standard's dictionary has this as a SOP class of the Storage service (PS3.4 §B.5
-/// and the retired ones): by its name, since that is what all of them share.
-fn is_storage(sop_class: &str) -> bool {
-    StandardSopClassDictionary.by_uid(sop_class).is_some_and(|entry| {
-        let name = entry.name;
-        name.contains("Storage") && !name.contains("Commitment") && !name.contains("Directory")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,28 +213,6 @@ mod tests {
                 })
                 .collect(),
             user_variables: vec![],
-        }
-    }
-
-    #[test]
-    fn storage_classes_of_the_cath_lab_are_taken_and_queries_are_not() {
-        for class in [
-            "1.2.840.10008.5.1.4.1.1.12.1",
-            "1.2.840.10008.5.1.4.1.1.12.2",
-            "1.2.840.10008.5.1.4.1.1.12.1.1",
-            "1.2.840.10008.5.1.4.1.1.3.1",
-            "1.2.840.10008.5.1.4.1.1.6.1",
-            "1.2.840.10008.5.1.4.1.1.77.1.4",
-            "1.2.840.10008.5.1.4.1.1.14.1",
-            "1.2.840.10008.5.1.4.1.1.88.67",
-            "1.2.840.10008.5.1.4.1.1.9.2.1",
-            "1.2.840.10008.5.1.4.1.1.104.1",
-        ] {
-            assert!(is_storage(class), "{class}");
-        }
-        for class in ["1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.3.10", "1.2.3"]
-        {
-            assert!(!is_storage(class), "{class}");
         }
     }
 

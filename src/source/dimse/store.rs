@@ -4,9 +4,6 @@
 //! and what has become whole is published at once. An object that is refused is read to its end
 //! all the same, so that the peer gets its status and the association lives on.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -15,50 +12,14 @@ use super::command::Status;
 use super::negotiate::Context;
 use super::pdu::{Next, PduStream};
 use crate::config::settings::DimseLimits;
-use crate::hub::{OpenError, PublishError, Published, Publisher};
-use crate::instance::assemble::{AssembleError, Assembler, Event, Limits, Opened, Transfer};
-use crate::instance::scan::{HeadLimits, ScanError};
-use crate::instance::{DecodeError, Uid};
+use crate::hub::Published;
+use crate::instance::Uid;
+use crate::instance::assemble::{Assembler, Limits, Transfer};
+use crate::instance::scan::HeadLimits;
+use crate::source::claims::Claims;
+use crate::source::refused::{self, Cause};
 
 const DISCARD: usize = 256 << 10;
-
-/// The series that an association publishes into. Dropped as it is, it tells the hub that the
-/// source died.
-#[derive(Debug, Default)]
-pub(super) struct Claims {
-    publishers: HashMap<(Uid, Uid), Publisher>,
-}
-
-impl Claims {
-    /// The association was released: its part of every series is complete.
-    pub(super) fn complete(&mut self) {
-        for (_, publisher) in self.publishers.drain() {
-            publisher.complete();
-        }
-    }
-
-    fn claim(&mut self, service: &Service, opened: &Opened) -> Result<&Publisher, Refused> {
-        let identity = &opened.identity;
-        let key = (identity.study.clone(), identity.series.clone());
-        // A series may have ended by quiet in the meantime; then it opens again.
-        if let Entry::Occupied(entry) = self.publishers.entry(key.clone())
-            && entry.get().series().end().is_some()
-        {
-            let again = open(service, opened)?;
-            entry.remove().complete();
-            return Ok(self.publishers.entry(key).or_insert(again));
-        }
-        match self.publishers.entry(key) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(open(service, opened)?)),
-        }
-    }
-}
-
-fn open(service: &Service, opened: &Opened) -> Result<Publisher, Refused> {
-    let identity = &opened.identity;
-    service.hub.open(&identity.study, &identity.series, || opened.dataset()).map_err(Refused::Open)
-}
 
 /// Why an object is refused.
 #[derive(Debug, thiserror::Error)]
@@ -66,49 +27,31 @@ pub(super) enum Refused {
     #[error("Affected SOP Class UID is not that of the presentation context")]
     SopClass,
     #[error(transparent)]
-    Object(#[from] AssembleError),
-    #[error(transparent)]
-    Open(OpenError<DecodeError>),
-    #[error(transparent)]
-    Publish(#[from] PublishError),
+    Object(#[from] refused::Refused),
 }
 
 impl Refused {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::SopClass => Cause::SopClassNotSupported,
+            Self::Object(refused) => refused.cause(),
+        }
+    }
+
     /// The status that tells the peer.
     pub(super) fn status(&self) -> Status {
-        use AssembleError as E;
-        match self {
-            Self::SopClass => Status::SopClassNotSupported,
-            Self::Publish(PublishError::TooLarge(_))
-            | Self::Open(OpenError::Full(_) | OpenError::Draining) => Status::OutOfResources,
-            Self::Open(OpenError::Context(_)) => Status::CannotUnderstand,
-            Self::Object(error) => match error {
-                E::Scan(ScanError::Malformed { .. } | ScanError::Truncated(_)) => Status::CannotUnderstand,
-                E::Scan(_) | E::FrameTooLarge(_) | E::TooManyFrames(_) | E::Trailing(_) => {
-                    Status::OutOfResources
-                }
-                E::Mismatch(_)
-                | E::PixelLength { .. }
-                | E::FrameCount { .. }
-                | E::Attribute(_)
-                | E::Split(_) => Status::DataSetMismatch,
-                E::Encode(_) => Status::ProcessingFailure,
-                E::Group(_) | E::Decode(_) | E::Fragments(_) | E::Deflate | E::Truncated => {
-                    Status::CannotUnderstand
-                }
-            },
+        match self.cause() {
+            Cause::OutOfResources => Status::OutOfResources,
+            Cause::DataSetMismatch => Status::DataSetMismatch,
+            Cause::SopClassNotSupported => Status::SopClassNotSupported,
+            Cause::CannotUnderstand | Cause::TransferSyntaxNotSupported => Status::CannotUnderstand,
+            Cause::ProcessingFailure => Status::ProcessingFailure,
         }
     }
 
     /// A word for the counter's label.
     pub(super) fn kind(&self) -> &'static str {
-        match self.status() {
-            Status::OutOfResources => "out_of_resources",
-            Status::DataSetMismatch => "data_set_mismatch",
-            Status::SopClassNotSupported => "sop_class",
-            Status::CannotUnderstand => "cannot_understand",
-            _ => "processing_failure",
-        }
+        self.cause().word()
     }
 
     /// How to mend it, for the log.
@@ -181,7 +124,7 @@ fn begin(service: &Service, request: &Request<'_>) -> Result<Assembler, Refused>
         sop_instance: request.sop_instance.clone(),
         source_ae_title: Some(request.calling.to_owned()),
     };
-    Ok(Assembler::new(transfer, limits(&service.settings.limits))?)
+    Ok(Assembler::new(transfer, limits(&service.settings.limits)).map_err(refused::Refused::from)?)
 }
 
 fn limits(dimse: &DimseLimits) -> Limits {
@@ -199,29 +142,14 @@ async fn publish(
     claims: &mut Claims,
     ended: bool,
 ) -> Result<(), Refused> {
-    while let Some(event) = assembler.poll(ended)? {
-        match event {
-            Event::Opened(opened) => {
-                let publisher = claims.claim(service, &opened)?;
-                if opened.instances > 1 {
-                    assembler.number_from(publisher.reserve_numbers(opened.instances));
-                }
-            }
-            Event::Instance(instance) => {
-                let identity = instance.identity();
-                let key = (identity.study.clone(), identity.series.clone());
-                // `Opened` comes before every instance of its object.
-                let Some(publisher) = claims.publishers.get(&key) else { continue };
-                match publisher.publish(instance)? {
-                    Published::Accepted => service.counters.published.inc(),
-                    Published::Duplicate => service.counters.duplicates.inc(),
-                };
-                // Readers were woken on this thread, and no other takes them from it: let them have
-                // the frame before the next one is made. An object of very many small frames does
-                // not keep the thread, either.
-                tokio::task::yield_now().await;
-            }
-        }
+    while let Some(event) = assembler.poll(ended).map_err(refused::Refused::from)? {
+        let published = claims.take(&service.hub, assembler, event)?;
+        match published {
+            Some(Published::Accepted) => service.counters.published.inc(),
+            Some(Published::Duplicate) => service.counters.duplicates.inc(),
+            None => continue,
+        };
+        tokio::task::yield_now().await;
     }
     Ok(())
 }

@@ -1,0 +1,294 @@
+//! The first layer: every key with its default, as a file would spell it. Defaults stand in
+//! `settings`; what a named section leaves out gets its default when a later layer has the section.
+
+use std::collections::BTreeMap;
+
+use super::fragment::{
+    Access, Availability, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls, Filter, Fragment,
+    HttpBounds, Hub, Jwt, Pattern, Principal, Send, SendBounds, Service, Standing, Subscriptions,
+};
+use super::settings::{
+    DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits, HubSettings, JwtSettings,
+    PatternSettings, SendSettings, ServiceSettings, Settings, SubscriptionSettings,
+};
+
+impl Fragment {
+    /// Every key with its default, also in the named sections that `others` have. A self-signed
+    /// certificate is a default only where no file is given, so that a file which forgets its
+    /// certificate is refused.
+    pub(super) fn built_in(self_signed: bool, others: &[&Self]) -> Self {
+        let settings = Settings::default();
+        Self {
+            hub: Hub::from(&settings.hub),
+            dimse: Dimse::from(&settings.dimse),
+            dicomweb: Dicomweb {
+                tls: DicomwebTls {
+                    certificate: Some(String::new()),
+                    key: Some(String::new()),
+                    client_ca: Some(String::new()),
+                    client_certificate_optional: Some(false),
+                    client_crl: Some(String::new()),
+                    self_signed: Some(self_signed),
+                },
+                ..Dicomweb::from(&settings.dicomweb)
+            },
+            access: Access::built_in(),
+            principal: named(others, |other| &other.principal, &Principal::built_in()),
+            send: Send::from(&settings.send),
+            subscriptions: Subscriptions::from(&settings.subscriptions),
+            destination: named(
+                others,
+                |other| &other.destination,
+                &Destination::from(&DestinationSettings::default()),
+            ),
+            subscription: named(others, |other| &other.subscription, &Standing::built_in()),
+            availability: named(others, |other| &other.availability, &Availability::built_in()),
+            pattern: Pattern::from(&settings.pattern),
+            service: Service::from(&settings.service),
+        }
+    }
+}
+
+/// The default for each name that stands in one of the other layers.
+fn named<T: Clone>(
+    others: &[&Fragment],
+    sections: impl Fn(&Fragment) -> &BTreeMap<String, T>,
+    default: &T,
+) -> BTreeMap<String, T> {
+    let names = others.iter().flat_map(|other| sections(other).keys());
+    names.map(|name| (name.clone(), default.clone())).collect()
+}
+
+impl Access {
+    /// No right for anybody, no tokens.
+    fn built_in() -> Self {
+        Self {
+            anonymous: Some(Vec::new()),
+            anonymous_destinations: Some(Vec::new()),
+            anonymous_filter: Some(Filter::default()),
+            jwt: Jwt {
+                jwks: Some(String::new()),
+                issuer: Some(String::new()),
+                audience: Some(String::new()),
+                leeway_seconds: Some(JwtSettings::LEEWAY.as_secs()),
+            },
+        }
+    }
+}
+
+impl Principal {
+    /// Nobody, who may do nothing.
+    fn built_in() -> Self {
+        Self {
+            certificates: Some(Vec::new()),
+            subjects: Some(Vec::new()),
+            may: Some(Vec::new()),
+            destinations: Some(Vec::new()),
+            filter: Some(Filter::default()),
+        }
+    }
+}
+
+impl From<&SendSettings> for Send {
+    fn from(send: &SendSettings) -> Self {
+        Self {
+            requests: Some(send.requests),
+            idle_seconds: Some(send.idle.as_secs()),
+            limits: SendBounds {
+                head_bytes: Some(send.head_bytes),
+                frame_bytes: Some(send.frame_bytes),
+                frames: Some(send.frames),
+                elements: Some(send.elements),
+                nesting: Some(send.nesting),
+                stall_seconds: Some(send.stall.as_secs()),
+                listed: Some(send.listed),
+            },
+        }
+    }
+}
+
+impl From<&SubscriptionSettings> for Subscriptions {
+    fn from(bounds: &SubscriptionSettings) -> Self {
+        Self {
+            total: Some(bounds.total),
+            per_subscriber: Some(bounds.per_subscriber),
+            lease_seconds: Some(bounds.lease.as_secs()),
+            events: Some(bounds.events),
+            channels: Some(bounds.channels),
+            ping_seconds: Some(bounds.ping.as_secs()),
+        }
+    }
+}
+
+impl From<&DestinationSettings> for Destination {
+    /// Certificate, key and token come out unset.
+    fn from(destination: &DestinationSettings) -> Self {
+        Self {
+            url: Some(destination.url.clone()),
+            mode: Some(destination.mode),
+            ca: Some(destination.ca.to_string_lossy().into_owned()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
+            token: Some(String::new()),
+            allow_plain: Some(destination.allow_plain),
+            http: Some(destination.http),
+            connections: Some(destination.connections),
+            batch: Some(destination.batch),
+            rotate_seconds: Some(destination.rotate.as_secs()),
+            rotate_bytes: Some(destination.rotate_bytes),
+            connect_seconds: Some(destination.connect.as_secs()),
+            send_timeout_ms: Some(milliseconds(destination.send_timeout)),
+            response_seconds: Some(destination.response.as_secs()),
+            retry_ms: Some(milliseconds(destination.retry)),
+            retry_max_seconds: Some(destination.retry_max.as_secs()),
+        }
+    }
+}
+
+impl Standing {
+    /// Everything as it is made, for the anonymous principal; search and subscriber must be set.
+    fn built_in() -> Self {
+        Self {
+            search: Some(String::new()),
+            filter: Some(Filter::default()),
+            subscriber: Some(String::new()),
+            principal: Some(String::new()),
+            destination: Some(String::new()),
+            rate: Some(0.0),
+            from: Some("oldest".to_owned()),
+            transfer_syntax: Some(String::new()),
+            representation: Some("instance".to_owned()),
+        }
+    }
+}
+
+impl Availability {
+    /// Plain; address and AE title must be set.
+    fn built_in() -> Self {
+        Self {
+            address: Some(String::new()),
+            ae_title: Some(String::new()),
+            calling_ae_title: Some(String::new()),
+            retrieve_url: Some(String::new()),
+            ca: Some(String::new()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
+        }
+    }
+}
+
+impl From<&HubSettings> for Hub {
+    fn from(hub: &HubSettings) -> Self {
+        Self {
+            budget_bytes: Some(hub.budget_bytes),
+            max_age_seconds: Some(hub.max_age.as_secs()),
+            quiet_seconds: Some(hub.quiet.as_secs()),
+            linger_ms: Some(milliseconds(hub.linger)),
+            max_series: Some(hub.max_series),
+        }
+    }
+}
+
+impl From<&DimseSettings> for Dimse {
+    /// The `tls` section comes out closed, as it is by default.
+    fn from(dimse: &DimseSettings) -> Self {
+        Self {
+            listen: Some(dimse.listen.map(|address| address.to_string()).unwrap_or_default()),
+            ae_title: Some(dimse.ae_title.clone()),
+            accept_any_called_ae_title: Some(dimse.accept_any_called_ae_title),
+            calling_ae_titles: Some(dimse.calling_ae_titles.clone()),
+            allow: Some(strings(&dimse.allow)),
+            private_sop_classes: Some(dimse.private_sop_classes.clone()),
+            tls: DimseTls {
+                listen: Some(String::new()),
+                certificate: Some(String::new()),
+                key: Some(String::new()),
+                client_ca: Some(String::new()),
+                client_crl: Some(String::new()),
+            },
+            limits: DimseBounds::from(&dimse.limits),
+        }
+    }
+}
+
+impl From<&DimseLimits> for DimseBounds {
+    fn from(limits: &DimseLimits) -> Self {
+        Self {
+            associations: Some(limits.associations),
+            associations_per_peer: Some(limits.associations_per_peer),
+            pdu_bytes: Some(limits.pdu_bytes),
+            head_bytes: Some(limits.head_bytes),
+            frame_bytes: Some(limits.frame_bytes),
+            frames: Some(limits.frames),
+            elements: Some(limits.elements),
+            nesting: Some(limits.nesting),
+            handshake_seconds: Some(limits.handshake.as_secs()),
+            idle_seconds: Some(limits.idle.as_secs()),
+            stall_seconds: Some(limits.stall.as_secs()),
+        }
+    }
+}
+
+impl From<&DicomwebSettings> for Dicomweb {
+    /// The `tls` section comes out unset.
+    fn from(dicomweb: &DicomwebSettings) -> Self {
+        Self {
+            listen: Some(dicomweb.listen.to_string()),
+            allow: Some(strings(&dicomweb.allow)),
+            cors_origins: Some(dicomweb.cors_origins.clone()),
+            tls: DicomwebTls::default(),
+            limits: HttpBounds::from(&dicomweb.limits),
+        }
+    }
+}
+
+impl From<&HttpLimits> for HttpBounds {
+    fn from(limits: &HttpLimits) -> Self {
+        Self {
+            connections: Some(limits.connections),
+            connections_per_peer: Some(limits.connections_per_peer),
+            streams: Some(limits.streams),
+            requests_per_second: Some(limits.requests_per_second),
+            request_burst: Some(limits.request_burst),
+            header_bytes: Some(limits.header_bytes),
+            header_timeout_seconds: Some(limits.header_timeout.as_secs()),
+            idle_seconds: Some(limits.idle.as_secs()),
+            send_timeout_ms: Some(milliseconds(limits.send_timeout)),
+            search_results: Some(limits.search_results),
+        }
+    }
+}
+
+impl From<&PatternSettings> for Pattern {
+    fn from(pattern: &PatternSettings) -> Self {
+        Self {
+            enabled: Some(pattern.enabled),
+            rows: Some(pattern.rows),
+            columns: Some(pattern.columns),
+            bits: Some(pattern.bits),
+            color: Some(pattern.color),
+            fps: Some(pattern.fps),
+        }
+    }
+}
+
+impl From<&ServiceSettings> for Service {
+    fn from(service: &ServiceSettings) -> Self {
+        Self {
+            drain_seconds: Some(service.drain.as_secs()),
+            log: Some(service.log.clone()),
+            log_format: Some(service.log_format),
+            metrics_listen: Some(
+                service.metrics_listen.map(|address| address.to_string()).unwrap_or_default(),
+            ),
+        }
+    }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn strings<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}

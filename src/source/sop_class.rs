@@ -1,0 +1,40 @@
+//! Which SOP classes are those of instances.
+
+use dicom_core::dictionary::UidDictionary;
+use dicom_dictionary_std::StandardSopClassDictionary;
+
+/// Whether the standard's dictionary has this as a SOP class of the Storage service (PS3.4 §B.5
+/// and the retired ones): by its name, since that is what all of them share.
+pub(super) fn is_storage(sop_class: &str) -> bool {
+    StandardSopClassDictionary.by_uid(sop_class).is_some_and(|entry| {
+        let name = entry.name;
+        name.contains("Storage") && !name.contains("Commitment") && !name.contains("Directory")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_classes_of_the_cath_lab_are_taken_and_queries_are_not() {
+        for class in [
+            "1.2.840.10008.5.1.4.1.1.12.1",
+            "1.2.840.10008.5.1.4.1.1.12.2",
+            "1.2.840.10008.5.1.4.1.1.12.1.1",
+            "1.2.840.10008.5.1.4.1.1.3.1",
+            "1.2.840.10008.5.1.4.1.1.6.1",
+            "1.2.840.10008.5.1.4.1.1.77.1.4",
+            "1.2.840.10008.5.1.4.1.1.14.1",
+            "1.2.840.10008.5.1.4.1.1.88.67",
+            "1.2.840.10008.5.1.4.1.1.9.2.1",
+            "1.2.840.10008.5.1.4.1.1.104.1",
+        ] {
+            assert!(is_storage(class), "{class}");
+        }
+        for class in ["1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.1.3.10", "1.2.3"]
+        {
+            assert!(!is_storage(class), "{class}");
+        }
+    }
+}
