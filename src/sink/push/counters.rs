@@ -160,8 +160,8 @@ impl Tally {
         self.counters.failed.get_or_create(&failed).inc_by(instances);
     }
 
+    /// The notifier tells the subscriber.
     pub(super) fn missed(&self, instances: u64) {
-        self.subscription.progress().missed.fetch_add(instances, Ordering::Relaxed);
         self.counters.missed.get_or_create(&self.of()).inc_by(instances);
     }
 

@@ -198,3 +198,51 @@ impl Feed {
         &self.parts.workers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{World, labels, publish};
+    use super::*;
+    use crate::subscription::registry::Options;
+
+    async fn read(feed: &mut Feed, count: usize) -> Vec<String> {
+        let mut seen = Vec::new();
+        while seen.len() < count {
+            let Taken::Instance(instance, mark) = feed.take().await else { panic!("no instance") };
+            if feed.admits(&instance).await {
+                feed.goes_out(mark, Duration::MAX);
+                seen.push(instance.identity().sop_instance.replace('.', "/"));
+            }
+        }
+        seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_went_out_of_late_goes_out_again_whatever_the_rate() {
+        let world = World::new(&[]);
+        let subscription =
+            world.subscribe("x", |request| request.options = Options { rate: Some(0.001), paused: false });
+        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
+        let mut feed = Feed::new(subscription.clone(), tally, parts);
+        let publisher = world.open("2");
+        publish(&publisher, 1..=3);
+        assert_eq!(read(&mut feed, 1).await, labels("2", 1..=1));
+        feed.go_back_to_all();
+        assert_eq!(read(&mut feed, 1).await, labels("2", 1..=1), "though the rate has let it pass before");
+
+        world.registry.update(&subscription, Options { rate: None, paused: false });
+        let start = Instant::now();
+        assert_eq!(read(&mut feed, 2).await, labels("2", 2..=3));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        publish(&publisher, 4..=5);
+        assert_eq!(read(&mut feed, 2).await, labels("2", 4..=5));
+        assert_eq!(feed.out_since(start + Duration::from_secs(1)), 2);
+        assert_eq!(feed.go_back(start + Duration::from_secs(1)), 2);
+        assert_eq!(read(&mut feed, 2).await, labels("2", 4..=5));
+        assert_eq!(feed.go_back(start), 5, "all but what the last step forgot: none");
+        assert_eq!(read(&mut feed, 5).await, labels("2", 1..=5));
+        feed.arrived();
+        assert_eq!(feed.go_back(start), 0);
+    }
+}

@@ -37,11 +37,11 @@ async fn patiently<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// The service, as far as pushing goes.
-struct World {
-    hub: Hub,
-    registry: Registry,
+pub(super) struct World {
+    pub(super) hub: Hub,
+    pub(super) registry: Registry,
     push: Push,
-    counters: PushCounters,
+    pub(super) counters: PushCounters,
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
 }
@@ -61,7 +61,7 @@ fn settings(origin: &Origin, mode: PushMode) -> DestinationSettings {
 }
 
 impl World {
-    fn new(destinations: &[(&str, DestinationSettings)]) -> Self {
+    pub(super) fn new(destinations: &[(&str, DestinationSettings)]) -> Self {
         Self::with_hub(HubSettings { linger: Duration::ZERO, ..HubSettings::default() }, destinations)
     }
 
@@ -89,7 +89,11 @@ impl World {
         Self { hub, registry, push, counters, stop, running }
     }
 
-    fn subscribe(&self, destination: &str, change: impl FnOnce(&mut Request)) -> Arc<Subscription> {
+    pub(super) fn subscribe(
+        &self,
+        destination: &str,
+        change: impl FnOnce(&mut Request),
+    ) -> Arc<Subscription> {
         let mut request = Request {
             subscriber: Subscriber::parse(&format!("S{}", self.registry.all().len())).unwrap(),
             owner: None,
@@ -108,8 +112,12 @@ impl World {
         self.registry.subscribe(request).unwrap().0
     }
 
-    fn open(&self, series: &str) -> Publisher {
+    pub(super) fn open(&self, series: &str) -> Publisher {
         self.hub.open(&"1".into(), &series.into(), || Ok::<_, Infallible>(context(series))).unwrap()
+    }
+
+    pub(super) fn notifier(&self) -> Notifier {
+        Notifier::new(self.hub.clone(), self.registry.clone(), |_, _, _, _, _| String::new())
     }
 
     fn failed(&self, destination: &str, reason: &'static str) -> u64 {
@@ -159,13 +167,13 @@ fn instance(series: &str, number: i32, bytes: usize) -> Instance {
     })
 }
 
-fn publish(publisher: &Publisher, numbers: impl IntoIterator<Item = i32>) {
+pub(super) fn publish(publisher: &Publisher, numbers: impl IntoIterator<Item = i32>) {
     for number in numbers {
         publisher.publish(instance(publisher.series().series(), number, 2000)).unwrap();
     }
 }
 
-fn labels(series: &str, numbers: impl IntoIterator<Item = i32>) -> Vec<String> {
+pub(super) fn labels(series: &str, numbers: impl IntoIterator<Item = i32>) -> Vec<String> {
     numbers.into_iter().map(|number| format!("{series}/{number}")).collect()
 }
 

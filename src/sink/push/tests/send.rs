@@ -76,8 +76,10 @@ async fn a_peer_that_knows_no_send_is_asked_to_store_the_same() {
     for refusal in [Act::Early(405), Act::Early(404), Act::Answer(415, None, ""), Act::Answer(501, None, "")]
     {
         let mut origin = Origin::http1(std::slice::from_ref(&refusal)).await;
-        let settings = DestinationSettings { rotate_bytes: 1, ..settings(&origin, PushMode::SendThenStore) };
-        let world = World::new(&[("pacs", settings)]);
+        // Some refuse only after the last byte, which the trial does not keep them waiting for.
+        let times = Times { trial: Duration::ZERO, doubt: Duration::ZERO };
+        let settings = settings(&origin, PushMode::SendThenStore);
+        let world = World::with_times(HubSettings::default(), times, &[("pacs", settings)]);
         let subscription = world.subscribe("pacs", |_| {});
         let publisher = world.open("2");
         publish(&publisher, 1..=1);
@@ -320,4 +322,20 @@ async fn rate_pause_and_suspension_steer_a_running_push() {
     publish(&publisher, 8..=20);
     publisher.complete();
     assert_eq!(origin.over().await, (true, 2), "7, and one of the others");
+}
+
+#[tokio::test]
+async fn what_its_owner_may_no_longer_see_is_not_pushed() {
+    use crate::subscription::registry::Verdict;
+    let mut origin = Origin::http1(&[]).await;
+    let world = World::new(&[("ai", settings(&origin, PushMode::Send))]);
+    world.subscribe("ai", |_| {});
+    let (xa, us) = (world.open("2"), world.open("3"));
+    publish(&us, 1..=1);
+    assert_eq!(origin.parts(1).await, labels("3", 1..=1));
+    let only_xa = Arc::new(Query::parse("Modality=XA", &[]).unwrap());
+    world.registry.review(|_| Verdict::GoesOn(Some(only_xa.clone())));
+    publish(&us, 2..=3);
+    publish(&xa, 1..=2);
+    assert_eq!(origin.parts(2).await, labels("2", 1..=2));
 }
