@@ -7,16 +7,20 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::config::{self, EffectiveValue};
+use crate::service;
 
-/// Loads `file` with its drop-ins and the `FRAMEGATE_*` variables of `env`, and prints the
-/// effective configuration on standard output.
+/// Loads `file` with its drop-ins and the `FRAMEGATE_*` variables of `env`, looks for what a start would
+/// not take, and prints the effective configuration on standard output. Files that it names are not read.
 ///
 /// # Errors
 /// Problems go to standard error, one a line, and the error counts them. Also fails when an output
 /// cannot be written to.
 pub fn check(file: &Path, env: impl Iterator<Item = (String, String)>) -> anyhow::Result<()> {
     match config::load(Some(file), env) {
-        Ok(loaded) => Ok(print(&loaded.values, &mut io::stdout().lock())?),
+        Ok(loaded) => {
+            service::preflight(&loaded.settings)?;
+            Ok(print(&loaded.values, &mut io::stdout().lock())?)
+        }
         Err(errors) => {
             writeln!(io::stderr().lock(), "{errors}")?;
             match errors.problems.len() {
@@ -116,6 +120,33 @@ mod tests {
         std::fs::write(&file, "dicomweb.tls.self_signed = true").unwrap();
         let (_, text) = printed(&file, &[]);
         assert!(text.parse::<toml::Table>().is_ok(), "{text}");
+    }
+
+    #[test]
+    fn what_only_a_start_finds_is_found_without_its_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("framegate.toml");
+        let check = |more: &str| {
+            let text = "dicomweb.tls = { certificate = '/nowhere/a.pem', key = '/nowhere/a.key' }\n\
+                        access.jwt = { jwks = '/nowhere/k', issuer = 'https://a.example', audience = 'us' }\n";
+            std::fs::write(&file, format!("{text}{more}")).unwrap();
+            check(&file, std::iter::empty())
+        };
+        check("").unwrap();
+        let subscription = "[subscription.s]\nsearch = '/series'\nsubscriber = 'S'\nfilter =";
+        for (faulty, place) in [
+            ("[principal.a]\nfilter = 'PatientNme=Doe'", "principal.a.filter: PatientNme"),
+            ("access.anonymous_filter = 'Doe'", "access.anonymous_filter: part 1"),
+            (&format!("{subscription} 'StudyDate=Doe'"), "subscription.s: filter: parameter StudyDate"),
+            (&format!("{subscription} 'limit=3'"), "subscription.s: filter: limit"),
+            (
+                "[principal.a]\ncertificates = ['DNS:x']\n[principal.b]\ncertificates = ['DNS:X']",
+                "principal.a",
+            ),
+        ] {
+            let error = format!("{:#}", check(faulty).unwrap_err());
+            assert!(error.starts_with(place) && !error.contains("Doe"), "{error}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
@@ -23,7 +24,7 @@ use tracing_subscriber::reload::Error as ReloadError;
 
 use crate::config::settings::{LogFormat, ServiceSettings};
 use crate::config::{self, ConfigErrors, Loaded};
-use crate::service::SetLog;
+use crate::service::{self, SetLog};
 
 /// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
 /// DICOMweb.
@@ -88,10 +89,12 @@ impl std::fmt::Display for Misconfigured {
 
 /// Loads a configuration, or says one line for each problem.
 fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
-    config::load(file, config::process_environment()).map_err(|errors: ConfigErrors| {
+    let loaded = config::load(file, config::process_environment()).map_err(|errors: ConfigErrors| {
         let _ = writeln!(io::stderr().lock(), "{errors}");
         anyhow::anyhow!("{} problem(s)", errors.problems.len()).context(Misconfigured)
-    })
+    })?;
+    service::preflight(&loaded.settings).context(Misconfigured)?;
+    Ok(loaded)
 }
 
 /// Log lines go to standard error, where the journal picks them up.

@@ -35,6 +35,7 @@ use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, HTTP_ALPN, Reloading};
 use crate::sink::notify::Notifier;
+use crate::sink::workers::Workers;
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
@@ -167,7 +168,7 @@ impl Server {
         let registry = Registry::new(SubscriptionSettings::default());
         let send = Arc::new(ArcSwap::from_pointee(SendSettings::default()));
         let (stopping, stopped) = watch::channel(false);
-        let origin = Origin::new(dicomweb::Parts {
+        let origin = Origin {
             hub: hub.clone(),
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             counters: DicomwebCounters::default(),
@@ -178,7 +179,8 @@ impl Server {
             registry,
             send: SendSource::new(hub.clone(), send, counters),
             destinations: Destinations::default(),
-        });
+            workers: Workers::new(),
+        };
         let parts = ServerParts {
             tls,
             limits: Arc::new(ArcSwap::from_pointee(Limits::new(allow, limits))),

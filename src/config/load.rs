@@ -186,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn private_sop_classes_are_one_list_for_all_ways_in() {
+        let text = "dicomweb.tls.self_signed = true\ndimse.private_sop_classes = [\"1.2\"]";
+        let (_directory, path) = written(text, &[]);
+        let settings = load(Some(&path), env(&[])).unwrap().settings;
+        assert_eq!(settings.dimse.private_sop_classes, ["1.2"]);
+        assert_eq!(settings.send.private_sop_classes, settings.dimse.private_sop_classes);
+    }
+
+    #[test]
     fn problems_of_all_layers_come_together() {
         let (_directory, path) = written("hub.x = 1\nhub.y = 2", &[("1.toml", "dimse.ae_title = \"\\\\\"")]);
         let errors =

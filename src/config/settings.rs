@@ -77,7 +77,7 @@ pub struct DimseSettings {
     pub calling_ae_titles: Vec<String>,
     /// Peer networks that are let in.
     pub allow: Vec<IpNet>,
-    /// Private Storage SOP Class UIDs to accept beside the standard's.
+    /// Private Storage SOP Class UIDs to accept beside the standard's, over DICOMweb too.
     pub private_sop_classes: Vec<String>,
     /// Bounds on what a peer may do.
     pub limits: DimseLimits,

@@ -9,22 +9,24 @@
 //! under the old table and goes on ([`Caller::lost`]) ends when its caller has lost the right to it, or
 //! has got another filter.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+mod grants;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use tokio::sync::watch;
 
+pub use self::grants::{Granted, Grants};
 use super::counters::{DicomwebCounters, Reason};
 use super::problem::Problem;
-use crate::config::settings::{AccessSettings, Right, Rights};
+use crate::config::settings::{AccessSettings, Right};
 use crate::hub::{Hub, LiveSeries};
 use crate::net::auth::{AuthError, Authenticator, Failures, KeysError};
 use crate::net::http::PeerInfo;
 use crate::subscription::described;
-use crate::subscription::query::{Include, Query, QueryError};
+use crate::subscription::filter::FilterError;
+use crate::subscription::query::Query;
 
 /// Why the table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,21 +34,13 @@ pub enum AccessError {
     /// Nobody could be authenticated.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// A filter is no search.
+    /// A filter is no filter.
     #[error("{place}: {error}")]
     Filter {
         /// Dotted key.
         place: String,
         /// What is wrong with it; values are not named.
-        error: QueryError,
-    },
-    /// A filter has a part that matches nothing, so that it would let through more than was meant.
-    #[error("{place}: {part} is no attribute to match; a filter holds match keys only, such as Modality=XA")]
-    NotAKey {
-        /// Dotted key.
-        place: String,
-        /// Name of the part.
-        part: String,
+        error: FilterError,
     },
 }
 
@@ -64,31 +58,11 @@ struct Shared {
     failures: Failures,
 }
 
+/// Who everybody is known by, and what they may do.
 #[derive(Debug)]
-struct Table {
+pub struct Table {
     authenticator: Authenticator,
-    anonymous: Arc<Granted>,
-    principals: HashMap<Arc<str>, Arc<Granted>>,
-}
-
-/// What one principal may do.
-struct Granted {
-    /// `None` is anonymous.
-    name: Option<Arc<str>>,
-    rights: Rights,
-    /// The filter of `rights`, compiled; the same one for as long as its text is.
-    filter: Option<Arc<Query>>,
-}
-
-impl fmt::Debug for Granted {
-    /// Leaves out the text of the filter, which may name a patient.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Granted")
-            .field("name", &self.name)
-            .field("may", &self.rights.may)
-            .field("filter", &self.filter)
-            .finish_non_exhaustive()
-    }
+    grants: Arc<Grants>,
 }
 
 impl Access {
@@ -103,15 +77,33 @@ impl Access {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Replaces the table, for the next request and for what goes on. Call it where blocking is allowed.
+    /// Finds the faults that a table has by itself. Reads no file.
     ///
     /// # Errors
-    /// As [`Access::new`]; the table stays as it was.
-    pub fn reload(&self, settings: &AccessSettings) -> Result<(), AccessError> {
-        let table = Table::new(settings, Some(&**self.shared.table.load()))?;
+    /// As [`Access::new`], but for the file.
+    pub fn check(settings: &AccessSettings) -> Result<Grants, AccessError> {
+        Authenticator::check(settings)?;
+        Grants::new(settings, None)
+    }
+
+    /// What everybody may do at present.
+    pub fn grants(&self) -> Arc<Grants> {
+        self.shared.table.load().grants.clone()
+    }
+
+    /// Compiles another table, which is not in force before [`Access::replace`]. Call it where blocking is
+    /// allowed.
+    ///
+    /// # Errors
+    /// As [`Access::new`].
+    pub fn prepare(&self, settings: &AccessSettings) -> Result<Table, AccessError> {
+        Table::new(settings, Some(&**self.shared.table.load()))
+    }
+
+    /// Replaces the table, for the next request and for what goes on.
+    pub fn replace(&self, table: Table) {
         self.shared.table.store(Arc::new(table));
         self.shared.changed.send_replace(());
-        Ok(())
     }
 
     /// Reads the file of token keys again if it has changed, or if `always`, and says how many keys it
@@ -134,7 +126,7 @@ impl Access {
     ) -> Result<Caller, Problem> {
         let table = self.shared.table.load();
         let granted = match table.authenticator.authenticate(peer, headers) {
-            Ok(name) => table.of(name.as_ref()).cloned().ok_or_else(Problem::internal)?,
+            Ok(name) => table.grants.of(name.as_deref()).cloned().ok_or_else(Problem::internal)?,
             Err(why) => {
                 counters.unauthenticated.get_or_create(&Reason { reason: why.kind() }).inc();
                 return Err(match self.shared.failures.note(peer, why) {
@@ -149,59 +141,16 @@ impl Access {
 
 impl Table {
     fn new(settings: &AccessSettings, before: Option<&Self>) -> Result<Self, AccessError> {
-        let authenticator = Authenticator::new(settings, before.map(|table| &table.authenticator))?;
-        let grant = |name: Option<Arc<str>>, rights: &Rights, place: String| {
-            let known = before.and_then(|table| table.of(name.as_ref()));
-            let filter = match known.filter(|known| known.rights.filter == rights.filter) {
-                Some(known) => known.filter.clone(),
-                None => compile(&rights.filter, &place)?,
-            };
-            Ok::<_, AccessError>(Arc::new(Granted { name, rights: rights.clone(), filter }))
-        };
-        let anonymous = grant(None, &settings.anonymous, "access.anonymous_filter".to_owned())?;
-        let mut principals = HashMap::new();
-        for (name, principal) in sorted(&settings.principals) {
-            let shared: Arc<str> = Arc::from(name);
-            let place = format!("principal.{name}.filter");
-            principals.insert(shared.clone(), grant(Some(shared), &principal.rights, place)?);
-        }
-        Ok(Self { authenticator, anonymous, principals })
+        Ok(Self {
+            authenticator: Authenticator::new(settings, before.map(|table| &table.authenticator))?,
+            grants: Arc::new(Grants::new(settings, before.map(|table| &*table.grants))?),
+        })
     }
 
-    fn of(&self, name: Option<&Arc<str>>) -> Option<&Arc<Granted>> {
-        name.map_or(Some(&self.anonymous), |name| self.principals.get(name))
+    /// What everybody may do by this table.
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.grants
     }
-}
-
-fn sorted<T>(map: &BTreeMap<String, T>) -> impl Iterator<Item = (&str, &T)> {
-    map.iter().map(|(name, value)| (name.as_str(), value))
-}
-
-/// A filter as a search. A search passes over what it does not know; a filter must not, since what is
-/// passed over restricts nothing.
-fn compile(filter: &str, place: &str) -> Result<Option<Arc<Query>>, AccessError> {
-    if filter.is_empty() {
-        return Ok(None);
-    }
-    let query =
-        Query::parse(filter, &[]).map_err(|error| AccessError::Filter { place: place.to_owned(), error })?;
-    let not_a_key = |part: &str| AccessError::NotAKey { place: place.to_owned(), part: part.to_owned() };
-    if let Some(name) = query.unknown.first() {
-        return Err(not_a_key(name));
-    }
-    let pages = query.limit.is_some() || query.offset != 0;
-    let includes = query.include != Include::Attributes(Vec::new());
-    if pages || includes || query.keys().is_empty() {
-        let part = if pages {
-            "limit or offset"
-        } else if includes {
-            "includefield"
-        } else {
-            "the whole"
-        };
-        return Err(not_a_key(part));
-    }
-    Ok(Some(Arc::new(query)))
 }
 
 /// Whether two filters are one and the same, not just alike: a filter is compiled once for its text.
@@ -210,17 +159,6 @@ fn is_same(one: Option<&Arc<Query>>, other: Option<&Arc<Query>>) -> bool {
         (None, None) => true,
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         _ => false,
-    }
-}
-
-impl Granted {
-    fn may(&self, right: Right) -> bool {
-        self.rights.may.contains(&right)
-    }
-
-    fn may_push_to(&self, destination: &str) -> bool {
-        self.may(Right::PushTo)
-            && self.rights.destinations.iter().any(|known| known == "*" || known == destination)
     }
 }
 
@@ -235,7 +173,7 @@ pub(super) struct Caller {
 impl Caller {
     /// The principal's name; `None` is anonymous.
     pub(super) fn name(&self) -> Option<Arc<str>> {
-        self.granted.name.clone()
+        self.granted.name().cloned()
     }
 
     /// Lets a transaction through.
@@ -245,7 +183,7 @@ impl Caller {
     pub(super) fn may(&self, right: Right) -> Result<(), Problem> {
         if self.granted.may(right) {
             Ok(())
-        } else if self.granted.name.is_none() {
+        } else if self.granted.name().is_none() {
             Err(Problem::unauthenticated(false))
         } else {
             Err(Problem::missing_right(right))
@@ -257,23 +195,15 @@ impl Caller {
         self.granted.may_push_to(destination)
     }
 
-    /// Whether what belongs to `owner` (`None` is anonymous) may be changed or ended: it is theirs, or
-    /// they look after everybody's.
-    #[allow(dead_code, reason = "the parts that use it come next")]
-    pub(super) fn may_operate_on(&self, owner: Option<&Arc<str>>) -> bool {
-        self.granted.name.as_ref() == owner || self.granted.may(Right::Operate)
-    }
-
     /// The standing filter that is and-ed to everything they see.
     pub(super) fn filter(&self) -> Option<Arc<Query>> {
-        self.granted.filter.clone()
+        self.granted.filter().cloned()
     }
 
     /// Whether they see a series at all.
     pub(super) fn sees(&self, live: &LiveSeries) -> bool {
         self.granted
-            .filter
-            .as_ref()
+            .filter()
             .is_none_or(|filter| filter.matches(&described::series(live, &self.hub.study(live.study()))))
     }
 
@@ -284,9 +214,12 @@ impl Caller {
         let mut changed = shared.changed.subscribe();
         async move {
             loop {
-                let keeps = shared.table.load().of(granted.name.as_ref()).is_some_and(|now| {
-                    now.may(right) && is_same(now.filter.as_ref(), granted.filter.as_ref())
-                });
+                let table = shared.table.load_full();
+                let now = table.grants.of(granted.name().map(|name| &**name));
+                // A filter is on what they see, not on what they send.
+                let sees_the_same =
+                    |now: &Granted| right == Right::Send || is_same(now.filter(), granted.filter());
+                let keeps = now.is_some_and(|now| now.may(right) && sees_the_same(now));
                 // The sender lives in what this holds: it cannot be gone.
                 if !keeps || changed.changed().await.is_err() {
                     return;

@@ -1,8 +1,8 @@
 //! The DICOMweb origin server (PS3.18): requests in, what the hub holds out.
 //!
-//! [`routes`] has every URL, [`media`] what a client accepts, [`problem`] every error. `retrieve`,
-//! `metadata` and `search` answer; `live` is the body that goes on while a series grows, and
-//! `representation` the form that each instance takes in it.
+//! [`routes`] has every URL, `reached` the host in those that we hand out, [`media`] what a client accepts,
+//! [`problem`] every error. `retrieve`, `metadata` and `search` answer; `live` is the body that goes on
+//! while a series grows, and `representation` the form that each instance takes in it.
 
 pub mod access;
 pub mod capabilities;
@@ -15,6 +15,7 @@ pub mod media;
 mod metadata;
 mod parameters;
 pub mod problem;
+mod reached;
 mod render_parameters;
 mod representation;
 mod retrieve;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{HOST, HeaderValue, WARNING};
+use http::header::{HeaderValue, WARNING};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -46,7 +47,7 @@ use self::metadata::Entry;
 use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
-use self::routes::{BASE, Match, Resource, Route, Transaction, Urls};
+use self::routes::{Match, Resource, Route, Transaction, Urls};
 use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::hub::Hub;
 use crate::instance::Instance;
@@ -66,9 +67,9 @@ const BACK_SOON: Duration = Duration::from_secs(5);
 /// The configured destinations, by name.
 pub type Destinations = Arc<ArcSwap<BTreeMap<String, DestinationSettings>>>;
 
-/// What an origin server is made of.
+/// The origin server, and what it is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Origin {
     /// What is live.
     pub hub: Hub,
     /// Policy; a reload replaces it.
@@ -89,56 +90,11 @@ pub struct Parts {
     pub send: SendSource,
     /// Peers that subscriptions may push to; a reload replaces them.
     pub destinations: Destinations,
-}
-
-/// The origin server.
-#[derive(Debug)]
-#[allow(dead_code, reason = "the parts that use these come next")]
-pub struct Origin {
-    hub: Hub,
-    settings: Arc<ArcSwap<DicomwebSettings>>,
-    counters: DicomwebCounters,
-    address: SocketAddr,
-    stopping: watch::Receiver<bool>,
-    access: Access,
-    registry: Registry,
-    notifier: Notifier,
-    send: SendSource,
-    destinations: Destinations,
-    workers: Workers,
+    /// Where what takes the processor for long is done.
+    pub workers: Workers,
 }
 
 impl Origin {
-    /// A server of what the hub holds.
-    pub fn new(parts: Parts) -> Self {
-        let Parts {
-            hub,
-            settings,
-            counters,
-            address,
-            stopping,
-            access,
-            registry,
-            notifier,
-            send,
-            destinations,
-        } = parts;
-        let workers = Workers::new();
-        Self {
-            hub,
-            settings,
-            counters,
-            address,
-            stopping,
-            access,
-            registry,
-            notifier,
-            send,
-            destinations,
-            workers,
-        }
-    }
-
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> (&'static str, Answer) {
         let Match { template, route } = match routes::parse(request.uri().path()) {
             Ok(found) => found,
@@ -317,22 +273,7 @@ impl Origin {
 
     /// URLs as this client reaches us.
     fn urls(&self, request: &Request<Incoming>) -> Urls {
-        let named = request.uri().authority().map(|authority| authority.as_str().to_owned());
-        let named = named.or_else(|| request.headers().get(HOST)?.to_str().ok().map(str::to_owned));
-        let plain = |host: &String| {
-            !host.is_empty()
-                && host.len() <= 256
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
-        };
-        let mut host = named.filter(plain).unwrap_or_else(|| self.address.to_string());
-        // Without a port the client means 443; where we are not there it has left ours out, as
-        // dicomweb-client does.
-        let has_port =
-            host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-        if !has_port && self.address.port() != 443 {
-            host = format!("{host}:{}", self.address.port());
-        }
-        Urls::new(&format!("https://{host}{BASE}"))
+        reached::urls(request.uri(), request.headers(), self.address)
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
-use crate::config::settings::{DimseSettings, HttpTls};
+use crate::config::settings::{DimseSettings, HttpTls, Settings};
 use crate::config::{ConfigErrors, Loaded};
 use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::routes::{BASE, Urls};
@@ -113,6 +113,16 @@ pub struct Ready {
     pub pattern: Option<(String, String)>,
 }
 
+/// Finds the faults of a configuration that show only when it is put to use, such as a filter that filters
+/// nothing. Reads and opens nothing.
+///
+/// # Errors
+/// The first fault, which a start or a reload would end with too.
+pub fn preflight(settings: &Settings) -> Result<(), ServiceError> {
+    let grants = Access::check(&settings.access)?;
+    standing::requests(settings, &grants, &BASE.into()).map(drop).map_err(ServiceError::Standing)
+}
+
 /// Runs until SIGTERM or SIGINT, then drains. `ready` is called once everything listens.
 ///
 /// # Errors
@@ -173,7 +183,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         registry: registry.clone(),
         notifier: notifier.clone(),
-        // Of its own: pictures for a destination do not hold up searches.
+        // Of their own: pictures for a destination do not hold up searches.
         workers: Workers::new(),
         counters: counters.push.clone(),
         destinations: settings.destinations.clone(),
@@ -181,11 +191,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
-    registry.stand(standing::requests(&settings, &base).map_err(ServiceError::Standing)?);
-    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let access = Access::new(&settings.access)?;
+    let standing = standing::requests(&settings, &access.grants(), &base);
+    registry.stand(standing.map_err(ServiceError::Standing)?);
+    let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
-    let origin = Origin::new(dicomweb::Parts {
+    let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),
         counters: counters.dicomweb.clone(),
@@ -196,7 +207,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         notifier: notifier.clone(),
         send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
-    });
+        workers: Workers::new(),
+    };
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {

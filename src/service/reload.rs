@@ -7,16 +7,16 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 
-use super::{Reload, notify, standing};
-use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings};
+use super::{Reload, ServiceError, notify, standing};
+use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings, Settings};
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::dicomweb::Destinations;
-use crate::dicomweb::access::Access;
+use crate::dicomweb::access::{Access, Table};
 use crate::hub::Hub;
 use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
 use crate::sink::push::Push;
-use crate::subscription::registry::Registry;
+use crate::subscription::registry::{Registry, Request};
 
 /// What a reload reaches.
 pub(super) struct Reloader {
@@ -59,22 +59,19 @@ impl Reloader {
         let changed = changes(&self.loaded, &fresh);
         let settings = merge_reloadable(&self.loaded.settings, &fresh.settings);
         // What can still be refused comes first, so that a refusal leaves everything as it was.
-        let judged = standing::verdicts(&settings.access);
-        let (standing, verdicts) = match (standing::requests(&settings, &self.base), judged) {
-            (Ok(standing), Ok(verdicts)) => (standing, verdicts),
-            (Err(error), _) | (_, Err(error)) => {
+        let (table, standing) = match self.prepare(&settings) {
+            Ok(prepared) => prepared,
+            Err(error) => {
                 tracing::error!("configuration not reloaded: {error}");
                 return;
             }
         };
-        if let Err(error) = self.access.reload(&settings.access) {
-            tracing::error!("configuration not reloaded: {error}");
-            return;
-        }
+        let grants = Arc::clone(table.grants());
+        self.access.replace(table);
         self.destinations.store(Arc::new(settings.destinations.clone()));
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
-        self.registry.review(verdicts);
+        self.registry.review(|known| standing::verdict(known, &grants));
         self.hub.reload(settings.hub.clone());
         self.push.reload(settings.destinations.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
@@ -94,6 +91,12 @@ impl Reloader {
             tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");
         }
         self.loaded = Loaded { settings, values: fresh.values };
+    }
+
+    fn prepare(&self, settings: &Settings) -> Result<(Table, Vec<Request>), ServiceError> {
+        let table = self.access.prepare(&settings.access)?;
+        let standing = standing::requests(settings, table.grants(), &self.base);
+        Ok((table, standing.map_err(ServiceError::Standing)?))
     }
 
     /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.

@@ -1,25 +1,30 @@
 //! The standing searches of the configuration (`[subscription.NAME]`), and what becomes of everybody's
 //! when the rights of their owners change.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::settings::{AccessSettings, Right, Rights, Settings, StandingSettings};
+use crate::config::settings::{Right, Settings, StandingSettings};
+use crate::dicomweb::access::Grants;
 use crate::dicomweb::routes::{self, BASE, Route};
+use crate::subscription::filter::filter;
 use crate::subscription::options;
-use crate::subscription::query::Query;
 use crate::subscription::registry::{Delivery, Options, Request, Subscriber, Subscription, Verdict};
 use crate::subscription::scope::Scope;
 
-/// The searches of the configuration; `base` is our service root for the Retrieve URLs that they are told.
+/// The searches of the configuration. `grants` has the rights of their owners, `base` is our service root for
+/// the Retrieve URLs that they are told.
 ///
 /// # Errors
 /// Which one cannot be used, and why; never with a value of its filter.
-pub(super) fn requests(settings: &Settings, base: &Arc<str>) -> Result<Vec<Request>, String> {
+pub(super) fn requests(
+    settings: &Settings,
+    grants: &Grants,
+    base: &Arc<str>,
+) -> Result<Vec<Request>, String> {
     let mut made: Vec<(&str, Request)> = Vec::with_capacity(settings.standing.len());
     for (name, standing) in &settings.standing {
         let fail = |reason: String| format!("subscription.{name}: {reason}");
-        let request = request(standing, settings, base).map_err(fail)?;
+        let request = request(standing, settings, grants, base).map_err(fail)?;
         for (other, before) in &made {
             if before.is_same_as(&request) {
                 return Err(fail(format!(
@@ -35,12 +40,16 @@ pub(super) fn requests(settings: &Settings, base: &Arc<str>) -> Result<Vec<Reque
     Ok(made.into_iter().map(|(_, request)| request).collect())
 }
 
-fn request(standing: &StandingSettings, settings: &Settings, base: &Arc<str>) -> Result<Request, String> {
+fn request(
+    standing: &StandingSettings,
+    settings: &Settings,
+    grants: &Grants,
+    base: &Arc<str>,
+) -> Result<Request, String> {
     let subscriber =
         Subscriber::parse(&standing.subscriber).map_err(|error| format!("subscriber: {error}"))?;
     let owner = standing.principal.as_deref();
-    let rights =
-        rights_of(&settings.access, owner).ok_or("principal: there is no [principal] of this name")?;
+    let granted = grants.of(owner).ok_or("principal: there is no [principal] of this name")?;
     let destination = match standing.destination.as_deref() {
         Some(name) if !settings.destinations.contains_key(name) => {
             return Err("destination: there is no [destination] of this name".to_owned());
@@ -57,14 +66,14 @@ fn request(standing: &StandingSettings, settings: &Settings, base: &Arc<str>) ->
     let from = options::begin(&standing.from).ok_or("from: oldest, latest or an Instance Number")?;
     let form = options::form(standing.transfer_syntax.as_deref(), standing.rendered)
         .ok_or("transfer_syntax: the UID of Explicit VR Little Endian, and not together with rendered")?;
-    let query = search(&standing.filter).map_err(|error| format!("filter: {error}"))?;
+    let query = filter(&standing.filter).map_err(|error| format!("filter: {error}"))?;
     Ok(Request {
         subscriber,
         owner: owner.map(Arc::from),
         scope: scope(&standing.search).ok_or("search: a search resource, such as /series, is needed")?,
         keys: query.canonical().clone(),
         query,
-        restriction: restriction(rights)?,
+        restriction: granted.filter().cloned(),
         delivery: destination.map_or(Delivery::Notification, |name| Delivery::Push(name.into())),
         from,
         form,
@@ -76,54 +85,17 @@ fn request(standing: &StandingSettings, settings: &Settings, base: &Arc<str>) ->
 
 /// What becomes of a subscription under these rights. Those of the configuration go on: it is not for
 /// their subscriber to have them.
-///
-/// # Errors
-/// When the standing filter of a principal is no search.
-pub(super) fn verdicts(access: &AccessSettings) -> Result<impl Fn(&Subscription) -> Verdict, String> {
-    let owners = access.principals.keys().map(|name| Some(name.as_str())).chain([None]);
-    let mut rights = BTreeMap::new();
-    for owner in owners {
-        let Some(has) = rights_of(access, owner) else { continue };
-        rights.insert(owner.map(str::to_owned), (has.clone(), restriction(has)?));
-    }
-    Ok(move |subscription: &Subscription| {
-        let request = subscription.request();
-        let owner = request.owner.as_deref().map(str::to_owned);
-        let Some((has, restriction)) = rights.get(&owner) else { return Verdict::Ends };
-        let may = |right| has.may.contains(&right);
-        let delivers = match &request.delivery {
-            Delivery::Notification => true,
-            Delivery::Push(name) => {
-                may(Right::PushTo) && has.destinations.iter().any(|one| one == "*" || **one == **name)
-            }
-        };
-        if subscription.is_standing() || (may(Right::Subscribe) && delivers) {
-            Verdict::GoesOn(restriction.clone())
-        } else {
-            Verdict::Ends
-        }
-    })
-}
-
-/// `None` for a principal that is not known.
-fn rights_of<'a>(access: &'a AccessSettings, owner: Option<&str>) -> Option<&'a Rights> {
-    match owner {
-        None => Some(&access.anonymous),
-        Some(name) => access.principals.get(name).map(|principal| &principal.rights),
-    }
-}
-
-fn restriction(rights: &Rights) -> Result<Option<Arc<Query>>, String> {
-    let filter = (!rights.filter.is_empty()).then(|| search(&rights.filter)).transpose();
-    Ok(filter.map_err(|error| format!("the filter of a principal: {error}"))?.map(Arc::new))
-}
-
-/// Match keys alone: whatever else stands there would be silently lost.
-fn search(filter: &str) -> Result<Query, String> {
-    let query = Query::parse(filter, &[]).map_err(|error| error.to_string())?;
-    match query.unknown.first() {
-        Some(name) => Err(format!("{name} is no attribute")),
-        None => Ok(query),
+pub(super) fn verdict(subscription: &Subscription, grants: &Grants) -> Verdict {
+    let request = subscription.request();
+    let Some(granted) = grants.of(request.owner.as_deref()) else { return Verdict::Ends };
+    let delivers = match &request.delivery {
+        Delivery::Notification => true,
+        Delivery::Push(name) => granted.may_push_to(name),
+    };
+    if subscription.is_standing() || (granted.may(Right::Subscribe) && delivers) {
+        Verdict::GoesOn(granted.filter().cloned())
+    } else {
+        Verdict::Ends
     }
 }
 
@@ -136,8 +108,10 @@ fn scope(search: &str) -> Option<Scope> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::config::settings::{DestinationSettings, PrincipalSettings, SubscriptionSettings};
+    use crate::config::settings::{DestinationSettings, PrincipalSettings, Rights, SubscriptionSettings};
     use crate::hub::From;
     use crate::subscription::registry::{Form, Registry};
 
@@ -167,13 +141,17 @@ mod tests {
         settings
     }
 
-    fn base() -> Arc<str> {
-        "https://box:8443/dicomweb".into()
+    fn grants(settings: &Settings) -> Grants {
+        Grants::new(&settings.access, None).unwrap()
+    }
+
+    fn written(settings: &Settings) -> Result<Vec<Request>, String> {
+        requests(settings, &grants(settings), &"https://box:8443/dicomweb".into())
     }
 
     #[test]
     fn what_is_written_is_what_stands() {
-        let all = requests(&settings(&[("a", standing())]), &base()).unwrap();
+        let all = written(&settings(&[("a", standing())])).unwrap();
         let [one] = &all[..] else { panic!("one is written") };
         assert_eq!((one.subscriber.as_str(), &one.owner), ("PACS", &None));
         assert_eq!(one.delivery, Delivery::Push("pacs".into()));
@@ -187,7 +165,7 @@ mod tests {
             rendered: true,
             ..standing()
         };
-        let all = requests(&settings(&[("a", alices)]), &base()).unwrap();
+        let all = written(&settings(&[("a", alices)])).unwrap();
         assert_eq!(all[0].scope.study.as_deref(), Some("1.2"));
         assert_eq!((&all[0].delivery, &all[0].form), (&Delivery::Notification, &Form::Rendered));
         assert_eq!((all[0].owner.as_deref(), all[0].restriction.is_some()), (Some("alice"), true));
@@ -214,7 +192,7 @@ mod tests {
         for (key, change) in changes {
             let mut one = standing();
             change(&mut one);
-            let error = requests(&settings(&[("a", one)]), &base()).unwrap_err();
+            let error = written(&settings(&[("a", one)])).unwrap_err();
             assert!(error.starts_with(&format!("subscription.a: {key}: ")), "{error}");
             assert!(!error.contains("zzz"), "{error}");
         }
@@ -222,14 +200,14 @@ mod tests {
 
     #[test]
     fn two_that_bar_each_other_are_refused() {
-        let error = requests(&settings(&[("a", standing()), ("b", standing())]), &base()).unwrap_err();
+        let error = written(&settings(&[("a", standing()), ("b", standing())])).unwrap_err();
         assert!(error.starts_with("subscription.b: it is the same search as subscription.a"), "{error}");
         let alices = StandingSettings {
             principal: Some("alice".to_owned()),
             search: "/studies".to_owned(),
             ..standing()
         };
-        let error = requests(&settings(&[("a", standing()), ("b", alices)]), &base()).unwrap_err();
+        let error = written(&settings(&[("a", standing()), ("b", alices)])).unwrap_err();
         assert!(error.starts_with("subscription.b: subscription.a gives its subscriber"), "{error}");
     }
 
@@ -237,7 +215,7 @@ mod tests {
     fn who_has_lost_a_right_loses_what_it_gave() {
         let mut settings = settings(&[("a", standing())]);
         let registry = Registry::new(SubscriptionSettings::default());
-        registry.stand(requests(&settings, &base()).unwrap());
+        registry.stand(written(&settings).unwrap());
         let made = |name: &str, owner: Option<&str>, delivery| {
             let standing = registry.all()[0].request().clone();
             let subscriber = Subscriber::parse(name).unwrap();
@@ -248,16 +226,16 @@ mod tests {
         let stranger = made("B", Some("mallory"), Delivery::Notification);
         let told = made("C", Some("alice"), Delivery::Notification);
         let pushed = made("C", Some("alice"), Delivery::Push("pacs".into()));
-        registry.review(verdicts(&settings.access).unwrap());
+        registry.review(|known| verdict(known, &grants(&settings)));
         let ended = |all: [&Subscription; 4]| all.map(Subscription::has_ended);
         assert_eq!(ended([&anonymous, &stranger, &told, &pushed]), [true, true, false, false]);
 
         let alice = settings.access.principals.get_mut("alice").unwrap();
         alice.rights.destinations = vec!["other".to_owned()];
-        registry.review(verdicts(&settings.access).unwrap());
+        registry.review(|known| verdict(known, &grants(&settings)));
         assert_eq!(ended([&anonymous, &stranger, &told, &pushed]), [true, true, false, true]);
         settings.access.principals.clear();
-        registry.review(verdicts(&settings.access).unwrap());
+        registry.review(|known| verdict(known, &grants(&settings)));
         assert!(told.has_ended());
         assert_eq!(registry.all().len(), 1, "the configuration's own goes on");
     }

@@ -1,11 +1,18 @@
-//! Which SOP classes are those of instances.
+//! Which SOP classes are those of instances. One answer for every way in: what one gateway has accepted
+//! over DIMSE, the next one in a chain must not refuse over DICOMweb.
 
 use dicom_core::dictionary::UidDictionary;
 use dicom_dictionary_std::StandardSopClassDictionary;
 
+/// Whether objects of this SOP class are taken: it is a Storage SOP class of the standard, or one of the
+/// `private` ones that are configured (`dimse.private_sop_classes`).
+pub(super) fn is_taken(sop_class: &str, private: &[String]) -> bool {
+    is_storage(sop_class) || private.iter().any(|class| class == sop_class)
+}
+
 /// Whether the standard's dictionary has this as a SOP class of the Storage service (PS3.4 §B.5
 /// and the retired ones): by its name, since that is what all of them share.
-pub(super) fn is_storage(sop_class: &str) -> bool {
+fn is_storage(sop_class: &str) -> bool {
     StandardSopClassDictionary.by_uid(sop_class).is_some_and(|entry| {
         let name = entry.name;
         name.contains("Storage") && !name.contains("Commitment") && !name.contains("Directory")
@@ -36,5 +43,13 @@ mod tests {
         {
             assert!(!is_storage(class), "{class}");
         }
+    }
+
+    #[test]
+    fn private_classes_come_by_configuration() {
+        let private = ["1.3.12.2.1107.5.9.1".to_owned()];
+        assert!(is_taken("1.3.12.2.1107.5.9.1", &private) && !is_taken("1.3.12.2.1107.5.9", &private));
+        assert!(is_taken("1.2.840.10008.5.1.4.1.1.12.1", &private));
+        assert!(!is_taken("1.3.12.2.1107.5.9.1", &[]));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod attribute;
 pub mod described;
+pub mod filter;
 pub mod matching;
 mod moment;
 pub mod options;

@@ -113,6 +113,25 @@ def test_encapsulated_frames_go_as_they_are_or_decoded(own_gateway, authority, o
         same_pixels(datasets, source)
 
 
+def test_pictures_say_what_they_are_of(own_gateway, authority, origin, objects_folder):
+    peer = origin("2")
+    gateway = own_gateway(
+        destination__wall=settings(peer.url, authority, "send"),
+        subscription__wall={**search("wall"), "representation": "rendered"},
+    )
+    source = build(NATIVE, objects_folder)
+    store_all(gateway.dimse, source.path)
+    parts = [peer.next_part() for _ in range(FRAMES)]
+    assert 'type="image/jpeg"' in peer.requests[0].headers["content-type"]
+    for part in parts:
+        assert part.headers["content-type"] == "image/jpeg"
+        assert part.body.startswith(b"\xff\xd8") and part.body.endswith(b"\xff\xd9")
+    series = f"/studies/{source.study}/series/{source.series}/instances/"
+    locations = {part.headers["content-location"] for part in parts}
+    assert len(locations) == FRAMES
+    assert all(series in location and location.endswith("/rendered") for location in locations), locations
+
+
 def test_a_peer_that_knows_only_store_gets_the_same_frames_so(
     own_gateway, authority, origin, objects_folder
 ):

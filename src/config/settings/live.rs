@@ -28,6 +28,8 @@ pub struct SendSettings {
     pub stall: Duration,
     /// Between two parts of an open-ended request.
     pub idle: Duration,
+    /// Private Storage SOP Class UIDs to accept beside the standard's: those of the DIMSE source.
+    pub private_sop_classes: Vec<String>,
 }
 
 /// Bounds on standing searches.
@@ -174,6 +176,7 @@ impl Default for SendSettings {
             listed: 1000,
             stall: dimse.stall,
             idle: dimse.idle,
+            private_sop_classes: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::fragment::{DimseBounds, HttpBounds, Hub, Pattern, Send, Subscriptions};
 use super::super::settings::{
-    DimseLimits, HttpLimits, HubSettings, PatternSettings, SendSettings, SubscriptionSettings,
+    DimseLimits, DimseSettings, HttpLimits, HubSettings, PatternSettings, SendSettings, SubscriptionSettings,
 };
 
 /// A duration in seconds.
@@ -65,8 +65,8 @@ pub(super) fn http(limits: &HttpBounds) -> HttpLimits {
     }
 }
 
-/// `[send]`, `[send.limits]`
-pub(super) fn send(send: &Send) -> SendSettings {
+/// `[send]`, `[send.limits]`; the SOP classes are one list for all ways in.
+pub(super) fn send(send: &Send, dimse: &DimseSettings) -> SendSettings {
     let (limits, default) = (&send.limits, SendSettings::default());
     SendSettings {
         requests: send.requests.unwrap_or(default.requests),
@@ -78,6 +78,7 @@ pub(super) fn send(send: &Send) -> SendSettings {
         listed: limits.listed.unwrap_or(default.listed),
         stall: seconds(limits.stall_seconds, default.stall),
         idle: seconds(send.idle_seconds, default.idle),
+        private_sop_classes: dimse.private_sop_classes.clone(),
     }
 }
 

@@ -25,12 +25,13 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
     let mut check = Validation { origins: &merged.origins, whole, problems: Vec::new() };
     let fragment = &merged.fragment;
     check.names(fragment);
+    let dimse = check.dimse(&fragment.dimse);
     let settings = Settings {
         hub: bounds::hub(&fragment.hub),
-        dimse: check.dimse(&fragment.dimse),
         dicomweb: check.dicomweb(&fragment.dicomweb),
         access: check.access(fragment),
-        send: bounds::send(&fragment.send),
+        send: bounds::send(&fragment.send, &dimse),
+        dimse,
         subscriptions: bounds::subscriptions(&fragment.subscriptions),
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),

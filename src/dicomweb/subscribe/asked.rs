@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::dicomweb::parameters;
 use crate::dicomweb::problem::Problem;
 use crate::hub::From;
-use crate::subscription::options;
-use crate::subscription::query::{Include, Query, QueryError};
+use crate::subscription::query::{Query, QueryError};
 use crate::subscription::registry::{Changes, Form};
+use crate::subscription::{filter, options};
 
 /// Says that a running subscription is to be changed, not another one registered.
 const UPDATE: &str = "update";
@@ -71,13 +71,7 @@ impl Asked {
         let mut known = vec!["accept", UPDATE, SUBSCRIPTION];
         known.extend(REGISTRATION);
         let query = Query::parse(raw, &known).map_err(|error| Problem::bad_search(&error))?;
-        let of_searches = [
-            ("limit", query.limit.is_some()),
-            ("offset", query.offset > 0),
-            ("includefield", query.include != Include::Attributes(Vec::new())),
-        ];
-        let of_searches = of_searches.iter().find(|(_, given)| *given).map(|(name, _)| *name);
-        if let Some(name) = query.unknown.first().map(String::as_str).or(of_searches) {
+        if let Some(name) = filter::not_a_key(&query) {
             return Err(Problem::unexpected_parameter(name));
         }
         let twice = |name: &str| query.extra.iter().filter(|(other, _)| other == name).count() > 1;

@@ -166,20 +166,18 @@ impl Authenticator {
     /// # Errors
     /// When the file of keys cannot be used, or the principals cannot be told apart.
     pub fn new(settings: &AccessSettings, before: Option<&Self>) -> Result<Self, AuthError> {
-        let (mut by_name, mut by_subject) = (HashMap::new(), HashMap::new());
-        for (principal, known) in &settings.principals {
-            let owner: Arc<str> = Arc::from(principal.as_str());
-            for (at, text) in known.certificates.iter().enumerate() {
-                let bad = || AuthError::Name { principal: principal.clone(), entry: at + 1 };
-                add(&mut by_name, Name::parse(text).ok_or_else(bad)?, &owner, "certificates")?;
-            }
-            for subject in &known.subjects {
-                add(&mut by_subject, subject.clone(), &owner, "subjects")?;
-            }
-        }
+        let Index { by_name, by_subject } = Index::new(settings)?;
         let before = before.and_then(|before| before.tokens.as_ref());
         let tokens = settings.jwt.as_ref().map(|jwt| Tokens::new(jwt, before)).transpose()?;
         Ok(Self { by_name, by_subject, tokens })
+    }
+
+    /// Finds out whether the principals can be told apart. Reads no file.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub fn check(settings: &AccessSettings) -> Result<(), AuthError> {
+        Index::new(settings).map(drop)
     }
 
     /// The principal's name; `None` is anonymous: nothing was shown that could say who it is.
@@ -231,6 +229,29 @@ impl Authenticator {
             return Err(Unauthenticated::Names);
         }
         Ok(owner)
+    }
+}
+
+/// Who is known by what.
+struct Index {
+    by_name: HashMap<Name, Arc<str>>,
+    by_subject: HashMap<String, Arc<str>>,
+}
+
+impl Index {
+    fn new(settings: &AccessSettings) -> Result<Self, AuthError> {
+        let (mut by_name, mut by_subject) = (HashMap::new(), HashMap::new());
+        for (principal, known) in &settings.principals {
+            let owner: Arc<str> = Arc::from(principal.as_str());
+            for (at, text) in known.certificates.iter().enumerate() {
+                let bad = || AuthError::Name { principal: principal.clone(), entry: at + 1 };
+                add(&mut by_name, Name::parse(text).ok_or_else(bad)?, &owner, "certificates")?;
+            }
+            for subject in &known.subjects {
+                add(&mut by_subject, subject.clone(), &owner, "subjects")?;
+            }
+        }
+        Ok(Self { by_name, by_subject })
     }
 }
 

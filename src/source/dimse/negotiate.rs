@@ -20,7 +20,7 @@ use dicom_ul::pdu::{
 use crate::config::settings::DimseSettings;
 use crate::instance::Uid;
 use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use crate::source::sop_class::is_storage;
+use crate::source::sop_class;
 
 /// Verification SOP Class (C-ECHO).
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
@@ -177,8 +177,8 @@ fn trim(uid: &str) -> &str {
 /// Which transfer syntax a proposed context gets.
 fn choose(proposed: &PresentationContextProposed, policy: &DimseSettings) -> Result<Context, Outcome> {
     let abstract_syntax = trim(&proposed.abstract_syntax);
-    let private = || policy.private_sop_classes.iter().any(|class| class == abstract_syntax);
-    if abstract_syntax != VERIFICATION && !is_storage(abstract_syntax) && !private() {
+    let is_taken = sop_class::is_taken(abstract_syntax, &policy.private_sop_classes);
+    if abstract_syntax != VERIFICATION && !is_taken {
         return Err(Outcome::AbstractSyntaxNotSupported);
     }
     let known = |uid: &&str| TransferSyntaxRegistry.get(uid).is_some();

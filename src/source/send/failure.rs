@@ -13,7 +13,7 @@ pub(super) enum Failure {
     Lacks(&'static str),
     #[error("its part is not of the media type that the request is of")]
     MediaType,
-    #[error("its SOP class is not one of the Storage service")]
+    #[error("its SOP class is neither one of the Storage service nor configured")]
     SopClass,
     #[error("its transfer syntax is not known here")]
     TransferSyntax,
@@ -83,6 +83,9 @@ impl Failure {
                 "; if such objects are wanted, raise the bound in [send.limits] or [hub]"
             }
             Cause::ProcessingFailure => "",
+            Cause::SopClassNotSupported => {
+                "; if it is a private Storage SOP class, add it to dimse.private_sop_classes"
+            }
             _ => "; the sender's object is at fault",
         }
     }

@@ -15,7 +15,7 @@ use crate::instance::assemble::{Assembler, Event, Limits, Transfer};
 use crate::instance::scan::HeadLimits;
 use crate::source::claims::Claims;
 use crate::source::refused::Refused;
-use crate::source::sop_class::is_storage;
+use crate::source::sop_class;
 
 /// Where the objects of a request go, and what is noted of them.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Object {
         bytes: Option<usize>,
         settings: &SendSettings,
     ) -> Result<Self, Failure> {
-        if !is_storage(&of.sop_class) {
+        if !sop_class::is_taken(&of.sop_class, &settings.private_sop_classes) {
             return Err(Failure::SopClass);
         }
         if TransferSyntaxRegistry.get(&transfer_syntax).is_none() {

@@ -490,6 +490,30 @@ fn an_object_in_every_transfer_syntax_that_dimse_takes_is_begun() {
     }
 }
 
+#[tokio::test]
+async fn private_classes_come_by_configuration_in_either_form() {
+    let private = "1.3.12.2.1107.5.9.1";
+    let of_class = |instance: &str| {
+        let mut set = image(instance, 1);
+        set.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, PrimitiveValue::from(private)));
+        set
+    };
+    let file = native(&of_class("1.1"), &[7; 24]);
+    let mut text = text_of(&of_class("1.2"));
+    text["7FE00010"] = json!({"vr": "OW", "BulkDataURI": "/pixels"});
+    let described = body(&[(JSON, "", &metadata(&[text])), (OCTETS, "/pixels", &[7; 24])]);
+    for known in [false, true] {
+        let mut settings = settings();
+        settings.private_sop_classes.extend(known.then(|| private.to_owned()));
+        let trial = Trial::new(settings);
+        for report in [trial.files(std::slice::from_ref(&file)).await, trial.send(JSON, &described).await] {
+            let causes: Vec<_> = report.failed.iter().map(|(_, cause)| *cause).collect();
+            let expected = if known { vec![] } else { vec![Cause::SopClassNotSupported] };
+            assert_eq!((report.taken_count, causes), (u64::from(known), expected));
+        }
+    }
+}
+
 /// Runs a body in these chunks; what is in the hub afterwards, and what the response would say.
 fn run(root: &str, body: &[u8], cuts: &[usize]) -> (Vec<Vec<u8>>, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
