@@ -214,12 +214,12 @@ impl Caller {
         let mut changed = shared.changed.subscribe();
         async move {
             loop {
-                let keeps = shared
-                    .table
-                    .load()
-                    .grants
-                    .of(granted.name().map(|name| &**name))
-                    .is_some_and(|now| now.may(right) && is_same(now.filter(), granted.filter()));
+                let table = shared.table.load_full();
+                let now = table.grants.of(granted.name().map(|name| &**name));
+                // A filter is on what they see, not on what they send.
+                let sees_the_same =
+                    |now: &Granted| right == Right::Send || is_same(now.filter(), granted.filter());
+                let keeps = now.is_some_and(|now| now.may(right) && sees_the_same(now));
                 // The sender lives in what this holds: it cannot be gone.
                 if !keeps || changed.changed().await.is_err() {
                     return;

@@ -3,6 +3,8 @@
 
 mod response;
 
+use std::fmt::Display;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::sync::watch;
+use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use super::access::Caller;
@@ -54,13 +55,12 @@ pub(super) async fn store(
             return Err(problem);
         }
     };
-    let mut stopping = origin.stopping.clone();
-    let Some(end) = read(&mut body, &mut intake, &mut stopping).await else {
+    let Some(end) = read(&mut body, &mut intake, ended(origin, caller)).await else {
         // Most likely there is nobody to answer. The intake, dropped, tells the hub.
         return Err(Problem::bad_body("The body ended early."));
     };
     let report = intake.finish(end);
-    if report.end == End::Malformed {
+    if matches!(report.end, End::Malformed | End::Withdrawn) {
         linger(&mut body).await;
     }
     let status = response::status(&report);
@@ -111,22 +111,36 @@ fn begin(
 }
 
 /// An error's text as the sentence that a problem's detail is.
-fn sentence(error: &dyn std::fmt::Display) -> String {
+fn sentence(error: &dyn Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     first.into_iter().chain(letters).chain(['.']).collect()
 }
 
-/// Reads a body to its end. Says how it ended; `None` where the client is gone.
-async fn read(body: &mut Incoming, intake: &mut Intake, stopping: &mut watch::Receiver<bool>) -> Option<End> {
+/// Waits until a request is ended by something else than its body.
+async fn ended(origin: &Origin, caller: &Caller) -> End {
+    let mut stopping = origin.stopping.clone();
+    tokio::select! {
+        // An error means that the service is gone, which is the same.
+        _ = stopping.wait_for(|&stopping| stopping) => End::Stopping,
+        () = caller.lost(Right::Send) => End::Withdrawn,
+    }
+}
+
+/// Reads a body to its end, or until `ended`. Says how it ended; `None` where the client is gone.
+async fn read<B>(body: &mut B, intake: &mut Intake, ended: impl Future<Output = End>) -> Option<End>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    let mut ended = pin!(ended);
     loop {
         let settings = intake.settings();
         let patience = if intake.is_in_part() { settings.stall } else { settings.idle };
         let frame = tokio::select! {
             biased;
-            // An error means that the service is gone, which is the same.
-            _ = stopping.wait_for(|&stopping| stopping) => return Some(End::Stopping),
+            end = &mut ended => return Some(end),
             frame = timeout(patience, body.frame()) => frame,
         };
         match frame {
@@ -160,4 +174,49 @@ async fn linger(body: &mut Incoming) {
     };
     // Whoever sends longer than that has been told all the same.
     let _ = timeout(LINGER, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use arc_swap::ArcSwap;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+    use crate::config::settings::{HubSettings, SendSettings};
+    use crate::hub::Hub;
+    use crate::source::send::{SendCounters, SendSource};
+
+    fn intake() -> Intake {
+        let settings = Arc::new(ArcSwap::from_pointee(SendSettings::default()));
+        let hub = Hub::new(HubSettings::default());
+        let source = SendSource::new(hub, settings, SendCounters::default());
+        let content = ContentType::parse("multipart/related; boundary=b").unwrap();
+        source.begin(&content, Of::default()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_open_request_ends_with_the_right_to_it() {
+        let (chunks, mut coming) = mpsc::channel(1);
+        let mut body =
+            StreamBody::new(futures_util::stream::poll_fn(move |context| coming.poll_recv(context)));
+        let (end, ended) = oneshot::channel();
+        let mut intake = intake();
+        let reading = tokio::spawn(async move {
+            let ended = async { ended.await.unwrap_or(End::Stopping) };
+            let end = read(&mut body, &mut intake, ended).await;
+            (end, intake.is_in_part())
+        });
+        let head = Bytes::from_static(b"--b\r\nContent-Type: application/dicom\r\n\r\n");
+        chunks.send(Ok::<_, Infallible>(Frame::data(head))).await.unwrap();
+        // There is room again when the first chunk has been taken.
+        drop(chunks.reserve().await.unwrap());
+        assert!(!reading.is_finished());
+        end.send(End::Withdrawn).unwrap();
+        assert_eq!(reading.await.unwrap(), (Some(End::Withdrawn), true));
+    }
 }

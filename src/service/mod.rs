@@ -188,7 +188,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         registry: registry.clone(),
         notifier: notifier.clone(),
-        // Of its own: pictures for a destination do not hold up searches.
+        // Of their own: pictures for a destination do not hold up searches.
         workers: Workers::new(),
         counters: counters.push.clone(),
         destinations: settings.destinations.clone(),

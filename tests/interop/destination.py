@@ -1,5 +1,5 @@
-"""Peers that framegate pushes to: an origin server of our own behind hypercorn, which notes every part when
-its last byte arrives, and Orthanc with its DICOMweb plugin."""
+"""A peer that framegate pushes to: an origin server of our own behind hypercorn, which notes every part when
+its last byte arrives."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ import asyncio
 import dataclasses
 import json
 import queue
-import shutil
-import subprocess
 import threading
-from pathlib import Path
 
 import hypercorn.asyncio
-import pytest
-import requests
 from hypercorn.config import Config
 
-from gateway import free_port, wait_for
+from gateway import free_port
 from multipart import Part, Reader, boundary_of
 from pki import Authority
 
 # Far longer than anything takes; only a hung test gets there.
 PATIENCE = 30.0
-ORTHANC = "/usr/sbin/Orthanc"
-ORTHANC_DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
 @dataclasses.dataclass
@@ -99,54 +92,3 @@ async def answer(send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"application/dicom+json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-class Orthanc:
-    """Debian's Orthanc on a free loopback port, with a storage folder of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        if shutil.which(ORTHANC) is None or not Path(ORTHANC_DICOMWEB).is_file():
-            pytest.skip("orthanc and orthanc-dicomweb are not installed")
-        port = free_port()
-        self.base = f"http://127.0.0.1:{port}"
-        self.url = f"{self.base}/dicom-web"
-        storage = folder / "orthanc"
-        storage.mkdir(parents=True)
-        config = {
-            "HttpPort": port,
-            "DicomServerEnabled": False,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False,
-            "StorageDirectory": str(storage),
-            "IndexDirectory": str(storage),
-            "Plugins": [ORTHANC_DICOMWEB],
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        }
-        file = folder / "orthanc.json"
-        file.write_text(json.dumps(config))
-        self._http = requests.Session()
-        self._http.trust_env = False
-        with (folder / "orthanc.log").open("wb") as log:
-            self._child = subprocess.Popen([ORTHANC, str(file)], stdout=log, stderr=subprocess.STDOUT)
-        wait_for(self._answers, "Orthanc answers", PATIENCE)
-
-    def _answers(self) -> bool:
-        assert self._child.poll() is None, "Orthanc ended at its start"
-        try:
-            return self._http.get(f"{self.base}/system", timeout=5).ok
-        except requests.ConnectionError:
-            return False
-
-    def files(self, count: int) -> list[bytes]:
-        """All files that it has, once there are so many."""
-
-        def stored() -> list[str]:
-            identifiers = self._http.get(f"{self.base}/instances", timeout=10).json()
-            return identifiers if len(identifiers) >= count else []
-
-        identifiers = wait_for(stored, f"{count} instances in Orthanc", PATIENCE)
-        return [self._http.get(f"{self.base}/instances/{one}/file", timeout=10).content for one in identifiers]
-
-    def stop(self) -> None:
-        self._child.terminate()
-        self._child.wait(PATIENCE)

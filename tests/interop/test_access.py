@@ -27,6 +27,7 @@ from objects import EXPLICIT_LE, Recipe, Source, build
 from pki import Authority, Leaf
 from scu import store_all
 from test_live import SlowStore
+from test_send import OpenSend, part, taken
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "framegate"
@@ -461,6 +462,12 @@ class Stream:
                 pass
         self.client.close()
 
+    def is_over(self) -> None:
+        """It ends, with what it is of."""
+        for _ in self._chunks:
+            pass
+        self.client.close()
+
     def goes_on(self) -> None:
         next(self._chunks)
         self.client.close()
@@ -538,6 +545,31 @@ def test_a_right_that_is_taken_ends_what_it_was_for(room, tmp_path):
     slow.send(1)
     reading.goes_on()
     slow.finish()
+
+
+def test_an_open_send_ends_with_the_right_and_says_what_was_taken(room):
+    dataset = pydicom.dcmread(room.single.path)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    file = room.single.path.with_name("open.dcm")
+    dataset.save_as(file)
+    sending = OpenSend(room.gateway, authorization=room.shown("device").authorization)
+    sending.write(part(file.read_bytes()))
+    path = f"/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+    with room.client(room.shown("reader")) as reader:
+        wait_for(lambda: reader.get(f"{path}/metadata").status_code == 200, "the instance is there")
+    reading = Stream(room, room.shown("reader"), path)
+    try:
+        rewritten(room, principal__device={"may": ["search"]})
+        room.reload()
+        answer = sending.connection.getresponse()
+        assert (answer.status, answer.getheader("Connection")) == (403, "close")
+        assert taken(pydicom.Dataset.from_json(json.loads(answer.read()))) == [dataset.SOPInstanceUID]
+        assert room.gateway.metric('^framegate_send_requests_broken_total{reason="withdrawn"}$') == 1
+        reading.is_over()
+    finally:
+        rewritten(room, principal__device={"may": ["send"]})
+        room.reload()
 
 
 def test_a_filter_that_is_no_filter_is_not_taken(room):

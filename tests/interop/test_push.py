@@ -7,8 +7,10 @@ import io
 import numpy as np
 import pydicom
 import pytest
+import requests
 
-from destination import Orthanc, Origin
+import orthanc
+from destination import PATIENCE, Origin
 from gateway import wait_for
 from objects import EXPLICIT_LE, JPEG_BASELINE, JPEG_LOSSLESS_SV1, Recipe, build
 from scu import store_all
@@ -22,8 +24,8 @@ def search(destination: str) -> dict:
     return {"search": "/series", "filter": "Modality=XA", "subscriber": "PUSH", "destination": destination}
 
 
-def settings(peer: Origin | Orthanc, authority, mode: str, **more) -> dict:
-    return {"url": peer.url, "mode": mode, "ca": str(authority.ca), **more}
+def settings(url: str, authority, mode: str, **more) -> dict:
+    return {"url": url, "mode": mode, "ca": str(authority.ca), **more}
 
 
 @pytest.fixture
@@ -40,20 +42,9 @@ def origin(authority):
         one.stop()
 
 
-@pytest.fixture
-def orthanc(tmp_path):
-    running = Orthanc(tmp_path)
-    yield running
-    running.stop()
-
-
 def instances(parts) -> list[pydicom.FileDataset]:
     assert all(part.headers["content-type"] == "application/dicom" for part in parts)
     return [pydicom.dcmread(io.BytesIO(part.body)) for part in parts]
-
-
-def numbered(datasets) -> list[int]:
-    return sorted(int(dataset.InstanceNumber) for dataset in datasets)
 
 
 def same_pixels(datasets, source) -> None:
@@ -74,7 +65,7 @@ def test_every_frame_arrives_as_it_is_retrieved(
     peer = origin(http)
     version = {"plain": "auto", "1.1": "1.1", "2": "auto"}[http]
     gateway = own_gateway(
-        destination__ai=settings(peer, authority, mode, http=version), subscription__ai=search("ai")
+        destination__ai=settings(peer.url, authority, mode, http=version), subscription__ai=search("ai")
     )
     source = build(NATIVE, objects_folder)
     store_all(gateway.dimse, source.path)
@@ -94,7 +85,7 @@ def test_every_frame_arrives_as_it_is_retrieved(
 def test_what_does_not_match_is_not_pushed(own_gateway, authority, origin, objects_folder):
     peer = origin("plain")
     gateway = own_gateway(
-        destination__ai=settings(peer, authority, "send"), subscription__ai=search("ai")
+        destination__ai=settings(peer.url, authority, "send"), subscription__ai=search("ai")
     )
     ultrasound = build(Recipe("us", "rgb", JPEG_BASELINE), objects_folder)
     angiogram = build(Recipe("xa", "mono8", EXPLICIT_LE), objects_folder)
@@ -109,8 +100,8 @@ def test_encapsulated_frames_go_as_they_are_or_decoded(own_gateway, authority, o
     native = {**search("native"), "transfer_syntax": EXPLICIT_LE}
     as_is, decoded = origin("plain"), origin("plain")
     gateway = own_gateway(
-        destination__as_is=settings(as_is, authority, "send"),
-        destination__native=settings(decoded, authority, "store"),
+        destination__as_is=settings(as_is.url, authority, "send"),
+        destination__native=settings(decoded.url, authority, "store"),
         subscription__a=search("as_is"),
         subscription__b=native,
     )
@@ -122,12 +113,31 @@ def test_encapsulated_frames_go_as_they_are_or_decoded(own_gateway, authority, o
         same_pixels(datasets, source)
 
 
+def test_pictures_say_what_they_are_of(own_gateway, authority, origin, objects_folder):
+    peer = origin("2")
+    gateway = own_gateway(
+        destination__wall=settings(peer.url, authority, "send"),
+        subscription__wall={**search("wall"), "representation": "rendered"},
+    )
+    source = build(NATIVE, objects_folder)
+    store_all(gateway.dimse, source.path)
+    parts = [peer.next_part() for _ in range(FRAMES)]
+    assert 'type="image/jpeg"' in peer.requests[0].headers["content-type"]
+    for part in parts:
+        assert part.headers["content-type"] == "image/jpeg"
+        assert part.body.startswith(b"\xff\xd8") and part.body.endswith(b"\xff\xd9")
+    series = f"/studies/{source.study}/series/{source.series}/instances/"
+    locations = {part.headers["content-location"] for part in parts}
+    assert len(locations) == FRAMES
+    assert all(series in location and location.endswith("/rendered") for location in locations), locations
+
+
 def test_a_peer_that_knows_only_store_gets_the_same_frames_so(
     own_gateway, authority, origin, objects_folder
 ):
     peer = origin("2", knows=("store",))
     gateway = own_gateway(
-        destination__pacs=settings(peer, authority, "send-then-store"), subscription__pacs=search("pacs")
+        destination__pacs=settings(peer.url, authority, "send-then-store"), subscription__pacs=search("pacs")
     )
     source = build(NATIVE, objects_folder)
     store_all(gateway.dimse, source.path)
@@ -136,18 +146,29 @@ def test_a_peer_that_knows_only_store_gets_the_same_frames_so(
 
 
 @pytest.mark.parametrize("mode", ["store", "send-then-store"])
-def test_orthanc_stores_every_frame(own_gateway, authority, orthanc, objects_folder, mode):
-    gateway = own_gateway(
-        destination__pacs=settings(orthanc, authority, mode, batch=3), subscription__pacs=search("pacs")
-    )
-    source = build(NATIVE, objects_folder)
-    store_all(gateway.dimse, source.path)
-    datasets = [pydicom.dcmread(io.BytesIO(file)) for file in orthanc.files(FRAMES)]
-    assert numbered(datasets) == list(range(1, FRAMES + 1))
-    same_pixels(datasets, source)
-    sent = 'framegate_push_instances_sent_total{destination="pacs"}'
-    wait_for(lambda: gateway.metrics().get(sent) == FRAMES, "all counted as stored")
-    assert not [name for name in gateway.metrics() if "push_instances_failed" in name]
+def test_orthanc_stores_every_frame(own_gateway, authority, tmp_path, objects_folder, mode):
+    peer = orthanc.start(tmp_path / "orthanc", DicomServerEnabled=False)
+    try:
+        gateway = own_gateway(
+            destination__pacs=settings(peer.base, authority, mode, batch=3), subscription__pacs=search("pacs")
+        )
+        source = build(NATIVE, objects_folder)
+        store_all(gateway.dimse, source.path)
+
+        def get(path: str) -> requests.Response:
+            return peer.session.get(peer.rest + path, timeout=10)
+
+        def arrived() -> bool:
+            name = 'framegate_push_instances_%s_total{destination="pacs"}'
+            sent, repeated = (gateway.metrics().get(name % word, 0) for word in ("sent", "repeated"))
+            return len(get("/instances").json()) == FRAMES and sent - repeated == FRAMES
+
+        wait_for(arrived, "all stored, and each counted once", PATIENCE)
+        stored = [get(f"/instances/{one}/file").content for one in get("/instances").json()]
+        same_pixels([pydicom.dcmread(io.BytesIO(file)) for file in stored], source)
+        assert not [name for name in gateway.metrics() if "push_instances_failed" in name]
+    finally:
+        peer.stop()
 
 
 def test_frames_that_a_destination_gets_late_are_not_lost(own_gateway, authority, origin, objects_folder):

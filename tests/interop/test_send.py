@@ -69,13 +69,17 @@ def posted(source) -> bytes:
 class OpenSend:
     """An open-ended POST over HTTP/1.1, chunked."""
 
-    def __init__(self, gateway, path: str = "/instances", content_type: str = FILES) -> None:
+    def __init__(
+        self, gateway, path: str = "/instances", content_type: str = FILES, authorization: str | None = None
+    ) -> None:
         host, port = gateway.web
         context = gateway.authority.client_context()
         self.connection = http.client.HTTPSConnection(host, port, context=context, timeout=30)
         self.connection.putrequest("POST", f"/dicomweb{path}", skip_accept_encoding=True)
         self.connection.putheader("Content-Type", content_type)
         self.connection.putheader("Transfer-Encoding", "chunked")
+        if authorization:
+            self.connection.putheader("Authorization", authorization)
         self.connection.endheaders()
 
     def write(self, data: bytes) -> None:

@@ -296,10 +296,14 @@ async fn a_reload_takes_rights_from_what_goes_on() {
     assert!(is_over(lost.as_mut()));
     assert_eq!(status(room.known("VIEWER").may(Right::Retrieve)), 403);
 
-    room.reload(&with(&[Right::Retrieve], "Modality=XA")).unwrap();
+    room.reload(&with(&[Right::Retrieve, Right::Send], "Modality=XA")).unwrap();
+    let mut sending = pin!(room.known("VIEWER").lost(Right::Send));
     let refiltered = room.known("VIEWER").lost(Right::Retrieve);
-    room.reload(&with(&[Right::Retrieve], "Modality=US")).unwrap();
+    room.reload(&with(&[Right::Retrieve, Right::Send], "Modality=US")).unwrap();
     assert!(is_over(refiltered));
+    assert!(!is_over(sending.as_mut()), "a filter is on what they see, not on what they send");
+    room.reload(&with(&[Right::Retrieve], "Modality=US")).unwrap();
+    assert!(is_over(sending));
     let removed = room.known("VIEWER").lost(Right::Retrieve);
     room.reload(&settings(Rights::all(), &[])).unwrap();
     assert!(is_over(removed));

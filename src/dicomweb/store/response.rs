@@ -23,6 +23,7 @@ pub(super) fn status(report: &Report) -> StatusCode {
     match report.end {
         End::Malformed => return StatusCode::BAD_REQUEST,
         End::Stalled => return StatusCode::REQUEST_TIMEOUT,
+        End::Withdrawn => return StatusCode::FORBIDDEN,
         End::Stopping if report.taken_count == 0 => return StatusCode::SERVICE_UNAVAILABLE,
         End::Body | End::Stopping => {}
     }
@@ -142,6 +143,7 @@ mod tests {
         assert_eq!(case(&[], &[broken, large, full], End::Body), 503);
         assert_eq!(case(&[false], &[broken], End::Malformed), 400);
         assert_eq!(case(&[false], &[], End::Stalled), 408);
+        assert_eq!(case(&[false], &[], End::Withdrawn), 403);
         assert_eq!(case(&[false], &[], End::Stopping), 200);
         assert_eq!(case(&[], &[], End::Stopping), 503);
     }

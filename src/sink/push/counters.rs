@@ -155,6 +155,10 @@ impl Tally {
     }
 
     pub(super) fn failed(&self, reason: &'static str, instances: u64) {
+        if instances == 0 {
+            // Nor a line of zeros in the metrics.
+            return;
+        }
         self.subscription.progress().failed.fetch_add(instances, Ordering::Relaxed);
         let failed = Failed { destination: self.destination.clone(), reason };
         self.counters.failed.get_or_create(&failed).inc_by(instances);

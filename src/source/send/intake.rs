@@ -148,7 +148,7 @@ impl Intake {
         match end {
             End::Body => {}
             End::Malformed => self.outlet.refuse(None, &Failure::Body),
-            End::Stalled | End::Stopping => {}
+            End::Stalled | End::Stopping | End::Withdrawn => {}
         }
         if let Kind::Described(form) = &mut self.kind {
             form.finish(&mut self.outlet);
@@ -159,6 +159,7 @@ impl Intake {
             self.note_broken(match end {
                 End::Malformed => "malformed",
                 End::Stalled => "stalled",
+                End::Withdrawn => "withdrawn",
                 End::Body | End::Stopping => "stopping",
             });
         }

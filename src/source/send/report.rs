@@ -32,6 +32,8 @@ pub enum End {
     Stalled,
     /// We are shutting down.
     Stopping,
+    /// The sender is no longer allowed to send.
+    Withdrawn,
 }
 
 /// What became of a request's objects. Each list is cut at `send.listed`; the counts are not.
