@@ -117,6 +117,16 @@ fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     })
 }
 
+/// Runs a command whose own output is what matters, until it ends by itself.
+fn run_quietly(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let _log = start_quiet_log()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Boxed, since it is large.
+    let outcome = runtime.block_on(Box::pin(command));
+    runtime.shutdown_background();
+    outcome
+}
+
 /// Warnings only, for commands whose own output is what matters.
 fn start_quiet_log() -> anyhow::Result<SetLog> {
     start_log(&ServiceSettings { log: "warn".to_owned(), ..ServiceSettings::default() })

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::certificate::Certificate;
 use super::report::{CLOCKS, Report};
-use super::save::{Saved, Saver};
+use super::save::{self, Saved, Saver};
 use super::statistics::{Arrival, Statistics};
 use super::stop::Stop;
 use crate::config::settings::{
@@ -73,11 +73,7 @@ pub(super) struct Options {
 
 /// Receives until it is told to stop.
 pub(super) fn receive(options: Options) -> anyhow::Result<()> {
-    let _log = super::start_quiet_log()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(Box::pin(run(options)));
-    runtime.shutdown_background();
-    outcome
+    super::run_quietly(run(options))
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
@@ -322,16 +318,7 @@ impl<W: Write> Watch<W> {
     async fn finish(mut self) -> anyhow::Result<()> {
         self.tell_ends()?;
         self.count_duplicates();
-        let saved = match self.saver {
-            Some(saver) => {
-                let (saved, failure) = saver.finish().await;
-                if let Some(failure) = failure {
-                    self.report.not_saving(&failure)?;
-                }
-                Some(saved)
-            }
-            None => None,
-        };
+        let saved = save::finish(self.saver, &mut self.report).await?;
         Ok(self.report.stopped(&self.statistics, saved)?)
     }
 }

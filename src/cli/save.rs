@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::report::Report;
 use super::statistics::Arrival;
 use crate::instance::uid::is_plausible;
 
@@ -84,13 +85,23 @@ impl Saver {
     }
 
     /// Waits until all is written. Gives the number of files, and what went wrong if that was not told yet.
-    pub(super) async fn finish(self) -> (u64, Option<String>) {
+    async fn finish(self) -> (u64, Option<String>) {
         drop(self.queue);
         let thread = self.thread;
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         let failure = self.failure.get().filter(|_| !self.told).cloned();
         (self.written.load(Ordering::Relaxed), failure)
     }
+}
+
+/// Waits until all is written, and tells of a failure. Gives the number of files, where any were wanted.
+pub(super) async fn finish(saver: Option<Saver>, report: &mut Report<impl Write>) -> io::Result<Option<u64>> {
+    let Some(saver) = saver else { return Ok(None) };
+    let (saved, failure) = saver.finish().await;
+    if let Some(failure) = failure {
+        report.not_saving(&failure)?;
+    }
+    Ok(Some(saved))
 }
 
 fn write_all(folder: &Path, mut jobs: mpsc::Receiver<Saved>, failed: &OnceLock<String>, count: &AtomicU64) {

@@ -7,15 +7,18 @@
 //!
 //! A reload replaces the table as a whole, or, if there is a fault in it, not at all. What was begun
 //! under the old table and goes on ([`Caller::lost`]) ends when its caller has lost the right to it, or
-//! has got another filter.
+//! has got another filter. With the token that was shown for it, it ends in any case.
 
 mod grants;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use futures_util::future::OptionFuture;
 use http::HeaderMap;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 pub use self::grants::{Granted, Grants};
 use super::counters::{DicomwebCounters, Reason};
@@ -125,8 +128,8 @@ impl Access {
         headers: &HeaderMap,
     ) -> Result<Caller, Problem> {
         let table = self.shared.table.load();
-        let granted = match table.authenticator.authenticate(peer, headers) {
-            Ok(name) => table.grants.of(name.as_deref()).cloned().ok_or_else(Problem::internal)?,
+        let known = match table.authenticator.authenticate(peer, headers) {
+            Ok(known) => known,
             Err(why) => {
                 counters.unauthenticated.get_or_create(&Reason { reason: why.kind() }).inc();
                 return Err(match self.shared.failures.note(peer, why) {
@@ -135,7 +138,9 @@ impl Access {
                 });
             }
         };
-        Ok(Caller { granted, hub: hub.clone(), shared: Arc::clone(&self.shared) })
+        let granted = table.grants.of(known.principal.as_deref()).cloned().ok_or_else(Problem::internal)?;
+        let until = known.until.and_then(instant);
+        Ok(Caller { granted, until, hub: hub.clone(), shared: Arc::clone(&self.shared) })
     }
 }
 
@@ -162,10 +167,18 @@ fn is_same(one: Option<&Arc<Query>>, other: Option<&Arc<Query>>) -> bool {
     }
 }
 
+/// When it will be `time`, by the clock that waits; `None` is never.
+fn instant(time: SystemTime) -> Option<Instant> {
+    let left = time.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(left)
+}
+
 /// Who makes a request, and what they may do: as the table was when the request came.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     granted: Arc<Granted>,
+    /// When the token that was shown has expired, if one was.
+    until: Option<Instant>,
     hub: Hub,
     shared: Arc<Shared>,
 }
@@ -207,12 +220,12 @@ impl Caller {
             .is_none_or(|filter| filter.matches(&described::series(live, &self.hub.study(live.study()))))
     }
 
-    /// Waits until they have lost `right`, or have got another filter: until what was begun with it is
-    /// no longer theirs.
+    /// Waits until they have lost `right`, have got another filter on what they see, or the token that they
+    /// have shown has expired: until what was begun with it is no longer theirs.
     pub(super) fn lost(&self, right: Right) -> impl Future<Output = ()> + Send + 'static {
         let (shared, granted) = (Arc::clone(&self.shared), Arc::clone(&self.granted));
         let mut changed = shared.changed.subscribe();
-        async move {
+        let taken = async move {
             loop {
                 let table = shared.table.load_full();
                 let now = table.grants.of(granted.name().map(|name| &**name));
@@ -224,6 +237,13 @@ impl Caller {
                 if !keeps || changed.changed().await.is_err() {
                     return;
                 }
+            }
+        };
+        let expired = OptionFuture::from(self.until.map(sleep_until));
+        async move {
+            tokio::select! {
+                Some(()) = expired => {}
+                () = taken => {}
             }
         }
     }

@@ -29,7 +29,7 @@ pub struct DicomwebCounters {
     pub requests: Family<Answered, Counter>,
     /// Requests whose credentials were not accepted, by reason.
     pub unauthenticated: Family<Reason, Counter>,
-    /// Responses that were cut short because a reload took the right to them from their reader.
+    /// Responses that were cut short because their reader lost the right to them, by a reload or with a token.
     pub withdrawn: Counter,
     /// Open-ended responses that are being written now.
     pub streams: Gauge,

@@ -36,8 +36,10 @@ impl HttpBody for Guarded {
         // Nobody polls a body again after an error.
         if self.lost.as_mut().poll(context).is_ready() {
             self.counters.withdrawn.inc();
-            tracing::info!("ended a response: a reload took the right to it from its reader");
-            return Poll::Ready(Some(Err("the right to this has been withdrawn".into())));
+            tracing::info!(
+                "ended a response: its reader's right to it was taken by a reload, or its token has expired"
+            );
+            return Poll::Ready(Some(Err("the right to this is over".into())));
         }
         Pin::new(&mut self.body).poll_frame(context)
     }

@@ -125,30 +125,15 @@ mod tests {
     use super::*;
     use crate::config::settings::{HubSettings, SubscriptionSettings};
     use crate::dicomweb::retrieve_url;
-    use crate::hub::{From, Hub};
+    use crate::hub::Hub;
     use crate::instance::{Identity, Pieces, PixelForm};
-    use crate::subscription::query::Query;
-    use crate::subscription::registry::{Delivery, Form, Options, Registry, Request, Subscriber};
-    use crate::subscription::scope::{Level, Scope};
+    use crate::subscription::registry::testing::request;
+    use crate::subscription::registry::{Options, Registry};
 
     fn steered(asked: Option<f64>) -> (Registry, Notifier, Arc<Subscription>, Steering) {
         let registry = Registry::new(SubscriptionSettings::default());
         let notifier = Notifier::new(Hub::new(HubSettings::default()), registry.clone(), retrieve_url);
-        let request = Request {
-            subscriber: Subscriber::parse("VIEWER").unwrap(),
-            owner: None,
-            scope: Scope { level: Level::Series, study: None, series: None },
-            query: Query::parse("", &[]).unwrap(),
-            keys: "".into(),
-            restriction: None,
-            delivery: Delivery::Notification,
-            from: From::Oldest,
-            form: Form::AsTheyAre,
-            options: Options { rate: None, paused: false },
-            lease: None,
-            base: "".into(),
-        };
-        let subscription = registry.subscribe(request).unwrap().0;
+        let subscription = registry.subscribe(request("VIEWER", "")).unwrap().0;
         let steering = Steering::new(asked, Some((subscription.clone(), notifier.clone())));
         (registry, notifier, subscription, steering)
     }

@@ -52,6 +52,8 @@ pub(crate) fn is_uid(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
+/// Implicit VR Little Endian, the transfer syntax of command sets and the default of DIMSE.
+pub const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 /// Explicit VR Little Endian, the transfer syntax that DICOMweb takes as default.
 pub const EXPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 

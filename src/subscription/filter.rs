@@ -12,13 +12,13 @@ pub enum FilterError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// A part of it that is no parameter at all; not named, since it may be a value.
-    #[error("part {0} has no =; a filter holds match keys with their values")]
+    #[error("part {0} has no =; a filter holds match keys, as keyword=value")]
     NoParameter(usize),
     /// A part of it that matches nothing.
-    #[error("{0} is no attribute to match; a filter holds match keys only")]
+    #[error("{0} is no attribute to match; a filter holds match keys only, as keyword=value")]
     NotAKey(String),
     /// It has no match key.
-    #[error("there is no match key in it")]
+    #[error("there is no match key in it; a filter holds match keys, as keyword=value")]
     NoKey,
 }
 

@@ -10,7 +10,7 @@ pub mod attribute;
 pub mod described;
 pub mod filter;
 pub mod matching;
-mod moment;
+pub(crate) mod moment;
 pub mod options;
 mod person_name;
 pub mod query;

@@ -138,8 +138,8 @@ impl Span {
     }
 }
 
-/// Reads Timezone Offset From UTC (0008,0201), `&ZZXX`, into microseconds.
-pub(super) fn parse_offset(text: &str) -> Option<i64> {
+/// Reads Timezone Offset From UTC (0008,0201) or that of a DT, `&ZZXX`, into microseconds east of UTC.
+pub(crate) fn parse_offset(text: &str) -> Option<i64> {
     let (sign, digits) = match text.split_at_checked(1)? {
         ("+", digits) => (1, digits),
         ("-", digits) => (-1, digits),
@@ -149,7 +149,8 @@ pub(super) fn parse_offset(text: &str) -> Option<i64> {
         return None;
     }
     let number: i64 = digits.parse().ok()?;
-    Some(sign * (number / 100 * 60 + number % 100) * 60_000_000)
+    let (hours, minutes) = (number / 100, number % 100);
+    (hours <= 14 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60_000_000)
 }
 
 fn midnight(date: NaiveDate) -> i64 {
@@ -206,7 +207,7 @@ mod tests {
         assert!(range.matches("20260101143000", || zone));
         assert!(!range.matches("20260101143000", || 0));
         assert_eq!(parse_offset("-0330"), Some(-(3 * 60 + 30) * 60_000_000));
-        for bad in ["", "+", "0100", "+01", "+01:0", "é100"] {
+        for bad in ["", "+", "0100", "+01", "+01:0", "é100", "+0160", "+1500"] {
             assert_eq!(parse_offset(bad), None, "{bad}");
         }
     }

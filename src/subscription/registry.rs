@@ -310,4 +310,6 @@ fn is_written_as(request: &Request, before: &Request) -> bool {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

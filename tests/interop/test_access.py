@@ -572,6 +572,19 @@ def test_an_open_send_ends_with_the_right_and_says_what_was_taken(room):
         room.reload()
 
 
+def test_a_stream_ends_with_the_token_that_was_shown_for_it(room, tmp_path):
+    slow = open_store(room, tmp_path)
+    leeway = room.gateway.config["access.jwt"]["leeway_seconds"]
+    ending = now(2 - leeway)
+    viewing = Stream(room, bearer(room.issuer.token("viewer-1", exp=ending)), slow.path)
+    reading = Stream(room, room.shown("viewer"), slow.path)
+    viewing.is_cut()
+    assert time.time() >= ending + leeway
+    slow.send(1)
+    reading.goes_on()
+    slow.finish()
+
+
 def test_a_filter_that_is_no_filter_is_not_taken(room):
     """A misspelt attribute would let everything through; the old table stays."""
     try:

@@ -12,6 +12,7 @@ use dicom_core::chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use dicom_dictionary_std::tags;
 
 use crate::instance::Dataset;
+use crate::subscription::moment::parse_offset;
 
 const QUARTER_HOUR: i64 = 15 * 60 * 1_000_000;
 /// The widest that two zones lie apart (+14:00 and -12:00).
@@ -24,7 +25,7 @@ pub(crate) fn latency(dataset: &Dataset, arrived: SystemTime) -> Option<i64> {
         Ok(after) => i64::try_from(after.as_micros()).ok()?,
         Err(before) => -i64::try_from(before.duration().as_micros()).ok()?,
     };
-    let zone = text(dataset, tags::TIMEZONE_OFFSET_FROM_UTC).and_then(|text| offset(&text));
+    let zone = text(dataset, tags::TIMEZONE_OFFSET_FROM_UTC).and_then(|text| parse_offset(&text));
     let (captured, zone) = captured(dataset, zone)?;
     Some(match zone {
         Some(zone) => arrived - (captured - zone),
@@ -61,7 +62,7 @@ fn date_time(text: &str) -> Option<(i64, Option<i64>)> {
     let (clock, zone) = match text.find(['+', '-']) {
         Some(at) => {
             let (clock, zone) = text.split_at(at);
-            (clock, Some(offset(zone)?))
+            (clock, Some(parse_offset(zone)?))
         }
         None => (text, None),
     };
@@ -86,20 +87,6 @@ fn moment(day: &str, time: &str) -> Option<i64> {
     let date = NaiveDate::parse_from_str(day, "%Y%m%d").ok()?;
     let micros: i64 = format!("{fraction:0<6}").parse().ok()?;
     NaiveDateTime::new(date, time).and_utc().timestamp_micros().checked_add(micros)
-}
-
-/// Reads `&ZZXX`, hours and minutes east of UTC, into µs.
-fn offset(text: &str) -> Option<i64> {
-    let (sign, digits) = match text.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    if digits.len() != 4 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes): (i64, i64) = (digits.get(..2)?.parse().ok()?, digits.get(2..)?.parse().ok()?);
-    (hours <= 14 && minutes < 60).then_some(sign * (hours * 60 + minutes) * 60 * 1_000_000)
 }
 
 #[cfg(test)]
@@ -183,7 +170,7 @@ mod tests {
 
         #[test]
         fn arbitrary_text_never_panics(text in ".{0,40}", other in "[0-9+.-]{0,30}") {
-            let _ = (date_time(&text), moment(&text, &other), offset(&text), date_time(&other), offset(&other));
+            let _ = (date_time(&text), moment(&text, &other), parse_offset(&text), date_time(&other), parse_offset(&other));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::object::Taken;
 use super::options::Options;
 use super::pull::{self, Target};
 use crate::cli::report::{self, Report};
-use crate::cli::save::Saver;
+use crate::cli::save::{self, Saver};
 use crate::cli::statistics::{End, Statistics};
 use crate::cli::stop::Stop;
 use crate::instance::Uid;
@@ -278,16 +278,7 @@ impl<W: Write> Follow<W> {
     /// Waits for the files, and shows what there was in all.
     pub(super) async fn finish(mut self) -> anyhow::Result<()> {
         self.tell_unsaid(true)?;
-        let saved = match self.saver {
-            Some(saver) => {
-                let (saved, failure) = saver.finish().await;
-                if let Some(failure) = failure {
-                    self.report.not_saving(&failure)?;
-                }
-                Some(saved)
-            }
-            None => None,
-        };
+        let saved = save::finish(self.saver, &mut self.report).await?;
         Ok(self.report.stopped(&self.statistics, saved)?)
     }
 }

@@ -58,11 +58,7 @@ enum News {
 
 /// Subscribes until it is told to stop, or has what was wanted.
 pub(super) fn subscribe(options: Options) -> anyhow::Result<()> {
-    let _log = super::start_quiet_log()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(Box::pin(run(options)));
-    runtime.shutdown_background();
-    outcome
+    super::run_quietly(run(options))
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {

@@ -62,7 +62,7 @@ impl Room {
 
     fn known(&self, name: &str) -> Caller {
         let granted = Arc::clone(self.access.grants().of(Some(name)).unwrap());
-        Caller { granted, hub: self.hub.clone(), shared: Arc::clone(&self.access.shared) }
+        Caller { granted, until: None, hub: self.hub.clone(), shared: Arc::clone(&self.access.shared) }
     }
 
     /// Opens a series of study 1.2.
@@ -307,6 +307,22 @@ async fn a_reload_takes_rights_from_what_goes_on() {
     let removed = room.known("VIEWER").lost(Right::Retrieve);
     room.reload(&settings(Rights::all(), &[])).unwrap();
     assert!(is_over(removed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_ends_with_the_token() {
+    let room = Room::new(&settings(Rights::all(), &[]));
+    let minute = Duration::from_secs(60);
+    let shown = Caller { until: Some(Instant::now() + minute), ..room.anonymous() };
+    let mut lost = pin!(shown.lost(Right::Retrieve));
+    tokio::time::advance(minute - Duration::from_secs(1)).await;
+    assert!(!is_over(lost.as_mut()));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(is_over(lost));
+    assert!(!is_over(room.anonymous().lost(Right::Retrieve)), "who has shown none has none that expires");
+
+    let past = instant(SystemTime::UNIX_EPOCH).unwrap();
+    assert!(is_over(Caller { until: Some(past), ..room.anonymous() }.lost(Right::Retrieve)));
 }
 
 #[tokio::test]

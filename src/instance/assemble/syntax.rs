@@ -4,7 +4,7 @@
 use dicom_encoding::transfer_syntax::{TransferSyntax, TransferSyntaxIndex};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
 
 /// Whether Pixel Data comes in fragments.
 pub(super) fn is_encapsulated(transfer_syntax: &str) -> bool {
@@ -29,7 +29,7 @@ pub(super) fn inflated_syntax(transfer_syntax: &str) -> &str {
 /// The syntax of the instances: as it came, or Explicit VR LE where DICOMweb forbids that.
 pub(super) fn kept_syntax(transfer_syntax: &str) -> &str {
     match transfer_syntax {
-        "1.2.840.10008.1.2" | "1.2.840.10008.1.2.2" => EXPLICIT_VR_LITTLE_ENDIAN,
+        IMPLICIT_VR_LITTLE_ENDIAN | "1.2.840.10008.1.2.2" => EXPLICIT_VR_LITTLE_ENDIAN,
         other => inflated_syntax(other),
     }
 }

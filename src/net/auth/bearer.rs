@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -37,6 +38,15 @@ struct Claims {
     /// One text (RFC 7519 §4.1.1); the library would take a list.
     iss: String,
     sub: String,
+    /// Seconds since 1970; may have a fraction (RFC 7519 §2).
+    exp: f64,
+}
+
+/// What is taken from a token that is believed.
+pub(super) struct Believed {
+    pub(super) subject: String,
+    /// When its time is over, leeway included; `None` is beyond what a clock can say.
+    pub(super) until: Option<SystemTime>,
 }
 
 impl Tokens {
@@ -62,8 +72,8 @@ impl Tokens {
         self.keys.renew()
     }
 
-    /// The subject of a token that is believed.
-    pub(super) fn subject(&self, token: &str) -> Result<String, Unauthenticated> {
+    /// Believes a token, or says why not.
+    pub(super) fn believe(&self, token: &str) -> Result<Believed, Unauthenticated> {
         let header = decode_header(token).map_err(|_| Unauthenticated::Malformed)?;
         let typed = header.typ.as_deref().map(str::to_ascii_lowercase);
         let is_taken = typed.is_none_or(|typed| TYPES.contains(&typed.as_str()));
@@ -82,7 +92,11 @@ impl Tokens {
         if token.claims.iss != self.issuer {
             return Err(Unauthenticated::Issuer);
         }
-        Ok(token.claims.sub)
+        let time = Duration::try_from_secs_f64(token.claims.exp).ok();
+        let until = time
+            .and_then(|time| time.checked_add(Duration::from_secs(self.leeway)))
+            .and_then(|time| SystemTime::UNIX_EPOCH.checked_add(time));
+        Ok(Believed { subject: token.claims.sub, until })
     }
 }
 

@@ -23,10 +23,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use self::bearer::Tokens;
+use self::bearer::{Believed, Tokens};
 use self::certificate::Name;
 pub use self::failures::Failures;
 pub use self::keys::KeysError;
@@ -141,6 +142,15 @@ pub enum AuthError {
     },
 }
 
+/// Who makes a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The principal's name; `None` is anonymous: nothing was shown that could say who it is.
+    pub principal: Option<Arc<str>>,
+    /// When the token that was shown for it has expired, leeway included; `None` where none was.
+    pub until: Option<SystemTime>,
+}
+
 /// Finds out who makes a request.
 pub struct Authenticator {
     by_name: HashMap<Name, Arc<str>>,
@@ -180,7 +190,7 @@ impl Authenticator {
         Index::new(settings).map(drop)
     }
 
-    /// The principal's name; `None` is anonymous: nothing was shown that could say who it is.
+    /// Finds out who makes a request, and for how long that holds.
     ///
     /// # Errors
     /// When something was shown that is not accepted.
@@ -188,22 +198,22 @@ impl Authenticator {
         &self,
         peer: &PeerInfo,
         headers: &HeaderMap,
-    ) -> Result<Option<Arc<str>>, Unauthenticated> {
+    ) -> Result<Authenticated, Unauthenticated> {
         let by_certificate = match &peer.client_certificate {
             Some(certificate) if !self.by_name.is_empty() => Some(self.owner_of(certificate)?),
             _ => None,
         };
-        let by_token = match bearer::token(headers)? {
+        let (by_token, until) = match bearer::token(headers)? {
             Some(token) => {
                 let tokens = self.tokens.as_ref().ok_or(Unauthenticated::NotTaken)?;
-                let subject = tokens.subject(token)?;
-                Some(self.by_subject.get(&subject).ok_or(Unauthenticated::Subject)?)
+                let Believed { subject, until } = tokens.believe(token)?;
+                (Some(self.by_subject.get(&subject).ok_or(Unauthenticated::Subject)?), until)
             }
-            None => None,
+            None => (None, None),
         };
         match (by_certificate, by_token) {
             (Some(one), Some(other)) if one != other => Err(Unauthenticated::Differ),
-            (one, other) => Ok(one.or(other).cloned()),
+            (one, other) => Ok(Authenticated { principal: one.or(other).cloned(), until }),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Certificates and tokens, good and bad, against a table of principals.
 
 use std::fs;
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -37,6 +38,10 @@ fn bearer(token: &str) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap())])
 }
 
+fn principal_of(authenticator: &Authenticator, peer: &PeerInfo, headers: &HeaderMap) -> Who {
+    authenticator.authenticate(peer, headers).map(|known| known.principal)
+}
+
 fn known(name: &str) -> Who {
     Ok(Some(Arc::from(name)))
 }
@@ -61,18 +66,18 @@ impl Tokened {
     }
 
     fn who(&self, token: &str) -> Who {
-        self.authenticator.authenticate(&peer(None), &bearer(token))
+        principal_of(&self.authenticator, &peer(None), &bearer(token))
     }
 }
 
 #[test]
 fn nobody_in_particular_is_anonymous() {
     let authenticator = Authenticator::new(&AccessSettings::default(), None).unwrap();
-    assert_eq!(authenticator.authenticate(&peer(None), &HeaderMap::new()), Ok(None));
+    assert_eq!(principal_of(&authenticator, &peer(None), &HeaderMap::new()), Ok(None));
     // A certificate says nothing where nobody is known by one; a token is always meant for us.
     let (certificate, _) = Authority::new().client("viewer", vec![], 1);
-    assert_eq!(authenticator.authenticate(&peer(Some(&certificate)), &HeaderMap::new()), Ok(None));
-    assert_eq!(authenticator.authenticate(&peer(None), &bearer("a.b.c")), Err(Unauthenticated::NotTaken));
+    assert_eq!(principal_of(&authenticator, &peer(Some(&certificate)), &HeaderMap::new()), Ok(None));
+    assert_eq!(principal_of(&authenticator, &peer(None), &bearer("a.b.c")), Err(Unauthenticated::NotTaken));
 }
 
 #[test]
@@ -89,7 +94,7 @@ fn a_certificate_is_known_by_any_of_its_names() {
     let who = |certificates: &[&str]| {
         let authenticator =
             Authenticator::new(&table(&[("VIEWER", principal(certificates, &[]))]), None).unwrap();
-        authenticator.authenticate(&peer(Some(&certificate)), &HeaderMap::new())
+        principal_of(&authenticator, &peer(Some(&certificate)), &HeaderMap::new())
     };
     for name in ["CN=Viewer 1", "DNS:ws1.EXAMPLE", "URI:urn:device:1", "email:room@example"] {
         assert_eq!(who(&[name]), known("VIEWER"), "{name}");
@@ -103,11 +108,11 @@ fn a_certificate_is_known_by_any_of_its_names() {
         table(&[("ONE", principal(&["CN=Viewer 1"], &[])), ("TWO", principal(&["DNS:ws1.example"], &[]))]);
     let authenticator = Authenticator::new(&two, None).unwrap();
     assert_eq!(
-        authenticator.authenticate(&peer(Some(&certificate)), &HeaderMap::new()),
+        principal_of(&authenticator, &peer(Some(&certificate)), &HeaderMap::new()),
         Err(Unauthenticated::Names)
     );
     let garbage = PeerInfo { client_certificate: Some("garbage".into()), ..peer(None) };
-    assert_eq!(authenticator.authenticate(&garbage, &HeaderMap::new()), Err(Unauthenticated::Names));
+    assert_eq!(principal_of(&authenticator, &garbage, &HeaderMap::new()), Err(Unauthenticated::Names));
 }
 
 #[test]
@@ -166,6 +171,28 @@ fn a_token_must_be_of_the_issuer_for_us_and_of_now() {
     ] {
         assert_eq!(with(name, value.clone()), Err(why), "{name} {value}");
     }
+}
+
+#[test]
+fn what_a_token_says_holds_until_it_expires() {
+    let signer = Signer::new("k1", Algorithm::ES256);
+    let tokened = Tokened::new(&[signer.jwk()]);
+    let (certificate, _) = Authority::new().client("viewer", vec![], 1);
+    let until = |peer: &PeerInfo, exp: Value| {
+        let mut claims = claims("v1");
+        claims["exp"] = exp;
+        tokened.authenticator.authenticate(peer, &bearer(&signer.sign(&claims))).unwrap().until
+    };
+    let at = seconds_from_now(60);
+    let leeway = tokened.settings.jwt.as_ref().unwrap().leeway;
+    let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(at.try_into().unwrap()) + leeway;
+    assert_eq!(until(&peer(None), json!(at)), Some(expected));
+    assert_eq!(until(&peer(Some(&certificate)), json!(at)), Some(expected));
+    let half = Duration::from_millis(500);
+    assert_eq!(until(&peer(None), json!(at as f64 + 0.5)), Some(expected + half));
+    assert_eq!(until(&peer(None), json!(1e19)), None);
+    let by_certificate = tokened.authenticator.authenticate(&peer(Some(&certificate)), &HeaderMap::new());
+    assert_eq!(by_certificate.unwrap().until, None);
 }
 
 #[test]
@@ -238,7 +265,11 @@ fn a_certificate_and_a_token_must_agree() {
     let authority = Authority::new();
     let who = |certificate: &str, subject: &str| {
         let (certificate, _) = authority.client(certificate, vec![], 1);
-        tokened.authenticator.authenticate(&peer(Some(&certificate)), &bearer(&signer.sign(&claims(subject))))
+        principal_of(
+            &tokened.authenticator,
+            &peer(Some(&certificate)),
+            &bearer(&signer.sign(&claims(subject))),
+        )
     };
     assert_eq!(who("viewer", "v1"), known("VIEWER"));
     assert_eq!(who("viewer", "o1"), Err(Unauthenticated::Differ));
@@ -268,7 +299,7 @@ fn keys_follow_their_file_and_a_bad_file_changes_nothing() {
 
     // A table that is read again while the file is bad keeps the keys.
     let again = Authenticator::new(&tokened.settings, Some(authenticator)).unwrap();
-    assert_eq!(again.authenticate(&peer(None), &bearer(&new.sign(&claims("v1")))), known("VIEWER"));
+    assert_eq!(principal_of(&again, &peer(None), &bearer(&new.sign(&claims("v1")))), known("VIEWER"));
     Authenticator::new(&tokened.settings, None).unwrap_err();
 }
 
@@ -327,6 +358,6 @@ proptest::proptest! {
         let folder = tempfile::tempdir().unwrap();
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
         let tokens = Tokens::new(&settings(write(folder.path(), &[jwk])), None).unwrap();
-        proptest::prop_assert!(tokens.subject(&token).is_err());
+        proptest::prop_assert!(tokens.believe(&token).is_err());
     }
 }

@@ -14,12 +14,11 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use crate::config::settings::AvailabilitySettings;
 use crate::hub::LiveSeries;
-use crate::instance::{Dataset, Uid, decode_flat, uid};
+use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode_flat, uid};
 
 /// Instances that one notification lists (each about 300 bytes); the oldest of the series.
 pub(super) const MOST_ITEMS: usize = 10_000;
 
-const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const N_CREATE: u16 = 0x0140;
 const RESPONSE: u16 = 0x8000;
 const DATA_SET: u16 = 0x0001;

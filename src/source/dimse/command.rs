@@ -7,9 +7,8 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use crate::instance::{Dataset, Uid, decode_flat};
+use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode_flat};
 
-const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const C_STORE: u16 = 0x0001;
 const C_ECHO: u16 = 0x0030;
 const C_CANCEL: u16 = 0x0FFF;

@@ -18,14 +18,13 @@ use dicom_ul::pdu::{
 };
 
 use crate::config::settings::DimseSettings;
-use crate::instance::Uid;
 use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::instance::{IMPLICIT_VR_LITTLE_ENDIAN, Uid};
 use crate::source::sop_class;
 
 /// Verification SOP Class (C-ECHO).
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
-const IMPLICIT_VR_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 
 /// An accepted presentation context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +190,7 @@ fn choose(proposed: &PresentationContextProposed, policy: &DimseSettings) -> Res
 }
 
 fn must_be_rewritten(transfer_syntax: &str) -> bool {
-    matches!(transfer_syntax, "1.2.840.10008.1.2" | "1.2.840.10008.1.2.2" | "1.2.840.10008.1.2.1.99")
+    matches!(transfer_syntax, IMPLICIT_VR_LITTLE_ENDIAN | "1.2.840.10008.1.2.2" | "1.2.840.10008.1.2.1.99")
 }
 
 #[cfg(test)]

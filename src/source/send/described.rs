@@ -17,7 +17,7 @@ use super::report::Reference;
 use crate::instance::assemble::AssembleError;
 use crate::instance::encode::{self, EMPTY_OFFSET_TABLE, PixelValue, SEQUENCE_DELIMITER};
 use crate::instance::json::read::{self, BulkRef, ReadLimits};
-use crate::instance::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN, Uid, is_uid};
+use crate::instance::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, Uid, is_uid};
 use crate::source::refused::Refused;
 
 const PIXELS: [Tag; 3] = [tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA, tags::PIXEL_DATA];
@@ -56,7 +56,7 @@ impl Encoded {
     pub(super) fn of(transfer_syntax: Uid) -> Option<Self> {
         match &*transfer_syntax {
             // Native pixels are the same in both.
-            "1.2.840.10008.1.2" | EXPLICIT_VR_LITTLE_ENDIAN => Some(Self::native()),
+            IMPLICIT_VR_LITTLE_ENDIAN | EXPLICIT_VR_LITTLE_ENDIAN => Some(Self::native()),
             other => {
                 let known = TransferSyntaxRegistry.get(other);
                 let is_encapsulated = known.is_some_and(TransferSyntax::is_encapsulated_pixel_data);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::settings::HubSettings;
-use crate::hub::{From, Hub};
+use crate::hub::Hub;
 use crate::instance::Dataset;
 use crate::subscription::scope::Level;
 
@@ -35,21 +35,7 @@ fn registry(total: usize, per_subscriber: usize) -> Registry {
 }
 
 fn request(subscriber: &str, keys: &str) -> Request {
-    let query = Query::parse(keys, &[]).unwrap();
-    Request {
-        subscriber: Subscriber::parse(subscriber).unwrap(),
-        owner: Some("alice".into()),
-        scope: Scope { level: Level::Series, study: None, series: None },
-        keys: query.canonical().clone(),
-        query,
-        restriction: None,
-        delivery: Delivery::Notification,
-        from: From::Oldest,
-        form: Form::AsTheyAre,
-        options: Options { rate: None, paused: false },
-        lease: None,
-        base: "https://box/dicomweb".into(),
-    }
+    Request { owner: Some("alice".into()), ..testing::request(subscriber, keys) }
 }
 
 fn ids(registry: &Registry) -> Vec<Arc<str>> {
