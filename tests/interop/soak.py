@@ -184,20 +184,27 @@ class Sink:
 
 
 def take_well(plug: socket.socket, frames: Frames) -> None:
-    """Answers Send requests, one after another."""
-    stream = plug.makefile("rb", buffering=1 << 18)
+    answer_sends(plug, frames.note)
+
+
+def answer_sends(plug: socket.socket, note, rate: float = float("inf")) -> None:
+    """Answers Send requests, one after another, and reads at most `rate` bytes a second."""
+    stream = plug.makefile("rb", buffering=1 << 16)
+    start, taken = time.monotonic(), 0
     while stream.readline():
         fields = http.client.parse_headers(stream)
         reader = Reader(boundary_of(fields["Content-Type"]))
         while size := int(stream.readline(), 16):
             left = size
             while left:
-                data = stream.read1(min(left, 1 << 18))
+                data = stream.read1(min(left, 1 << 16))
                 if not data:
                     raise EOFError
                 left -= len(data)
+                taken += len(data)
+                time.sleep(max(0.0, start + taken / rate - time.monotonic()))
                 for part in reader.feed(data):
-                    frames.note(part.body)
+                    note(part.body)
             stream.readline()
         stream.readline()
         body = b'{"00081190":{"vr":"UR"}}'
@@ -213,13 +220,7 @@ def take_nothing(plug: socket.socket, frames: Frames) -> None:
 
 
 def take_slowly(rate: float):
-    def serve(plug: socket.socket, frames: Frames) -> None:
-        start, taken = time.monotonic(), 0
-        while not frames.done.is_set() and (data := plug.recv(1 << 16)):
-            taken += len(data)
-            time.sleep(max(0.0, start + taken / rate - time.monotonic()))
-
-    return serve
+    return lambda plug, _: answer_sends(plug, lambda body: None, rate)
 
 
 def take_and_reset(plug: socket.socket, _: Frames) -> None:
@@ -310,6 +311,8 @@ def run(program: Path, folder: Path, way: str, seconds: float, fps: float, megab
         told = metrics.get("framegate_dicomweb_missed_total", 0)
         if way == "pull" and not 0 < missed.value <= told <= missed.value + RING_BYTES / (rows * 1024) + 2 * fps * seconds:
             problems.append(f"the slow reader lacks {missed.value} frames, the counter says {told}")
+        if way == "push":
+            problems += untrue(metrics, len(frames.sent))
         if "panic" in gateway.output:
             problems.append("something panicked")
         late = [(sent, at - sent) for sent, at in zip(frames.sent, frames.arrived) if at]
@@ -339,6 +342,22 @@ def run(program: Path, folder: Path, way: str, seconds: float, fps: float, megab
         status = gateway.stop()
         if status:
             problems.append(f"the gateway ended with {status}")
+
+
+def untrue(metrics: dict[str, float], frames: int) -> list[str]:
+    """What the counters of the pushes should say and do not."""
+
+    def of(name: str, destination: str) -> float:
+        return metrics.get(f'framegate_push_instances_{name}_total{{destination="{destination}"}}', 0)
+
+    missed = {name: of("missed", name) for name in ("good", "never", "slow", "reset")}
+    claims = {
+        "the good destination was sent every frame once": of("sent", "good") - of("repeated", "good") == frames,
+        "the good destination missed nothing": missed["good"] == 0,
+        "the slow one was told of gaps": missed["slow"] > 0,
+        "what was missed was told": metrics.get("framegate_notify_missed_total", 0) == sum(missed.values()),
+    }
+    return [f"by the counters it is not so that {claim}" for claim, holds in claims.items() if not holds]
 
 
 def register(gateway: Gateway, destination: str) -> None:
