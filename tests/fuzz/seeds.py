@@ -241,8 +241,15 @@ SENT = [
     ),
     b"\x01\xFF" + body((b"application/dicom+json", METADATA % (XA.encode(), 2, b'{"vr":"OB","InlineBinary":"AAAAAAAAAAAAAAAA"}'))),
 ]
+ITEM = b'{"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["1.3"]}%s}'
+STORED = b'{"00081190":{"vr":"UR"},"00081199":{"vr":"SQ","Value":[%s]},"00081198":{"vr":"SQ","Value":[%s]}}'
 SEEDS = {
     "send_body": SENT,
+    "store_response": [
+        STORED % (ITEM % b"", ITEM % b',"00081197":{"vr":"US","Value":[42752]}'),
+        STORED % (ITEM % b',"00081196":{"vr":"US","Value":[45056]}', b""),
+        b'[{"0008119A":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":["272"]}},null]}}]',
+    ],
     "pdu": PDUS,
     "associate": [request()],
     "command": [ECHO, STORE, command(0x0FFF), command(0x0020, data=0)],
@@ -270,6 +277,8 @@ SEEDS = {
         b"/studies/1.2/series/1.3/instances/1.4/bulkdata/52009229/0/00280010",
         b"/studies/%31.2/metadata/",
         b"/studies/1.2/series",
+        b"/studies/1.2/series/subscribers/VIEWER/suspend",
+        b"/ws/subscribers/VIEWER",
     ],
 }
 
