@@ -102,7 +102,9 @@ impl Pusher {
         if let Some(back) = back {
             self.take_back(back.feed);
         }
-        if !matches!(outcome, Outcome::Answered(_)) {
+        // A peer that has answered before the end may have lost count of what it still got of the body
+        // (hypercorn has): what comes next goes over a fresh connection.
+        if !matches!(&outcome, Outcome::Answered(answer) if answer.status.is_success()) {
             self.connection = None;
         }
         let everything = (!self.proven).then_some(began);
