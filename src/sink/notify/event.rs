@@ -249,31 +249,17 @@ mod tests {
 
     use super::*;
     use crate::config::settings::{HubSettings, SubscriptionSettings};
-    use crate::hub::{From, Hub};
+    use crate::hub::Hub;
     use crate::instance::uid;
-    use crate::subscription::query::Query;
-    use crate::subscription::registry::{Delivery, Options, Registry, Request, Subscriber};
-    use crate::subscription::scope::{Level, Scope};
+    use crate::subscription::registry::testing::request;
+    use crate::subscription::registry::{Registry, Request};
 
     fn url(base: &str, study: &str, series: Option<&str>, instance: Option<&str>, rendered: bool) -> String {
         [base, study, series.unwrap_or("-"), instance.unwrap_or("-"), &rendered.to_string()].join("/")
     }
 
     fn subscription(form: Form) -> Arc<Subscription> {
-        let request = Request {
-            subscriber: Subscriber::parse("VIEWER").unwrap(),
-            owner: None,
-            scope: Scope { level: Level::Series, study: None, series: None },
-            query: Query::parse("", &[]).unwrap(),
-            keys: "".into(),
-            restriction: None,
-            delivery: Delivery::Notification,
-            from: From::Oldest,
-            form,
-            options: Options { rate: None, paused: false },
-            lease: None,
-            base: "https://box".into(),
-        };
+        let request = Request { form, base: "https://box".into(), ..request("VIEWER", "") };
         Registry::new(SubscriptionSettings::default()).subscribe(request).unwrap().0
     }
 

@@ -185,26 +185,11 @@ mod tests {
 
     use super::*;
     use crate::config::settings::SubscriptionSettings;
-    use crate::hub::From;
-    use crate::subscription::query::Query;
-    use crate::subscription::registry::{Delivery, Form, Options, Registry, Request, Subscriber};
-    use crate::subscription::scope::{Level, Scope};
+    use crate::subscription::registry::Registry;
+    use crate::subscription::registry::testing::request;
 
     fn queue() -> Queue {
-        let request = Request {
-            subscriber: Subscriber::parse("VIEWER").unwrap(),
-            owner: None,
-            scope: Scope { level: Level::Series, study: None, series: None },
-            query: Query::parse("", &[]).unwrap(),
-            keys: "".into(),
-            restriction: None,
-            delivery: Delivery::Notification,
-            from: From::Oldest,
-            form: Form::AsTheyAre,
-            options: Options { rate: None, paused: false },
-            lease: None,
-            base: "".into(),
-        };
+        let request = request("VIEWER", "");
         Queue::new(Registry::new(SubscriptionSettings::default()).subscribe(request).unwrap().0)
     }
 
