@@ -60,6 +60,7 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
         destinations: new.destinations.clone(),
         standing: new.standing.clone(),
         availability: new.availability.clone(),
+        captures: old.captures.clone(),
         pattern: old.pattern.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
     }

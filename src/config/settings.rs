@@ -3,6 +3,7 @@
 //! place to look.
 
 mod access;
+mod capture;
 mod live;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use access::{AccessSettings, JwtSettings, PrincipalSettings, Right, Rights};
+pub use capture::{
+    CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, RangeChoice, Rectangle,
+    SeriesPolicy, VideoSopClass,
+};
 pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PeerTls, PushMode, SendSettings,
     StandingSettings, SubscriptionSettings,
@@ -40,6 +45,8 @@ pub struct Settings {
     pub standing: BTreeMap<String, StandingSettings>,
     /// Peers that are told over DIMSE what has become available, by name.
     pub availability: BTreeMap<String, AvailabilitySettings>,
+    /// Video outputs that become live series, by name.
+    pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.
     pub pattern: PatternSettings,
     /// The process itself: drain time, log.

@@ -7,6 +7,8 @@
 //! Study, General Series and General Equipment modules (PS3.3 §C.7.1–C.7.5); what differs from frame to
 //! frame is the business of [`crate::instance`].
 
+pub mod desk;
+
 use std::fmt;
 use std::time::SystemTime;
 

@@ -20,6 +20,7 @@ pub mod scan;
 pub mod secondary_capture;
 pub mod split;
 pub mod uid;
+pub mod video;
 pub mod xml;
 
 use std::io::{Cursor, Read};

@@ -8,6 +8,7 @@
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
+mod capture;
 pub mod metrics;
 mod pattern;
 mod reload;

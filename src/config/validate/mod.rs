@@ -33,6 +33,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         send: bounds::send(&fragment.send, &dimse),
         dimse,
         subscriptions: bounds::subscriptions(&fragment.subscriptions),
+        captures: std::collections::BTreeMap::new(),
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),
         availability: check.availability(fragment),

@@ -1,0 +1,1 @@
+//! `framegate devices`: which capture devices are there, and what they say.

@@ -1,0 +1,1 @@
+//! Whether a frame differs from the one before, and by how much.

@@ -1,0 +1,1 @@
+//! Pictures of a capture device become DICOM pixels, in one pass.

@@ -1,0 +1,1 @@
+//! Native pixels become a codestream, for links that cannot carry them as they are.

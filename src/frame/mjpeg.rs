@@ -1,0 +1,1 @@
+//! JPEG pictures of a capture device: what they are, and what they lack.

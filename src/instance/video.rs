@@ -1,0 +1,1 @@
+//! The head of an instance made from a frame of video.

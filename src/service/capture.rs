@@ -1,0 +1,1 @@
+//! The captures themselves: who starts them, and how they end.

@@ -1,0 +1,1 @@
+//! Whether the system clock is synchronised, and by whom.

@@ -1,0 +1,1 @@
+//! What can go wrong with a device, told by what to do about it.

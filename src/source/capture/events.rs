@@ -1,0 +1,1 @@
+//! The events of a device, on a descriptor of their own.

@@ -1,0 +1,1 @@
+//! Which V4L2 capture devices there are, from sysfs.

@@ -1,0 +1,1 @@
+//! Fourccs and the format that is agreed with a driver.

@@ -1,0 +1,1 @@
+//! Sequence numbers of the driver become Instance Numbers.

@@ -1,0 +1,1 @@
+//! When a series of captured frames begins and ends.

@@ -1,0 +1,1 @@
+//! The states of a capture and what leads from one to the next.

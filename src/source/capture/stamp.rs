@@ -1,0 +1,1 @@
+//! The driver's monotonic stamps become moments of UTC.

@@ -1,0 +1,1 @@
+//! Buffers shared with the driver, and the frames in them.

@@ -1,0 +1,1 @@
+//! DV timings, EDID and the state of an input.
