@@ -93,8 +93,12 @@ const MOST_LINES: usize = 700;
 /// Lines of one file without its unit tests.
 const MOST_CODE: usize = 400;
 /// Files that have more code, and why they are still one idea.
-const LONG: &[(&str, &str)] =
-    &[("src/dicomweb/routes.rs", "recognising and expanding URLs share one table and must not disagree")];
+const LONG: &[(&str, &str)] = &[
+    ("src/dicomweb/routes.rs", "recognising and expanding URLs share one table and must not disagree"),
+    ("src/source/capture/sys.rs", "all unsafe code stands in one file, to be read in one go"),
+];
+/// The only file that may hold unsafe code: requests to a driver, and memory shared with it.
+const UNSAFE: &str = "src/source/capture/sys.rs";
 
 /// One file of `src/`, read for structure.
 struct Source {
@@ -463,9 +467,12 @@ fn no_module_uses_a_library_that_is_not_its_business() {
 }
 
 #[test]
-fn there_is_no_unsafe_code() {
+fn unsafe_code_is_in_one_file() {
     let mut broken = Vec::new();
     for name in ["src", "tests", "benches", "fuzz"].iter().flat_map(|folder| files(folder, &[".rs"])) {
+        if name == UNSAFE {
+            continue;
+        }
         let code = blank(&read(&name));
         let tokens = tokens(&code);
         for (at, (line, token)) in tokens.iter().enumerate() {

@@ -1,11 +1,9 @@
 //! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
 //! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
 
-mod capture;
 mod certificate;
 pub mod check;
 mod demo;
-mod devices;
 mod receive;
 mod report;
 mod run;

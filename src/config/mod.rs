@@ -22,7 +22,6 @@ mod kind;
 mod layer;
 mod load;
 mod origin;
-pub mod profile;
 mod reload;
 pub mod settings;
 mod text;

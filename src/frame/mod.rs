@@ -4,10 +4,7 @@
 //! written from it. The way back is [`transcode`], which turns any Transfer Syntax that we can decode
 //! into native little-endian pixels, and [`render`], which turns those into a picture for a browser.
 
-pub mod change;
 pub mod convert;
-pub mod encode;
-pub mod mjpeg;
 pub mod render;
 pub mod transcode;
 pub mod video;

@@ -77,7 +77,7 @@ pub fn dataset(
 
 /// The Image Pixel module but for the pixels, and a window that shows every value where the display
 /// cannot.
-fn put_image_pixel(dataset: &mut Dataset, description: &PixelDescription) {
+pub(super) fn put_image_pixel(dataset: &mut Dataset, description: &PixelDescription) {
     let number = |tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
     let stored = description.bits_stored;
     for element in [

@@ -8,7 +8,6 @@
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
-mod capture;
 pub mod metrics;
 mod pattern;
 mod reload;

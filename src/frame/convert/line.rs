@@ -1,14 +1,12 @@
 //! One line of a picture, from the format of the device to DICOM pixels.
 //!
-//! The loops are written so that the compiler can make vector code of them, once for each of a few
-//! generations of processors (`multiversion`); 4:2:2 and 4:2:0 to RGB is the crate `yuv`'s.
+//! Which bytes of which plane belong to a line, and which of the [kernels](super::kernels) makes pixels of
+//! them.
 
 use std::ops::Range as Span;
 
-use multiversion::multiversion;
-use yuv::{YuvBiPlanarImage, YuvConversionMode, YuvPackedImage, YuvRange, YuvStandardMatrix};
-
 use super::super::video::{Fields, Matrix, Range, VideoDescription, VideoFormat};
+use super::kernels::{Colours, deep, grey, luma, packed_to_rgb, planar_to_rgb, rgb, weighed};
 
 /// Converts single lines.
 #[derive(Debug)]
@@ -21,6 +19,7 @@ pub(super) struct Line {
     matrix: Matrix,
     range: Range,
     rgb: bool,
+    colours: Colours,
     columns: Span<usize>,
     /// A line of RGB that is wider than what is kept.
     wide: Vec<u8>,
@@ -45,6 +44,7 @@ impl Line {
             matrix,
             range,
             rgb,
+            colours: Colours::new(matrix, range),
             columns,
             wide: Vec::new(),
         };
@@ -172,53 +172,21 @@ impl Line {
         columns: Span<usize>,
         out: &mut [u8],
     ) {
-        let range = if self.range == Range::Limited { YuvRange::Limited } else { YuvRange::Full };
-        let matrix = match self.matrix {
-            Matrix::Bt601 => YuvStandardMatrix::Bt601,
-            Matrix::Bt709 => YuvStandardMatrix::Bt709,
-        };
-        let width = (columns.end - columns.start) as u32;
-        let done = match self.format {
+        let colours = &self.colours;
+        match self.format {
             VideoFormat::Yuyv | VideoFormat::Uyvy => {
-                let yuy = source.get(columns.start * 2..columns.end * 2).unwrap_or_default();
-                let image = YuvPackedImage { yuy, yuy_stride: width * 2, width, height: 1 };
+                let packed = source.get(columns.start * 2..columns.end * 2).unwrap_or_default();
                 if self.format == VideoFormat::Yuyv {
-                    yuv::yuyv422_to_rgb(&image, out, width * 3, range, matrix)
+                    packed_to_rgb::<0, 1, 2, 3>(packed, colours, out);
                 } else {
-                    yuv::uyvy422_to_rgb(&image, out, width * 3, range, matrix)
+                    packed_to_rgb::<1, 0, 3, 2>(packed, colours, out);
                 }
             }
             _ => {
-                // The luma of an odd width lacks the last one of its last pair.
-                let mut last = [0; 2];
                 let chroma = self.chroma(planes, line, fields, &columns);
-                let full = source.get(columns.clone());
-                let short = source.get(columns.start..);
-                let mut padded = Vec::new();
-                let luma = match (full, short) {
-                    (Some(luma), _) => luma,
-                    (None, Some(short)) => {
-                        padded.extend_from_slice(short);
-                        last[0] = short.last().copied().unwrap_or_default();
-                        padded.resize(width as usize, last[0]);
-                        padded.as_slice()
-                    }
-                    _ => &[],
-                };
-                let image = YuvBiPlanarImage {
-                    y_plane: luma,
-                    y_stride: width,
-                    uv_plane: chroma,
-                    uv_stride: width,
-                    width,
-                    height: 1,
-                };
-                yuv::yuv_nv16_to_rgb(&image, out, width * 3, range, matrix, YuvConversionMode::Balanced)
+                let luma = source.get(columns.start..columns.end.min(source.len())).unwrap_or_default();
+                planar_to_rgb(luma, chroma, colours, out);
             }
-        };
-        if done.is_err() {
-            // Lengths were checked before; an all black line is the safe answer to a contradiction.
-            out.fill(0);
         }
     }
 
@@ -244,98 +212,5 @@ impl Line {
             }
         };
         plane.and_then(|plane| plane.get(start + columns.start..start + columns.end)).unwrap_or_default()
-    }
-}
-
-/// 16–235 to 0–255, rounded: 76309 / 65536 is 255 / 219.
-#[inline(always)]
-fn expand(value: u8) -> u8 {
-    ((u32::from(value.saturating_sub(16).min(219)) * 76309 + 32768) >> 16) as u8
-}
-
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
-fn grey(source: &[u8], limited: bool, target: &mut [u8]) {
-    if limited {
-        for (out, value) in target.iter_mut().zip(source) {
-            *out = expand(*value);
-        }
-    } else {
-        for (out, value) in target.iter_mut().zip(source) {
-            *out = *value;
-        }
-    }
-}
-
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
-fn luma<const AT: usize>(source: &[u8], limited: bool, target: &mut [u8]) {
-    let (pairs, _) = source.as_chunks::<2>();
-    if limited {
-        for (out, pair) in target.iter_mut().zip(pairs) {
-            *out = expand(pair[AT]);
-        }
-    } else {
-        for (out, pair) in target.iter_mut().zip(pairs) {
-            *out = pair[AT];
-        }
-    }
-}
-
-/// Little-endian words to little-endian words; of limited range when the number of bits is given.
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
-fn deep(source: &[u8], mask: u16, limited_bits: Option<u32>, target: &mut [u8]) {
-    let (words, _) = source.as_chunks::<2>();
-    let (out, _) = target.as_chunks_mut::<2>();
-    match limited_bits {
-        None => {
-            for (out, word) in out.iter_mut().zip(words) {
-                *out = (u16::from_le_bytes(*word) & mask).to_le_bytes();
-            }
-        }
-        Some(bits) => {
-            let unit = 1_u64 << bits.saturating_sub(8);
-            let (black, reach) = (16 * unit, 219 * unit);
-            for (out, word) in out.iter_mut().zip(words) {
-                let value = u64::from(u16::from_le_bytes(*word) & mask).saturating_sub(black).min(reach);
-                *out = (((value * u64::from(mask) + reach / 2) / reach) as u16).to_le_bytes();
-            }
-        }
-    }
-}
-
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
-fn rgb<const N: usize, const R: usize, const G: usize, const B: usize>(
-    source: &[u8],
-    limited: bool,
-    target: &mut [u8],
-) {
-    let (pixels, _) = source.as_chunks::<N>();
-    let (out, _) = target.as_chunks_mut::<3>();
-    for (out, pixel) in out.iter_mut().zip(pixels) {
-        *out = [pixel[R], pixel[G], pixel[B]];
-    }
-    if limited {
-        for value in target.iter_mut() {
-            *value = expand(*value);
-        }
-    }
-}
-
-#[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
-fn weighed<const N: usize, const R: usize, const G: usize, const B: usize>(
-    source: &[u8],
-    weights: [u32; 3],
-    limited: bool,
-    target: &mut [u8],
-) {
-    let (pixels, _) = source.as_chunks::<N>();
-    for (out, pixel) in target.iter_mut().zip(pixels) {
-        let [r, g, b] = weights;
-        let sum = r * u32::from(pixel[R]) + g * u32::from(pixel[G]) + b * u32::from(pixel[B]);
-        *out = ((sum + 32768) >> 16) as u8;
-    }
-    if limited {
-        for value in target.iter_mut() {
-            *value = expand(*value);
-        }
     }
 }

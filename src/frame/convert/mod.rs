@@ -9,6 +9,7 @@
 //! was drawn, exactly. Chroma of subsampled formats is repeated, not interpolated: a pixel never takes
 //! colour from beyond its own pair.
 
+mod kernels;
 mod line;
 #[cfg(test)]
 mod tests;
@@ -206,12 +207,10 @@ impl Converter {
             return Err(ConvertError::Length);
         }
         match (self.video.fields, self.bob) {
-            (Fields::Progressive | Fields::Interlaced { .. }, false) => {
-                self.lines(planes, out, |row| Some(row))
-            }
+            (Fields::Progressive | Fields::Interlaced { .. }, false) => self.lines(planes, out, Some),
             (Fields::Sequential { top_first }, false) => {
-                let half = self.video.height.div_ceil(2);
-                self.lines(planes, out, |row| Some(sequential(row, top_first, half)));
+                let height = self.video.height;
+                self.lines(planes, out, |row| Some(sequential(row, top_first, height)));
             }
             (Fields::Alternate, false) => return Ok(self.weave(planes, field, out)),
             (Fields::Interlaced { top_first }, true) => {
@@ -221,8 +220,8 @@ impl Converter {
             }
             (Fields::Sequential { top_first }, true) => {
                 let parity = u32::from((nth == 0) != top_first);
-                let half = self.video.height.div_ceil(2);
-                self.lines(planes, out, |row| Some(sequential((row & !1) + parity, top_first, half)));
+                let height = self.video.height;
+                self.lines(planes, out, |row| Some(sequential((row & !1) + parity, top_first, height)));
             }
             (Fields::Alternate | Fields::Progressive, true) => self.lines(planes, out, |row| Some(row / 2)),
         }
@@ -263,11 +262,13 @@ impl Converter {
     }
 }
 
-/// The line of a buffer with one field after the other that is shown as `row`.
-fn sequential(row: u32, top_first: bool, half: u32) -> u32 {
-    let second = (row % 2 == 0) != top_first;
-    // Of an odd number of lines the top field has one more.
-    if second { row / 2 + half } else { row / 2 }
+/// The line of a buffer with one field after the other that is shown as `row`. Of an odd number of lines
+/// the top field has one more.
+fn sequential(row: u32, top_first: bool, height: u32) -> u32 {
+    let is_top = row.is_multiple_of(2);
+    let first_field = if top_first { height.div_ceil(2) } else { height / 2 };
+    let line = if is_top == top_first { row / 2 } else { first_field + row / 2 };
+    line.min(height.saturating_sub(1))
 }
 
 /// What of `mask` lies in `crop`, counted from the crop's corner.

@@ -57,7 +57,7 @@ pub(super) fn fourcc_text(fourcc: u32) -> String {
 pub fn named(fourcc: &str) -> Option<VideoFormat> {
     let same =
         |code: &&[u8; 4]| std::str::from_utf8(*code).is_ok_and(|code| code.trim_end() == fourcc.trim_end());
-    FOURCCS.iter().find(|(code, _)| same(&code)).map(|(_, format)| *format)
+    FOURCCS.iter().find(|(code, _)| same(code)).map(|(_, format)| *format)
 }
 
 /// Agrees with the driver on the first of `wanted` that it offers, in pictures of `size` (pixels) or, by

@@ -8,12 +8,9 @@ pub mod format;
 pub mod stream;
 pub mod timings;
 
-pub mod clock;
 pub mod counters;
 pub mod gaps;
-pub mod series;
 pub mod signal;
 pub mod stamp;
-pub mod worker;
 
 mod sys;

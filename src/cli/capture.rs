@@ -1,1 +1,0 @@
-//! `framegate capture`: frames of one device into files, for an engineer with a laptop.

@@ -1,1 +1,0 @@
-//! `framegate devices`: which capture devices are there, and what they say.

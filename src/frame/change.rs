@@ -1,1 +1,0 @@
-//! Whether a frame differs from the one before, and by how much.

@@ -1,1 +1,0 @@
-//! Native pixels become a codestream, for links that cannot carry them as they are.

@@ -1,1 +1,0 @@
-//! JPEG pictures of a capture device: what they are, and what they lack.

@@ -1,1 +1,0 @@
-//! The captures themselves: who starts them, and how they end.

@@ -1,1 +1,0 @@
-//! Whether the system clock is synchronised, and by whom.

@@ -1,1 +1,0 @@
-//! When a series of captured frames begins and ends.
