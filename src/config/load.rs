@@ -21,7 +21,8 @@ pub struct Loaded {
     pub values: Vec<EffectiveValue>,
 }
 
-/// One key as it stands after the last layer. Filters may name a patient: `Debug` withholds them.
+/// One key as it stands after the last layer. Filters may name a patient, and names of
+/// persons do: `Debug` withholds them.
 #[derive(Clone, PartialEq)]
 pub struct EffectiveValue {
     /// Dotted path: sections and name.
@@ -30,16 +31,16 @@ pub struct EffectiveValue {
     pub value: Value,
     /// The topmost layer that sets it.
     pub origin: Origin,
-    is_filter: bool,
+    is_withheld: bool,
 }
 
 impl EffectiveValue {
-    /// The value as it may be shown: in TOML, a filter as `"(set)"`. That is not accepted as a filter,
+    /// The value as it may be shown: in TOML, a filter or name as `"(set)"`. That is not accepted as one,
     /// so that a configuration copied from what is shown does not lack one unnoticed.
     pub fn shown(&self) -> String {
         match &self.value {
-            Value::String(text) if self.is_filter && text.is_empty() => self.value.to_string(),
-            _ if self.is_filter => Value::String(WITHHELD.to_owned()).to_string(),
+            Value::String(text) if self.is_withheld && text.is_empty() => self.value.to_string(),
+            _ if self.is_withheld => Value::String(WITHHELD.to_owned()).to_string(),
             value => value.to_string(),
         }
     }
@@ -90,7 +91,12 @@ pub fn load(
     let values = layer::values(&merged.fragment).map_err(|error| ours(error.to_string()))?;
     let effective = |(key, path, value): (&'static super::keys::Key, String, Value)| {
         let origin = merged.origins.get(&path).cloned().unwrap_or(Origin::BuiltIn);
-        EffectiveValue { key: path, value, origin, is_filter: matches!(key.kind, Kind::Filter) }
+        EffectiveValue {
+            key: path,
+            value,
+            origin,
+            is_withheld: matches!(key.kind, Kind::Filter | Kind::Person),
+        }
     };
     Ok(Loaded { settings, values: values.into_iter().map(effective).collect() })
 }

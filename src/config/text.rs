@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::settings::Right;
+use super::settings::{Rectangle, Right};
 
 /// Longest name of a section, or of a subscriber (characters).
 const NAME_CHARS: usize = 64;
@@ -268,6 +268,91 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
+/// Which capture device.
+pub(super) fn device(text: &str) -> Parsed<()> {
+    let is_path = text.starts_with("/dev/") && !text.split('/').any(|part| part == "..");
+    let known = match text.split_once(':') {
+        Some(("usb", ids)) => ids.split_once(':').is_some_and(|(vendor, product)| {
+            let is_id = |id: &str| id.len() == 4 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_id(vendor) && is_id(product)
+        }),
+        Some(("bus" | "card", name)) => !name.is_empty(),
+        _ => text == "auto" || is_path,
+    };
+    if known { Ok(()) } else { Err("names no capture device".to_owned()) }
+}
+
+/// Longest side of a picture (pixels).
+const LONGEST_SIDE: u32 = 16_384;
+
+/// `X,Y,WIDTH,HEIGHT` in pixels.
+pub(super) fn rectangle(text: &str) -> Parsed<Rectangle> {
+    let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    let Some([x, y, width, height]) = numbers.as_deref() else {
+        return Err("is not four whole numbers with commas between".to_owned());
+    };
+    if *width == 0 || *height == 0 {
+        return Err("has no area".to_owned());
+    }
+    if [x, y, width, height].into_iter().any(|&number| number > LONGEST_SIDE) {
+        return Err(format!("is beyond {LONGEST_SIDE} pixels"));
+    }
+    Ok(Rectangle { x: *x, y: *y, width: *width, height: *height })
+}
+
+/// A [`rectangle`], or nothing.
+pub(super) fn rectangle_or_none(text: &str) -> Parsed<Option<Rectangle>> {
+    if text.is_empty() { Ok(None) } else { rectangle(text).map(Some) }
+}
+
+/// `ROW,COLUMN` in millimetres, or nothing.
+pub(super) fn pixel_spacing(text: &str) -> Parsed<Option<[f64; 2]>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([row, column]) if [row, column].into_iter().all(|mm| (0.001..=100.0).contains(mm)) => {
+            Ok(Some([*row, *column]))
+        }
+        Some([_, _]) => Err("is out of range: 0.001 to 100 mm".to_owned()),
+        _ => Err("is not two numbers with a comma between".to_owned()),
+    }
+}
+
+/// CS (PS3.5 §6.2), or nothing.
+pub(super) fn code_string(text: &str) -> Parsed<()> {
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b' ' | b'_');
+    if text.len() <= 16 && text.bytes().all(good) && text.trim() == text {
+        Ok(())
+    } else {
+        Err("is not up to 16 capital letters, digits, spaces and _".to_owned())
+    }
+}
+
+/// CS that is not empty.
+pub(super) fn modality(text: &str) -> Parsed<()> {
+    not_empty(text)?;
+    code_string(text)
+}
+
+/// LO (PS3.5 §6.2), or nothing.
+pub(super) fn long_string(text: &str) -> Parsed<()> {
+    string(text, 64)
+}
+
+/// SH (PS3.5 §6.2), or nothing.
+pub(super) fn short_string(text: &str) -> Parsed<()> {
+    string(text, 16)
+}
+
+fn string(text: &str, most: usize) -> Parsed<()> {
+    if text.chars().count() > most {
+        return Err(format!("is longer than {most} characters"));
+    }
+    if text.contains('\\') { Err("has a backslash, which parts values".to_owned()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -477,5 +562,37 @@ mod tests {
             let _ = (service_url(&text), peer_address(&text), search_resource(&text), from(&text));
             let _ = (service_url(&format!("http://{text}")), name(&text), certificate_name(&text));
         }
+    }
+
+    #[test]
+    fn capture_devices_are_named_by_what_stays() {
+        for good in ["auto", "/dev/video0", "usb:0fd9:0066", "bus:usb-0000:00:14.0-3", "card:Cam Link 4K"] {
+            assert!(device(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "video0", "/dev/../etc/passwd", "/etc/passwd", "usb:0fd9", "usb:0fd9:00zz", "bus:"]
+        {
+            assert!(device(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rectangles_have_an_area() {
+        assert_eq!(rectangle("1, 2,3,4"), Ok(Rectangle { x: 1, y: 2, width: 3, height: 4 }));
+        assert_eq!(rectangle_or_none(""), Ok(None));
+        for wrong in ["", "1,2,3", "1,2,3,4,5", "-1,2,3,4", "1,2,0,4", "1,2,3,99999", "a,b,c,d"] {
+            assert!(rectangle(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn texts_fit_their_value_representation() {
+        assert_eq!(pixel_spacing("0.2,0.25"), Ok(Some([0.2, 0.25])));
+        for wrong in ["0.2", "0,1", "nan,1", "1,inf", "0.2,0.2,0.2", "a,b"] {
+            assert!(pixel_spacing(wrong).is_err(), "{wrong}");
+        }
+        assert!(modality("XA").is_ok() && modality("").is_err() && modality("xa").is_err());
+        assert!(code_string("").is_ok() && code_string("HEART AND MORE THAN").is_err());
+        assert!(long_string(&"ä".repeat(64)).is_ok() && long_string(&"ä".repeat(65)).is_err());
+        assert!(short_string("a\\b").is_err());
     }
 }

@@ -1,9 +1,12 @@
 //! A video output that becomes a live series: `[capture.NAME]`.
 
+use std::fmt;
 use std::time::Duration;
 
-/// One capture device and what becomes of its pictures.
-#[derive(Debug, Clone, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+/// One capture device and what becomes of its pictures. `Debug` withholds the name of the patient.
+#[derive(Clone, PartialEq)]
 pub struct CaptureSettings {
     /// Which device: `auto` (the only one there is), a path below `/dev`, `usb:VVVV:PPPP`,
     /// `bus:BUS_INFO` or `card:NAME`.
@@ -69,7 +72,8 @@ pub struct CaptureSettings {
 }
 
 /// Which SOP Class frames become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VideoSopClass {
     /// Secondary Capture Image.
     SecondaryCapture,
@@ -82,7 +86,8 @@ pub enum VideoSopClass {
 }
 
 /// Grey or colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PixelChoice {
     /// MONOCHROME2, 8 bits, or as many as a deeper grey format has.
     Grey,
@@ -91,7 +96,8 @@ pub enum PixelChoice {
 }
 
 /// How pixels go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Explicit VR Little Endian.
     None,
@@ -106,18 +112,22 @@ pub enum Compression {
 }
 
 /// Colour equations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MatrixChoice {
     /// As the driver says.
     Auto,
     /// BT.601.
+    #[serde(rename = "bt601")]
     Bt601,
     /// BT.709.
+    #[serde(rename = "bt709")]
     Bt709,
 }
 
 /// Code values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RangeChoice {
     /// As the driver says.
     Auto,
@@ -128,7 +138,8 @@ pub enum RangeChoice {
 }
 
 /// What becomes of two fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Deinterlace {
     /// One frame of both.
     Weave,
@@ -150,7 +161,8 @@ pub struct Rectangle {
 }
 
 /// When a series begins and ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SeriesPolicy {
     /// One series for as long as the format lasts, across losses of signal.
     Continuous,
@@ -160,6 +172,12 @@ pub enum SeriesPolicy {
     Operator,
     /// From the first movement until the picture stands still.
     Activity,
+}
+
+impl fmt::Debug for CaptureSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureSettings").field("device", &self.device).finish_non_exhaustive()
+    }
 }
 
 impl Default for CaptureSettings {
@@ -185,7 +203,7 @@ impl Default for CaptureSettings {
             series: SeriesPolicy::Continuous,
             activity_quiet: Duration::from_secs(10),
             activity_threshold: 0.002,
-            patient_name: "Unidentified".to_owned(),
+            patient_name: "Unidentified^".to_owned(),
             study_description: String::new(),
             series_description: String::new(),
             body_part: String::new(),
