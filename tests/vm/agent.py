@@ -4,6 +4,7 @@ sends it a signal, ends the machine. Speaks JSON over HTTP, since a port is all 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -20,7 +21,9 @@ def perform(wish: dict) -> dict:
         return {"status": done.returncode, "output": done.stdout.decode(errors="replace")}
     if "start" in wish:
         log = open(wish["log"], "wb", buffering=0)
-        child = subprocess.Popen(wish["start"], stdin=subprocess.PIPE, stdout=log, stderr=log)
+        # No setting of the machine's may leak into the gateway.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("FRAMEGATE_")}
+        child = subprocess.Popen(wish["start"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         started[child.pid] = child
         return {"pid": child.pid}
     child = started[wish["pid"]]

@@ -28,7 +28,7 @@ class Skipped(Exception):
 class Guest:
     """A running machine. `folder` is seen by both sides under the same path."""
 
-    def __init__(self, folder: Path, program: Path, authority: Authority, options: str, seconds: int = 300) -> None:
+    def __init__(self, folder: Path, program: Path, authority: Authority, options: str, seconds: int = 900) -> None:
         self.folder, self.program, self.authority = folder, program, authority
         self._server = Authority.leaf(authority, "server-guest", server=True)
         self._agent, port = free_port(), free_port()
@@ -87,7 +87,7 @@ class Guest:
     def gateway(self, **captures: dict) -> None:
         """Starts the gateway with these `[capture.NAME]` sections, and waits until it is ready."""
         sections = {
-            "dicomweb": {"listen": f"0.0.0.0:{WEB}"},
+            "dicomweb": {"listen": f"0.0.0.0:{WEB}", "allow": ["10.0.2.0/24"]},
             "dicomweb.tls": {"certificate": str(self._server.certificate), "key": str(self._server.key)},
             "access": {"anonymous": ["search", "retrieve", "subscribe", "operate"]},
             "hub": {"budget_bytes": 128 << 20, "quiet_seconds": 20},
@@ -112,6 +112,13 @@ class Guest:
         pid, self._gateway = self._gateway, None
         self.ask({"pid": pid, "signal": signal.SIGTERM})
         assert self.ask({"pid": pid, "wait": 20})["status"] == 0, self.log()
+
+    def kill(self) -> None:
+        """Ends a gateway that a failed test has left."""
+        if self._gateway is not None and not self._dead():
+            self.ask({"pid": self._gateway, "signal": signal.SIGKILL})
+            self.ask({"pid": self._gateway, "wait": 10})
+        self._gateway = None
 
     def metrics(self) -> dict[str, float]:
         """Name and labels → value, of what concerns captures."""
