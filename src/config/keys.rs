@@ -5,6 +5,8 @@
 //! A `*` in a path stands for a name that the operator chooses: `destination.*.url` is the key `url`
 //! of every section `[destination.NAME]`. Such *named sections* come from files only.
 
+mod capture;
+
 use super::kind::{Check, Kind};
 use super::text;
 
@@ -251,6 +253,35 @@ pub(super) const KEYS: &[Key] = &[
     live("availability.*.ca", PEM_FILE),
     live("availability.*.certificate", PEM_FILE),
     live("availability.*.key", PEM_FILE),
+    fixed("capture.*.device", capture::DEVICE),
+    fixed("capture.*.profile", capture::PROFILE),
+    fixed("capture.*.input", capture::INPUT),
+    fixed("capture.*.sop_class", capture::SOP_CLASS),
+    fixed("capture.*.modality", capture::MODALITY),
+    fixed("capture.*.pixels", capture::PIXELS),
+    fixed("capture.*.compression", capture::COMPRESSION),
+    fixed("capture.*.jpeg_quality", count(1, 100)),
+    fixed("capture.*.matrix", capture::MATRIX),
+    fixed("capture.*.range", capture::RANGE),
+    fixed("capture.*.deinterlace", capture::DEINTERLACE),
+    fixed("capture.*.crop", capture::CROP),
+    fixed("capture.*.masks", capture::MASKS),
+    fixed("capture.*.masks_cover_identity", Kind::Bool),
+    fixed("capture.*.rate", capture::RATE),
+    fixed("capture.*.changes_only", Kind::Bool),
+    fixed("capture.*.keep_alive_ms", milliseconds(10, 3_600_000)),
+    fixed("capture.*.series", capture::SERIES),
+    fixed("capture.*.activity_quiet_seconds", seconds(1, DAY)),
+    fixed("capture.*.activity_threshold", capture::THRESHOLD),
+    fixed("capture.*.patient_name", Kind::PersonName),
+    fixed("capture.*.study_description", capture::LONG),
+    fixed("capture.*.series_description", capture::LONG),
+    fixed("capture.*.body_part", capture::BODY_PART),
+    fixed("capture.*.manufacturer", capture::LONG),
+    fixed("capture.*.model_name", capture::LONG),
+    fixed("capture.*.serial_number", capture::LONG),
+    fixed("capture.*.station_name", capture::SHORT),
+    fixed("capture.*.pixel_spacing", capture::SPACING),
     fixed("pattern.enabled", Kind::Bool),
     fixed("pattern.rows", pixels(64, 4096)),
     fixed("pattern.columns", pixels(64, 4096)),
@@ -373,6 +404,7 @@ mod tests {
             "destination",
             "subscription",
             "availability",
+            "capture",
             "pattern",
             "service",
         ];
@@ -401,7 +433,7 @@ mod tests {
         assert!(find("hub.budget_bytes").is_some());
         assert!(find("hub").is_none());
         let named: Vec<_> = members("").into_iter().filter(|section| is_named(section)).collect();
-        assert_eq!(named, ["principal", "destination", "subscription", "availability"]);
+        assert_eq!(named, ["principal", "destination", "subscription", "availability", "capture"]);
         assert_eq!(find("destination.pacs.url").unwrap().variable(), None);
     }
 }

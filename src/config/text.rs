@@ -3,12 +3,18 @@
 //! and the making of `Settings` to get the typed value. An error says what is wrong with the text;
 //! what is accepted stands in the table.
 
+mod video;
+mod vr;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
 use super::settings::Right;
+
+pub(super) use video::{device, driver_name, rectangle, rectangle_or_none, spacing_or_none};
+pub(super) use vr::{code, code_or_none, long_string, person_name, short_string};
 
 /// Longest name of a section, or of a subscriber (characters).
 const NAME_CHARS: usize = 64;
