@@ -179,43 +179,6 @@ impl Availability {
     }
 }
 
-impl From<&CaptureSettings> for Capture {
-    /// Crop, masks, rate and pixel spacing come out unset.
-    fn from(capture: &CaptureSettings) -> Self {
-        Self {
-            device: Some(capture.device.clone()),
-            profile: Some(capture.profile.clone()),
-            input: Some(capture.input.clone()),
-            sop_class: Some(capture.sop_class),
-            modality: Some(capture.modality.clone()),
-            pixels: Some(capture.pixels),
-            compression: Some(capture.compression),
-            jpeg_quality: Some(capture.jpeg_quality),
-            matrix: Some(capture.matrix),
-            range: Some(capture.range),
-            deinterlace: Some(capture.deinterlace),
-            crop: Some(String::new()),
-            masks: Some(Vec::new()),
-            masks_cover_identity: Some(capture.masks_cover_identity),
-            rate: Some(0.0),
-            changes_only: Some(capture.changes_only),
-            keep_alive_ms: Some(milliseconds(capture.keep_alive)),
-            series: Some(capture.series),
-            activity_quiet_seconds: Some(capture.activity_quiet.as_secs()),
-            activity_threshold: Some(capture.activity_threshold),
-            patient_name: Some(Withheld(capture.patient_name.clone())),
-            study_description: Some(capture.study_description.clone()),
-            series_description: Some(capture.series_description.clone()),
-            body_part: Some(capture.body_part.clone()),
-            manufacturer: Some(capture.manufacturer.clone()),
-            model_name: Some(capture.model_name.clone()),
-            serial_number: Some(capture.serial_number.clone()),
-            station_name: Some(capture.station_name.clone()),
-            pixel_spacing: Some(String::new()),
-        }
-    }
-}
-
 impl From<&HubSettings> for Hub {
     fn from(hub: &HubSettings) -> Self {
         Self {
@@ -294,6 +257,43 @@ impl From<&HttpLimits> for HttpBounds {
             idle_seconds: Some(limits.idle.as_secs()),
             send_timeout_ms: Some(milliseconds(limits.send_timeout)),
             search_results: Some(limits.search_results),
+        }
+    }
+}
+
+impl From<&CaptureSettings> for Capture {
+    /// Crop, masks and spacing come out as there are none.
+    fn from(capture: &CaptureSettings) -> Self {
+        Self {
+            device: Some(capture.device.clone()),
+            profile: Some(capture.profile.clone()),
+            input: Some(capture.input.clone()),
+            sop_class: Some(capture.sop_class),
+            modality: Some(capture.modality.clone()),
+            pixels: Some(capture.pixels),
+            compression: Some(capture.compression),
+            jpeg_quality: Some(capture.jpeg_quality),
+            matrix: Some(capture.matrix),
+            range: Some(capture.range),
+            deinterlace: Some(capture.deinterlace),
+            crop: Some(String::new()),
+            masks: Some(Vec::new()),
+            masks_cover_identity: Some(capture.masks_cover_identity),
+            rate: Some(capture.rate.unwrap_or_default()),
+            changes_only: Some(capture.changes_only),
+            keep_alive_ms: Some(milliseconds(capture.keep_alive)),
+            series: Some(capture.series),
+            activity_quiet_seconds: Some(capture.activity_quiet.as_secs()),
+            activity_threshold: Some(capture.activity_threshold),
+            patient_name: Some(Withheld(capture.patient_name.clone())),
+            study_description: Some(capture.study_description.clone()),
+            series_description: Some(capture.series_description.clone()),
+            body_part: Some(capture.body_part.clone()),
+            manufacturer: Some(capture.manufacturer.clone()),
+            model_name: Some(capture.model_name.clone()),
+            serial_number: Some(capture.serial_number.clone()),
+            station_name: Some(capture.station_name.clone()),
+            pixel_spacing: Some(String::new()),
         }
     }
 }

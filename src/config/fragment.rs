@@ -299,7 +299,7 @@ pub(super) struct Service {
     pub(super) metrics_listen: Option<String>,
 }
 
-/// Text that may name a patient, match keys among it. `Debug` withholds it.
+/// Text that may name a patient, such as match keys in QIDO-RS syntax: withheld from `Debug`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Withheld(pub(super) String);

@@ -1,18 +1,16 @@
 //! What a key takes: the type and range of its value. The table of keys names a kind for every key;
 //! a value is held against it where it stands, and the message says what is wrong and what would be
-//! accepted. Some values may name a patient: no message repeats any of them.
+//! accepted. A filter may name a patient, and a person's name does, so that no message repeats any of either.
 
 use toml::Value;
 
 use super::origin::shortened;
-use super::text;
 
 /// Longest filter (bytes).
 const FILTER_BYTES: usize = 4096;
 
-/// What is shown in the place of a value that may name a patient. It is not itself accepted, so that a
-/// configuration in which it stands is refused: without its filters it would let somebody see more than
-/// before.
+/// What is shown in the place of a filter. Not itself a filter, so that a configuration in which it
+/// stands is refused and does not let anybody see more than before.
 pub(super) const WITHHELD: &str = "(set)";
 
 /// The type and range of a key's value.
@@ -41,8 +39,8 @@ pub(super) enum Kind {
     },
     /// Match keys in QIDO-RS syntax, which may hold PHI.
     Filter,
-    /// A patient's name (PS3.5 §6.2, VR PN): PHI.
-    PersonName,
+    /// The name of a person (PN).
+    Person,
 }
 
 /// Says what is wrong with a text.
@@ -64,22 +62,20 @@ impl Kind {
             Self::Filter => format!(
                 "match keys in QIDO-RS syntax, for instance \"Modality=XA\", at most {FILTER_BYTES} bytes; \"\" for none"
             ),
-            Self::PersonName => {
-                "name of a person (PN): up to 3 groups of 64 characters with = between them, \
-                                 5 parts of each with ^ between them, no backslash; \"\" for none"
+            Self::Person => {
+                "name of a person (PN): at most 3 groups of 64 characters with = between them, 5 \
+                             components of each with ^ between them; \"\" for none"
                     .to_owned()
             }
         }
     }
 
-    /// Whether its values may name a patient, so that they are shown and repeated nowhere.
-    pub(super) fn is_withheld(&self) -> bool {
-        matches!(self, Self::Filter | Self::PersonName)
-    }
-
     /// A message about a value that is none, without what must not be repeated.
     pub(super) fn unreadable(&self, message: &str) -> String {
-        if self.is_withheld() { "cannot be read".to_owned() } else { message.to_owned() }
+        match self {
+            Self::Filter | Self::Person => "cannot be read".to_owned(),
+            _ => message.to_owned(),
+        }
     }
 
     /// Says what is wrong with a value, if anything is. Nothing is coerced, but a whole number
@@ -126,8 +122,8 @@ impl Kind {
                 other => Err(format!("wrong type, {} in a list of strings", described(other))),
             }),
             (Self::Filter, Value::String(text)) => check_filter(text),
-            (Self::PersonName, Value::String(text)) => check_person_name(text),
-            (Self::Filter | Self::PersonName, _) => Err("wrong type".to_owned()),
+            (Self::Person, Value::String(text)) => check_person(text),
+            (Self::Filter | Self::Person, _) => Err("wrong type".to_owned()),
             (_, value) => Err(format!("wrong type, {}", described(value))),
         }
     }
@@ -147,21 +143,31 @@ fn check_filter(text: &str) -> Result<(), String> {
     if text.len() > FILTER_BYTES {
         return Err(format!("is {} bytes long", text.len()));
     }
-    check_withheld(text, "filter")
-}
-
-fn check_person_name(text: &str) -> Result<(), String> {
-    check_withheld(text, "name")?;
-    text::person_name(text)
-}
-
-/// What no text may be that is not to be repeated.
-fn check_withheld(text: &str, noun: &str) -> Result<(), String> {
     if text.chars().any(char::is_control) {
         return Err("holds a control character".to_owned());
     }
     if text == WITHHELD {
-        return Err(format!("is the word that stands for a {noun} which is not shown"));
+        return Err("is the word that stands for a filter which is not shown".to_owned());
+    }
+    Ok(())
+}
+
+/// PN (PS3.5 §6.2): the groups are alphabetic, ideographic and phonetic.
+fn check_person(text: &str) -> Result<(), String> {
+    if text.chars().any(|c| c.is_control() || c == '\\') {
+        return Err("holds a character that a name cannot have".to_owned());
+    }
+    if text.split('=').count() > 3 {
+        return Err("has more than three groups".to_owned());
+    }
+    if text.split('=').any(|group| group.chars().count() > 64) {
+        return Err("has a group of more than 64 characters".to_owned());
+    }
+    if text.split('=').any(|group| group.split('^').count() > 5) {
+        return Err("has more than five components".to_owned());
+    }
+    if text == WITHHELD {
+        return Err("is the word that stands for a name which is not shown".to_owned());
     }
     Ok(())
 }
@@ -236,24 +242,33 @@ mod tests {
     }
 
     #[test]
-    fn what_may_name_a_patient_is_never_repeated() {
-        assert!(Kind::Filter.check(&Value::String("PatientID=4711&Modality=XA".into())).is_ok());
-        assert!(Kind::PersonName.check(&Value::String("Doe4711^Jane".into())).is_ok());
-        for kind in [Kind::Filter, Kind::PersonName] {
-            assert!(kind.is_withheld());
-            assert!(kind.check(&Value::String(String::new())).is_ok());
-            assert!(!kind.unreadable("4711").contains("4711"));
-            let wrong = ["4711\n", "4711\u{7f}", WITHHELD, &"4711".repeat(2000)];
-            for value in wrong
-                .map(|text| Value::String(text.into()))
-                .into_iter()
-                .chain([Value::Integer(4711), Value::Array(vec![Value::Integer(4711)])])
-            {
-                let what = kind.check(&value).unwrap_err();
-                assert!(!what.contains("4711"), "{what}");
-            }
+    fn a_persons_name_has_groups_and_components_and_is_never_repeated() {
+        let long = "Doe^".repeat(4) + &"e".repeat(48);
+        for good in ["", "Unidentified^", "Doe^Jane^^Dr.^", "Yamada^Tarou=山田^太郎=やまだ^たろう", &long]
+        {
+            assert!(Kind::Person.check(&Value::String(good.into())).is_ok(), "{good}");
         }
-        let what = Kind::PersonName.check(&Value::String("4711\\".into())).unwrap_err();
-        assert_eq!(what, "holds a backslash");
+        for wrong in ["Doe\\Roe", "Doe=Do=D=o", "Doe\n", "Doe^a^b^c^d^e", &format!("D={long}e"), WITHHELD] {
+            let what = Kind::Person.check(&Value::String(wrong.into())).unwrap_err();
+            assert!(!what.contains("Doe"), "{what}");
+        }
+        for wrong in [Value::Integer(4711), Value::Array(vec![Value::Integer(4711)])] {
+            assert_eq!(Kind::Person.check(&wrong).unwrap_err(), "wrong type");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_never_repeated() {
+        assert!(Kind::Filter.check(&Value::String(String::new())).is_ok());
+        assert!(Kind::Filter.check(&Value::String("PatientID=4711&Modality=XA".into())).is_ok());
+        let wrong = ["4711\n", "4711\u{7f}", WITHHELD, &"4711".repeat(2000)];
+        for value in wrong
+            .map(|text| Value::String(text.into()))
+            .into_iter()
+            .chain([Value::Integer(4711), Value::Array(vec![Value::Integer(4711)])])
+        {
+            let what = Kind::Filter.check(&value).unwrap_err();
+            assert!(!what.contains("4711"), "{what}");
+        }
     }
 }

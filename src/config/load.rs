@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::Value;
 
-use super::kind::WITHHELD;
+use super::kind::{Kind, WITHHELD};
 use super::layer::{self, Layer};
 use super::origin::{ConfigErrors, Origin, Problem, printable};
 use super::settings::Settings;
@@ -21,7 +21,8 @@ pub struct Loaded {
     pub values: Vec<EffectiveValue>,
 }
 
-/// One key as it stands after the last layer. Filters and names may name a patient: `Debug` withholds them.
+/// One key as it stands after the last layer. Filters may name a patient, and names of
+/// persons do: `Debug` withholds them.
 #[derive(Clone, PartialEq)]
 pub struct EffectiveValue {
     /// Dotted path: sections and name.
@@ -92,7 +93,12 @@ pub fn load(
     let values = layer::values(&merged.fragment).map_err(|error| ours(error.to_string()))?;
     let effective = |(key, path, value): (&'static super::keys::Key, String, Value)| {
         let origin = merged.origins.get(&path).cloned().unwrap_or(Origin::BuiltIn);
-        EffectiveValue { key: path, value, origin, is_withheld: key.kind.is_withheld() }
+        EffectiveValue {
+            key: path,
+            value,
+            origin,
+            is_withheld: matches!(key.kind, Kind::Filter | Kind::Person),
+        }
     };
     Ok(Loaded { settings, values: values.into_iter().map(effective).collect() })
 }
@@ -104,7 +110,6 @@ mod tests {
     use super::super::EXAMPLE;
     use super::super::fragment::Fragment;
     use super::super::keys::{self, find};
-    use super::super::kind::Kind;
     use super::super::layer::values;
     use super::super::settings::{HttpTls, Settings};
     use super::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// One capture device and what becomes of its pictures. `Debug` withholds the patient's name.
+/// One capture device and what becomes of its pictures. `Debug` withholds the name of the patient.
 #[derive(Clone, PartialEq)]
 pub struct CaptureSettings {
     /// Which device: `auto` (the only one there is), a path below `/dev`, `usb:VVVV:PPPP`,
@@ -119,8 +119,10 @@ pub enum MatrixChoice {
     /// As the driver says.
     Auto,
     /// BT.601.
+    #[serde(rename = "bt601")]
     Bt601,
     /// BT.709.
+    #[serde(rename = "bt709")]
     Bt709,
 }
 
@@ -173,42 +175,6 @@ pub enum SeriesPolicy {
     Activity,
 }
 
-impl Default for CaptureSettings {
-    fn default() -> Self {
-        Self {
-            device: "auto".to_owned(),
-            profile: "auto".to_owned(),
-            input: String::new(),
-            sop_class: VideoSopClass::SecondaryCapture,
-            modality: "OT".to_owned(),
-            pixels: PixelChoice::Color,
-            compression: Compression::None,
-            jpeg_quality: 90,
-            matrix: MatrixChoice::Auto,
-            range: RangeChoice::Auto,
-            deinterlace: Deinterlace::Weave,
-            crop: None,
-            masks: Vec::new(),
-            masks_cover_identity: false,
-            rate: None,
-            changes_only: false,
-            keep_alive: Duration::from_secs(1),
-            series: SeriesPolicy::Continuous,
-            activity_quiet: Duration::from_secs(10),
-            activity_threshold: 0.002,
-            patient_name: "Unidentified^".to_owned(),
-            study_description: String::new(),
-            series_description: String::new(),
-            body_part: String::new(),
-            manufacturer: String::new(),
-            model_name: String::new(),
-            serial_number: String::new(),
-            station_name: String::new(),
-            pixel_spacing: None,
-        }
-    }
-}
-
 impl fmt::Debug for CaptureSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CaptureSettings")
@@ -242,5 +208,41 @@ impl fmt::Debug for CaptureSettings {
             .field("station_name", &self.station_name)
             .field("pixel_spacing", &self.pixel_spacing)
             .finish()
+    }
+}
+
+impl Default for CaptureSettings {
+    fn default() -> Self {
+        Self {
+            device: "auto".to_owned(),
+            profile: "auto".to_owned(),
+            input: String::new(),
+            sop_class: VideoSopClass::SecondaryCapture,
+            modality: "OT".to_owned(),
+            pixels: PixelChoice::Color,
+            compression: Compression::None,
+            jpeg_quality: 90,
+            matrix: MatrixChoice::Auto,
+            range: RangeChoice::Auto,
+            deinterlace: Deinterlace::Weave,
+            crop: None,
+            masks: Vec::new(),
+            masks_cover_identity: false,
+            rate: None,
+            changes_only: false,
+            keep_alive: Duration::from_secs(1),
+            series: SeriesPolicy::Continuous,
+            activity_quiet: Duration::from_secs(10),
+            activity_threshold: 0.002,
+            patient_name: "Unidentified^".to_owned(),
+            study_description: String::new(),
+            series_description: String::new(),
+            body_part: String::new(),
+            manufacturer: String::new(),
+            model_name: String::new(),
+            serial_number: String::new(),
+            station_name: String::new(),
+            pixel_spacing: None,
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::{Validation, bounds};
 /// Most masks of one picture; each costs time on every frame.
 const MOST_MASKS: usize = 32;
 
-/// The slowest rate (frames per second) that is not "all of them": one frame in a quarter of an hour.
+/// The slowest rate (frames per second) that is not "all of them".
 const SLOWEST: f64 = 0.001;
 
 impl Validation<'_> {
@@ -61,7 +61,7 @@ impl Validation<'_> {
             model_name: text(&section.model_name, default.model_name),
             serial_number: text(&section.serial_number, default.serial_number),
             station_name: text(&section.station_name, default.station_name),
-            pixel_spacing: self.typed(&at("pixel_spacing"), text::spacing_or_none(spacing)).flatten(),
+            pixel_spacing: self.typed(&at("pixel_spacing"), text::pixel_spacing(spacing)).flatten(),
         };
         self.picture(name, &capture);
         self.pace(name, &capture);
@@ -104,10 +104,6 @@ impl Validation<'_> {
         if capture.rate.is_some_and(|rate| rate < SLOWEST) {
             let accepted = format!("{SLOWEST} to 1000 frames per second, or 0 for all of them");
             self.report(&[&at("rate")], "is too slow for video", accepted);
-        }
-        if capture.activity_threshold <= 0.0 {
-            let what = "would take a still picture for activity";
-            self.report(&[&at("activity_threshold")], what, "a part of the picture, above 0 and up to 1");
         }
     }
 
@@ -232,33 +228,37 @@ mod tests {
     fn a_value_that_does_not_fit_is_refused_where_it_stands() {
         refused(
             "modality = 'xa'",
-            "f.toml:3:12: capture.room.modality: \"xa\" holds something else than capital letters, digits, \
-             spaces and _; accepted: 1 to 16 capital letters, digits, spaces or _ (CS), for instance \"XA\"",
+            "f.toml:3:12: capture.room.modality: \"xa\" is not up to 16 capital letters, digits, spaces and _; \
+             accepted: 1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"",
         );
         refused(
             "crop = '0,0,0,48'",
-            "f.toml:3:8: capture.room.crop: \"0,0,0,48\" has no area; accepted: \"X,Y,WIDTH,HEIGHT\" in pixels, \
-             for instance \"320,0,1280,1080\", up to 16384; \"\" for the whole picture",
+            "f.toml:3:8: capture.room.crop: \"0,0,0,48\" has no area; \
+             accepted: \"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384), or \"\" for all of the picture",
         );
         for (keys, part) in [
-            ("device = '/dev/../etc/passwd'", "device: \"/dev/../etc/passwd\" is not a plain path"),
+            ("device = '/dev/../etc/passwd'", "device: \"/dev/../etc/passwd\" names no capture device"),
             ("profile = '../x'", "profile: \"../x\" is not a name"),
             ("input = 'a name of more than 31 characters'", "is longer than a driver's name"),
             ("sop_class = 'xa'", "sop_class: unknown \"xa\"; accepted: \"secondary-capture\" or"),
-            ("modality = 'SEVENTEEN_LETTERS'", "is 17 characters long"),
+            ("modality = 'SEVENTEEN_LETTERS'", "is not up to 16 capital letters"),
             ("jpeg_quality = 0", "0 is out of range; accepted: integer, 1 to 100"),
             ("jpeg_quality = 101", "101 is out of range"),
             ("masks = ['0,0,16385,1']", "reaches beyond 16384 pixels"),
             ("masks = [[0, 0, 1, 1]]", "wrong type, a list in a list of strings"),
             ("rate = 1000.5", "1000.5 is out of range"),
             ("rate = -1", "-1 is out of range"),
-            ("keep_alive_ms = 9", "9 is out of range; accepted: integer, 10 to 3600000 milliseconds"),
+            ("keep_alive_ms = 9", "9 is out of range; accepted: integer, 10 to 600000 milliseconds"),
             ("activity_quiet_seconds = 0", "0 is out of range"),
             ("activity_threshold = 1.5", "1.5 is out of range"),
-            ("patient_name = 'a=b=c=d'", "patient_name: has more than 3 groups; accepted: name of a person"),
-            ("study_description = 'a\\b'", "holds a backslash"),
-            ("body_part = 'heart'", "holds something else"),
-            ("station_name = 'seventeen letters'", "is 17 characters long"),
+            ("activity_threshold = 0", "0 is out of range"),
+            (
+                "patient_name = 'a=b=c=d'",
+                "patient_name: has more than three groups; accepted: name of a person",
+            ),
+            ("study_description = 'a\\b'", "has a backslash"),
+            ("body_part = 'heart'", "is not up to 16 capital letters"),
+            ("station_name = 'seventeen letters'", "is longer than 16 characters"),
             ("manufacturer = \"a\\tb\"", "holds a control character"),
             ("pixel_spacing = '0,0.2'", "is out of range"),
         ] {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_thresholds_mean_something() {
+    fn a_rate_is_one_of_video() {
         assert_eq!(room("rate = 0").unwrap().rate, None);
         assert_eq!(room("rate = 1000").unwrap().rate, Some(1000.0));
         refused(
@@ -313,12 +313,6 @@ mod tests {
             "f.toml:3:8: capture.room.rate: is too slow for video; \
              accepted: 0.001 to 1000 frames per second, or 0 for all of them",
         );
-        refused(
-            "activity_threshold = 0",
-            "f.toml:3:22: capture.room.activity_threshold: would take a still picture for activity; \
-             accepted: a part of the picture, above 0 and up to 1",
-        );
-        assert!(room("activity_threshold = 1").is_ok());
     }
 
     #[test]

@@ -34,10 +34,10 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         send: bounds::send(&fragment.send, &dimse),
         dimse,
         subscriptions: bounds::subscriptions(&fragment.subscriptions),
+        captures: check.captures(fragment),
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),
         availability: check.availability(fragment),
-        captures: check.captures(fragment),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };

@@ -53,6 +53,12 @@ pub(super) fn fourcc_text(fourcc: u32) -> String {
         .collect()
 }
 
+/// The fourcc that a format is shown by.
+pub fn fourcc_of(format: VideoFormat) -> &'static str {
+    let code = FOURCCS.iter().find(|(_, known)| *known == format).map(|(code, _)| *code);
+    code.and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default().trim_end()
+}
+
 /// The format of a fourcc in text, such as `YUYV`; blanks at its end may be left out.
 pub fn named(fourcc: &str) -> Option<VideoFormat> {
     let same =
