@@ -90,9 +90,11 @@ const RIGHTS: Kind =
     });
 const DESTINATIONS: Kind =
     list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
-const DEVICE: &str = "\"auto\", a path below /dev, \"usb:VVVV:PPPP\", \"bus:BUS\" or \"card:NAME\"";
-const RECTANGLE: &str = "\"X,Y,WIDTH,HEIGHT\" (pixels), or \"\" for all of the picture";
-const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels)";
+const DEVICE: &str =
+    "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\" or \"card:NAME\"";
+const RECTANGLE: &str = "\"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384), or \"\" for all of the picture";
+const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384)";
+const MODALITY: &str = "1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"";
 const LO: &str = "text of at most 64 characters, no backslash; \"\" for unknown";
 const SH: &str = "text of at most 16 characters, no backslash; \"\" for unknown";
 const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" where nobody calibrated it";
@@ -261,13 +263,13 @@ pub(super) const KEYS: &[Key] = &[
     fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
     fixed(
         "capture.*.input",
-        words("name or number of a video input, or \"\" for the current one", |_| Ok(())),
+        words("name or number of a video input, or \"\" for the current one", text::driver_name),
     ),
     fixed(
         "capture.*.sop_class",
         Kind::OneText(&["secondary-capture", "vl-photographic", "vl-endoscopic", "ultrasound"]),
     ),
-    fixed("capture.*.modality", words("Modality (CS), for instance \"XA\"", text::modality)),
+    fixed("capture.*.modality", words(MODALITY, text::modality)),
     fixed("capture.*.pixels", Kind::OneText(&["grey", "color"])),
     fixed("capture.*.compression", Kind::OneText(&["none", "rle", "jpeg-ls", "jpeg", "as-captured"])),
     fixed("capture.*.jpeg_quality", count(1, 100)),
@@ -286,7 +288,10 @@ pub(super) const KEYS: &[Key] = &[
     fixed("capture.*.patient_name", Kind::Person),
     fixed("capture.*.study_description", words(LO, text::long_string)),
     fixed("capture.*.series_description", words(LO, text::long_string)),
-    fixed("capture.*.body_part", words("Body Part Examined (CS), or \"\" for unknown", text::code_string)),
+    fixed(
+        "capture.*.body_part",
+        words("up to 16 capital letters, digits, spaces and _ (CS), or \"\" for unknown", text::code_string),
+    ),
     fixed("capture.*.manufacturer", words(LO, text::long_string)),
     fixed("capture.*.model_name", words(LO, text::long_string)),
     fixed("capture.*.serial_number", words(LO, text::long_string)),

@@ -62,7 +62,11 @@ impl Kind {
             Self::Filter => format!(
                 "match keys in QIDO-RS syntax, for instance \"Modality=XA\", at most {FILTER_BYTES} bytes; \"\" for none"
             ),
-            Self::Person => "name of a person: components parted by ^, at most 64 characters".to_owned(),
+            Self::Person => {
+                "name of a person (PN): at most 3 groups of 64 characters with = between them, 5 \
+                             components of each with ^ between them; \"\" for none"
+                    .to_owned()
+            }
         }
     }
 
@@ -148,15 +152,18 @@ fn check_filter(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// PN (PS3.5 §6.2): one component group, none of what parts values and groups.
+/// PN (PS3.5 §6.2): the groups are alphabetic, ideographic and phonetic.
 fn check_person(text: &str) -> Result<(), String> {
-    if text.chars().count() > 64 {
-        return Err(format!("has {} characters", text.chars().count()));
-    }
-    if text.chars().any(|c| c.is_control() || c == '\\' || c == '=') {
+    if text.chars().any(|c| c.is_control() || c == '\\') {
         return Err("holds a character that a name cannot have".to_owned());
     }
-    if text.matches('^').count() > 4 {
+    if text.split('=').count() > 3 {
+        return Err("has more than three groups".to_owned());
+    }
+    if text.split('=').any(|group| group.chars().count() > 64) {
+        return Err("has a group of more than 64 characters".to_owned());
+    }
+    if text.split('=').any(|group| group.split('^').count() > 5) {
         return Err("has more than five components".to_owned());
     }
     if text == WITHHELD {
@@ -235,13 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_name_is_one_group_and_never_repeated() {
-        for good in ["", "Unidentified^", "Doe^Jane^^Dr.^", "Müller^Änne"] {
+    fn a_persons_name_has_groups_and_components_and_is_never_repeated() {
+        let long = "Doe^".repeat(4) + &"e".repeat(48);
+        for good in ["", "Unidentified^", "Doe^Jane^^Dr.^", "Yamada^Tarou=山田^太郎=やまだ^たろう", &long]
+        {
             assert!(Kind::Person.check(&Value::String(good.into())).is_ok(), "{good}");
         }
-        for wrong in ["Doe\\Roe", "Doe=Do", "Doe\n", "Doe^a^b^c^d^e", &"Doe".repeat(30), WITHHELD] {
+        for wrong in ["Doe\\Roe", "Doe=Do=D=o", "Doe\n", "Doe^a^b^c^d^e", &format!("D={long}e"), WITHHELD] {
             let what = Kind::Person.check(&Value::String(wrong.into())).unwrap_err();
             assert!(!what.contains("Doe"), "{what}");
+        }
+        for wrong in [Value::Integer(4711), Value::Array(vec![Value::Integer(4711)])] {
+            assert_eq!(Kind::Person.check(&wrong).unwrap_err(), "wrong type");
         }
     }
 

@@ -35,13 +35,15 @@ pub struct EffectiveValue {
 }
 
 impl EffectiveValue {
-    /// The value as it may be shown: in TOML, a filter or name as `"(set)"`. That is not accepted as one,
-    /// so that a configuration copied from what is shown does not lack one unnoticed.
+    /// The value as it may be shown: in TOML, a filter or a patient's name that somebody has set as
+    /// `"(set)"`. That is not accepted for one, so that a configuration copied from what is shown does not
+    /// lack it unnoticed.
     pub fn shown(&self) -> String {
-        match &self.value {
-            Value::String(text) if self.is_withheld && text.is_empty() => self.value.to_string(),
-            _ if self.is_withheld => Value::String(WITHHELD.to_owned()).to_string(),
-            value => value.to_string(),
+        let is_empty = self.value.as_str() == Some("");
+        if self.is_withheld && self.origin != Origin::BuiltIn && !is_empty {
+            Value::String(WITHHELD.to_owned()).to_string()
+        } else {
+            self.value.to_string()
         }
     }
 }
@@ -242,6 +244,24 @@ mod tests {
         let settings = format!("{:?}", loaded.settings);
         assert!(!settings.contains("4711"), "{settings}");
         assert_eq!(loaded.settings.access.principals["viewer"].rights.filter, "PatientID=4711");
+    }
+
+    #[test]
+    fn a_patients_name_is_withheld_and_the_default_is_not() {
+        let file = "dicomweb.tls.self_signed = true\n[capture.a]\ndevice = \"/dev/video0\"\n\
+                    patient_name = \"Doe4711^Jane\"\n[capture.b]\ndevice = \"/dev/video1\"\n";
+        let (_directory, path) = written(file, &[("1.toml", "capture.b.patient_name = \"\"")]);
+        let loaded = load(Some(&path), env(&[])).unwrap();
+        assert_eq!(loaded.settings.captures["a"].patient_name, "Doe4711^Jane");
+        let shown =
+            |loaded: &Loaded, key: &str| loaded.values.iter().find(|value| value.key == key).unwrap().shown();
+        assert_eq!(shown(&loaded, "capture.a.patient_name"), "\"(set)\"");
+        assert_eq!(shown(&loaded, "capture.b.patient_name"), "\"\"");
+        let everything = format!("{loaded:?}");
+        assert!(!everything.contains("4711"), "{everything}");
+        let (_directory, path) = written("dicomweb.tls.self_signed = true\n[capture.a]\n", &[]);
+        let loaded = load(Some(&path), env(&[])).unwrap();
+        assert_eq!(shown(&loaded, "capture.a.patient_name"), "\"Unidentified^\"");
     }
 
     /// Keys and named sections in the example stand behind a bare `#`, prose behind `# `.

@@ -310,6 +310,18 @@ mod tests {
     }
 
     #[test]
+    fn a_capture_that_comes_or_goes_waits_for_a_restart() {
+        let old = loaded(&[("capture.a.device", "'/dev/video0'")]);
+        let b = [("capture.a.device", "'/dev/video0'"), ("capture.b.device", "'/dev/video1'")];
+        let new = loaded(&b);
+        for (from, to) in [(&old, &new), (&new, &old)] {
+            let found = changes(from, to);
+            assert_eq!(found, Changes { applied: vec![], needs_restart: vec!["capture.b".to_owned()] });
+            assert_eq!(merge_reloadable(&from.settings, &to.settings), from.settings);
+        }
+    }
+
+    #[test]
     fn an_equal_value_from_elsewhere_is_no_change() {
         let (old, new) = (loaded(&[]), loaded(&[("hub.max_series", "256")]));
         assert_ne!(old, new);

@@ -268,18 +268,32 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
-/// Which capture device.
+/// Longest name that a driver gives a card, a bus or an input (bytes): 32 with the zero that ends it
+/// (`struct v4l2_capability`, `struct v4l2_input`).
+const DRIVER_BYTES: usize = 31;
+
+/// Which capture device. A path is spelt in one way only, so that two sections with the same one are told.
 pub(super) fn device(text: &str) -> Parsed<()> {
-    let is_path = text.starts_with("/dev/") && !text.split('/').any(|part| part == "..");
+    let plain = |below: &str| below.split('/').all(|part| !matches!(part, "" | "." | ".."));
     let known = match text.split_once(':') {
+        _ if text.starts_with('/') => text.strip_prefix("/dev/").is_some_and(plain),
         Some(("usb", ids)) => ids.split_once(':').is_some_and(|(vendor, product)| {
             let is_id = |id: &str| id.len() == 4 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
             is_id(vendor) && is_id(product)
         }),
-        Some(("bus" | "card", name)) => !name.is_empty(),
-        _ => text == "auto" || is_path,
+        Some(("bus" | "card", name)) => !name.is_empty() && driver_name(name).is_ok(),
+        _ => text == "auto",
     };
     if known { Ok(()) } else { Err("names no capture device".to_owned()) }
+}
+
+/// A name as a driver gives it, or nothing.
+pub(super) fn driver_name(text: &str) -> Parsed<()> {
+    if text.len() <= DRIVER_BYTES {
+        Ok(())
+    } else {
+        Err(format!("is longer than a driver's name can be, {DRIVER_BYTES} bytes"))
+    }
 }
 
 /// Longest side of a picture (pixels).
@@ -287,17 +301,22 @@ const LONGEST_SIDE: u32 = 16_384;
 
 /// `X,Y,WIDTH,HEIGHT` in pixels.
 pub(super) fn rectangle(text: &str) -> Parsed<Rectangle> {
-    let numbers: Option<Vec<u32>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
-    let Some([x, y, width, height]) = numbers.as_deref() else {
+    let number = |part: &str| {
+        let part = part.trim();
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+    };
+    let numbers: Option<Vec<u32>> = text.split(',').map(number).collect();
+    let Some(&[x, y, width, height]) = numbers.as_deref() else {
         return Err("is not four whole numbers with commas between".to_owned());
     };
-    if *width == 0 || *height == 0 {
+    if width == 0 || height == 0 {
         return Err("has no area".to_owned());
     }
-    if [x, y, width, height].into_iter().any(|&number| number > LONGEST_SIDE) {
-        return Err(format!("is beyond {LONGEST_SIDE} pixels"));
+    let inside = |start: u32, length: u32| start.checked_add(length).is_some_and(|end| end <= LONGEST_SIDE);
+    if !inside(x, width) || !inside(y, height) {
+        return Err(format!("reaches beyond {LONGEST_SIDE} pixels"));
     }
-    Ok(Rectangle { x: *x, y: *y, width: *width, height: *height })
+    Ok(Rectangle { x, y, width, height })
 }
 
 /// A [`rectangle`], or nothing.
@@ -561,26 +580,59 @@ mod tests {
         fn any_text_is_judged(text in "\\PC{0,40}") {
             let _ = (service_url(&text), peer_address(&text), search_resource(&text), from(&text));
             let _ = (service_url(&format!("http://{text}")), name(&text), certificate_name(&text));
+            let _ = (device(&text), device(&format!("/dev/{text}")), device(&format!("usb:{text}")));
+            let _ = (rectangle(&text), pixel_spacing(&text));
         }
     }
 
     #[test]
     fn capture_devices_are_named_by_what_stays() {
-        for good in ["auto", "/dev/video0", "usb:0fd9:0066", "bus:usb-0000:00:14.0-3", "card:Cam Link 4K"] {
+        for good in [
+            "auto",
+            "/dev/video0",
+            "/dev/v4l/by-path/pci-0000:00:14.0-usb-0:3:1.0-video-index0",
+            "usb:0fd9:0066",
+            "bus:usb-0000:00:14.0-3",
+            "card:Cam Link 4K: Cam Link 4K",
+        ] {
             assert!(device(good).is_ok(), "{good}");
         }
-        for wrong in ["", "video0", "/dev/../etc/passwd", "/etc/passwd", "usb:0fd9", "usb:0fd9:00zz", "bus:"]
-        {
+        for wrong in [
+            "",
+            "Auto",
+            "video0",
+            "/dev",
+            "/dev/",
+            "/dev/../etc/passwd",
+            "/dev/./video0",
+            "/dev//video0",
+            "/etc/passwd",
+            "usb:0fd9",
+            "usb:fd9:0066",
+            "usb:0fd9:00zz",
+            "usb:0fd9:0066:1",
+            "bus:",
+            "card:",
+            "pci:1",
+            "card:a name of more than 31 characters",
+        ] {
             assert!(device(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn rectangles_have_an_area() {
-        assert_eq!(rectangle("1, 2,3,4"), Ok(Rectangle { x: 1, y: 2, width: 3, height: 4 }));
+    fn rectangles_have_an_area_within_the_largest_picture() {
+        assert_eq!(rectangle("1, 2,3 ,4"), Ok(Rectangle { x: 1, y: 2, width: 3, height: 4 }));
         assert_eq!(rectangle_or_none(""), Ok(None));
-        for wrong in ["", "1,2,3", "1,2,3,4,5", "-1,2,3,4", "1,2,0,4", "1,2,3,99999", "a,b,c,d"] {
-            assert!(rectangle(wrong).is_err(), "{wrong}");
+        assert!(rectangle("0,0,16384,16384").is_ok() && rectangle("16383,16383,1,1").is_ok());
+        for wrong in ["", "1,2,3", "1,2,3,", "1,2,3,4,5", "-1,2,3,4", "+1,2,3,4", "1.5,2,3,4", "a,b,c,d"] {
+            assert!(rectangle(wrong).unwrap_err().contains("four whole numbers"), "{wrong}");
+        }
+        for wrong in ["1,2,0,4", "1,2,3,0"] {
+            assert_eq!(rectangle(wrong).unwrap_err(), "has no area");
+        }
+        for wrong in ["16384,0,1,1", "0,16000,1,385", "4294967295,0,1,1", "0,4294967295,1,4294967295"] {
+            assert_eq!(rectangle(wrong).unwrap_err(), "reaches beyond 16384 pixels", "{wrong}");
         }
     }
 

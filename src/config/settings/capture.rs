@@ -51,7 +51,8 @@ pub struct CaptureSettings {
     pub activity_quiet: Duration,
     /// With [`SeriesPolicy::Activity`]: part of the picture (0 to 1) that must change to count as activity.
     pub activity_threshold: f64,
-    /// Patient's Name of encounters that nobody announced (PN). PHI once an operator writes one here.
+    /// Patient's Name (0010,0010) of encounters that nobody announced (PN); empty for none. PHI once an
+    /// operator writes one here.
     pub patient_name: String,
     /// Study Description (0008,1030); empty for none.
     pub study_description: String,
@@ -176,7 +177,37 @@ pub enum SeriesPolicy {
 
 impl fmt::Debug for CaptureSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CaptureSettings").field("device", &self.device).finish_non_exhaustive()
+        f.debug_struct("CaptureSettings")
+            .field("device", &self.device)
+            .field("profile", &self.profile)
+            .field("input", &self.input)
+            .field("sop_class", &self.sop_class)
+            .field("modality", &self.modality)
+            .field("pixels", &self.pixels)
+            .field("compression", &self.compression)
+            .field("jpeg_quality", &self.jpeg_quality)
+            .field("matrix", &self.matrix)
+            .field("range", &self.range)
+            .field("deinterlace", &self.deinterlace)
+            .field("crop", &self.crop)
+            .field("masks", &self.masks)
+            .field("masks_cover_identity", &self.masks_cover_identity)
+            .field("rate", &self.rate)
+            .field("changes_only", &self.changes_only)
+            .field("keep_alive", &self.keep_alive)
+            .field("series", &self.series)
+            .field("activity_quiet", &self.activity_quiet)
+            .field("activity_threshold", &self.activity_threshold)
+            .field("named", &!self.patient_name.is_empty())
+            .field("study_description", &self.study_description)
+            .field("series_description", &self.series_description)
+            .field("body_part", &self.body_part)
+            .field("manufacturer", &self.manufacturer)
+            .field("model_name", &self.model_name)
+            .field("serial_number", &self.serial_number)
+            .field("station_name", &self.station_name)
+            .field("pixel_spacing", &self.pixel_spacing)
+            .finish()
     }
 }
 
