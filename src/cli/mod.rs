@@ -4,6 +4,7 @@
 mod certificate;
 pub mod check;
 mod demo;
+mod devices;
 mod receive;
 mod report;
 mod run;
@@ -49,6 +50,8 @@ enum Command {
     Receive(receive::Options),
     /// Subscribe at a gateway, pull the series that become available, and show how they come
     Subscribe(subscribe::Options),
+    /// List the capture devices, what they offer and see, and which hardware profile fits
+    Devices(devices::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(config),
         Command::Receive(options) => receive::receive(options),
         Command::Subscribe(options) => subscribe::subscribe(options),
+        Command::Devices(options) => devices::devices(options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }

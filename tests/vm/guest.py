@@ -123,7 +123,7 @@ class Guest:
     def metrics(self) -> dict[str, float]:
         """Name and labels → value, of what concerns captures."""
         text = self.run("curl", "-s", f"http://127.0.0.1:{METRICS}/metrics")
-        found = re.findall(r"^framegate_capture_(\S+?)(\{[^}]*\})? (\S+)$", text, re.M)
+        found = re.findall(r"^framegate_capture_(\w+?)(?:_total)?(\{[^}]*\})? (\S+)$", text, re.M)
         return {name + labels: float(value) for name, labels, value in found}
 
     def count(self, name: str, **labels: str) -> float:

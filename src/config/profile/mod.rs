@@ -21,6 +21,9 @@ mod load;
 mod matching;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 pub use boxes::{BoxProfile, Storage, Thermal, Tpm, Watchdog};

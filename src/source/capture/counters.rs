@@ -46,8 +46,8 @@ pub struct CaptureCounters {
     lost: Family<Name, Counter>,
     /// Frames delivered that did not become instances.
     dropped: Family<Why, Counter>,
-    /// What had to be healed.
-    healed: Family<Why, Counter>,
+    /// What went wrong and had to be healed.
+    faults: Family<Why, Counter>,
     /// 1 for the state that it is in.
     state: Family<InState, Gauge>,
     /// Times that the date was set.
@@ -63,7 +63,7 @@ impl Default for CaptureCounters {
             published: Family::default(),
             lost: Family::default(),
             dropped: Family::default(),
-            healed: Family::default(),
+            faults: Family::default(),
             state: Family::default(),
             clock_steps: Family::default(),
             latency: Family::new_with_constructor(|| {
@@ -112,7 +112,11 @@ impl CaptureCounters {
         capture.register("instances", "Instances published", self.published.clone());
         capture.register("lost", "Frames that the driver counted and did not deliver", self.lost.clone());
         capture.register("dropped", "Frames that did not become instances", self.dropped.clone());
-        capture.register("healed", "Faults that were healed", self.healed.clone());
+        capture.register(
+            "faults",
+            "Faults of devices and streams, which are started again",
+            self.faults.clone(),
+        );
         capture.register("state", "1 for the state that the capture is in", self.state.clone());
         capture.register("clock_steps", "Times that the date was set", self.clock_steps.clone());
         capture.register("publish_seconds", "From dequeued to published", self.latency.clone());
@@ -125,9 +129,9 @@ impl Counters {
         self.all.dropped.get_or_create(&Why { capture: self.name.clone(), reason }).inc();
     }
 
-    /// Something had to be healed.
-    pub fn healed(&self, reason: &'static str) {
-        self.all.healed.get_or_create(&Why { capture: self.name.clone(), reason }).inc();
+    /// Something went wrong with the device or the stream.
+    pub fn fault(&self, reason: &'static str) {
+        self.all.faults.get_or_create(&Why { capture: self.name.clone(), reason }).inc();
     }
 
     /// The capture is in this state now.

@@ -131,6 +131,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_format_that_a_profile_prefers_can_be_read() {
+        for (_, profile) in Profiles::load(None).unwrap().captures() {
+            for fourcc in &profile.formats {
+                assert!(super::super::format::named(fourcc).is_some(), "{}: {fourcc}", profile.name);
+            }
+        }
+    }
+
+    #[test]
     fn colour_is_not_asked_of_a_grey_format_while_there_is_another() {
         let profiles = Profiles::load(None).unwrap();
         let profile = profiles.capture("generic-v4l2").unwrap();

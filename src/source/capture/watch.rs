@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::device::Device;
+use super::device::{Device, SignalHint};
 use super::error::CaptureError;
 use super::events::{DeviceEvent, Events};
 use super::timings::{self, NoTimings, Timings};
@@ -90,15 +90,28 @@ fn wait(events: &Events, stop: &AtomicBool, told: impl Fn()) {
 }
 
 fn poll(device: &Device, stop: &AtomicBool, told: impl Fn()) {
-    let mut before: Option<Result<Timings, NoTimings>> = None;
+    let mut before: Option<Result<Option<Timings>, NoTimings>> = None;
     while !stop.load(Ordering::Relaxed) {
-        let now = timings::query(device);
-        if now == Err(NoTimings::Unsupported) {
-            return;
-        }
+        let now = look(device);
         if before.replace(now).is_some_and(|before| before != now) {
             told();
         }
         thread::park_timeout(POLL);
+    }
+}
+
+/// The signal that is at the input now, by its timings where it has some (HDMI, DVI, SDI), else by what the
+/// driver says of the input.
+///
+/// # Errors
+/// Why there is no signal that could be taken.
+pub(super) fn look(device: &Device) -> Result<Option<Timings>, NoTimings> {
+    match timings::query(device) {
+        Err(NoTimings::Unsupported) => match device.input().map(|input| input.signal) {
+            Some(SignalHint::NoSignal) => Err(NoTimings::NoSignal),
+            Some(SignalHint::NoLock) => Err(NoTimings::NoLock),
+            Some(SignalHint::Good) | None => Ok(None),
+        },
+        timings => timings.map(Some),
     }
 }

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::counters::Counters;
 use super::device::{Device, Input};
 use super::error::{CaptureError, Heal};
@@ -25,7 +27,7 @@ use super::plan;
 use super::signal::State;
 use super::stream::{Memory, Stream};
 use super::timings::{self, NoTimings, Timings};
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use crate::config::profile::{CaptureProfile, Profiles, TimingsSource};
 use crate::config::settings::CaptureSettings;
 use crate::context::desk::{Desk, Report};
@@ -128,10 +130,14 @@ impl Worker {
             if self.streamed {
                 pause = PAUSES.0;
             }
-            let state = match &fault {
-                Fault::Device(CaptureError::Gone) => State::Absent,
-                _ => State::Unusable,
+            let (state, reason) = match &fault {
+                Fault::Device(CaptureError::Gone) => (State::Absent, "gone"),
+                _ => (State::Unusable, "unusable"),
             };
+            // Once, and not with every attempt.
+            if self.state != Some(state) {
+                self.capture.counters.fault(reason);
+            }
             if state == State::Absent {
                 self.report.device.clear();
             }
@@ -199,8 +205,8 @@ impl Worker {
         {
             tracing::warn!(capture = self.capture.name, %error, "the modality cannot be told what the card takes");
         }
-        let digital = input.is_none_or(|input| input.dv_timings) && profile.timings != TimingsSource::None;
-        let watch = if digital { Some(Watch::start(device.path(), number)?) } else { None };
+        let tells = profile.timings != TimingsSource::None;
+        let watch = if tells { Some(Watch::start(device.path(), number)?) } else { None };
         let mut session = Session { device: &device, profile, watch };
         let mut restarts = 0;
         while !self.stopped() {
@@ -215,10 +221,9 @@ impl Worker {
             };
             restarts = if self.capture.counters.frames.get() > frames { 1 } else { restarts + 1 };
             if restarts > MOST_RESTARTS {
-                self.capture.counters.healed("reopened");
                 return Err(error.into());
             }
-            self.capture.counters.healed("restarted");
+            self.capture.counters.fault("stream");
             tracing::warn!(capture = self.capture.name, %error, "the stream is started again");
             self.pause(PAUSES.0);
         }
@@ -246,7 +251,8 @@ impl Worker {
     /// One signal and its stream. Returns when the signal has changed or frames have stopped.
     fn stream(&mut self, session: &mut Session<'_>) -> Result<(), Fault> {
         let seen = session.watch.as_ref().map_or(0, Watch::changes);
-        let timings = match session.signal() {
+        let signal = session.signal().and_then(|timings| session.take(timings).map(|()| timings));
+        let timings = match signal {
             Ok(timings) => timings,
             Err(NoTimings::Device(error)) => return Err(error.into()),
             Err(none) => {
@@ -278,14 +284,9 @@ impl Worker {
         self.frames(session, &mut stream, timings, seen)
     }
 
-    /// Has the receiver take the signal, and agrees on a format for it.
+    /// Agrees on a format for the signal.
     fn agree(&self, session: &Session<'_>, timings: Option<Timings>) -> Result<VideoDescription, Fault> {
         let device = session.device;
-        if let Some(timings) = &timings
-            && timings::current(device).as_ref() != Some(timings)
-        {
-            timings::set(device, timings)?;
-        }
         let formats = plan::formats(&self.capture.settings, session.profile);
         let native = || {
             let offered = device.formats();
@@ -354,7 +355,7 @@ impl Worker {
         if session.watch.is_none() {
             self.capture.frames.signal_lost();
         }
-        self.capture.counters.healed("stalled");
+        self.capture.counters.fault("stalled");
         self.enter(State::Stalled, "");
         Ok(())
     }
@@ -366,19 +367,25 @@ impl Session<'_> {
         if self.watch.is_none() {
             return Ok(None);
         }
-        let timings = match timings::query(self.device) {
-            Err(NoTimings::Unsupported) => return Ok(None),
-            timings => timings?,
-        };
-        let beyond = self.profile.limits.as_ref().is_some_and(|limits| {
+        let signal = watch::look(self.device)?;
+        let beyond = signal.zip(self.profile.limits.as_ref()).is_some_and(|(timings, limits)| {
             timings.width() > limits.max_width
                 || timings.height() > limits.max_height
                 || timings.pixel_clock() > limits.max_pixel_clock_hz.into()
         });
-        if beyond {
-            return Err(NoTimings::OutOfRange);
-        }
-        Ok(Some(timings))
+        if beyond { Err(NoTimings::OutOfRange) } else { Ok(signal) }
+    }
+
+    /// Has the receiver take the signal. One that it refuses is one that it cannot take, whatever it found.
+    fn take(&self, timings: Option<Timings>) -> Result<(), NoTimings> {
+        let Some(timings) = timings.filter(|timings| timings::current(self.device).as_ref() != Some(timings))
+        else {
+            return Ok(());
+        };
+        timings::set(self.device, &timings).map_err(|error| match error {
+            CaptureError::Refused { errno: Errno::EINVAL | Errno::ERANGE, .. } => NoTimings::OutOfRange,
+            error => NoTimings::Device(error),
+        })
     }
 }
 
