@@ -31,7 +31,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["config", "frame", "hub", "instance", "net", "subscription"]),
     ("source", &["config", "context", "frame", "hub", "instance", "net"]),
-    ("dicomweb", &["config", "frame", "hub", "instance", "net", "sink", "source", "subscription"]),
+    ("dicomweb", &["config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"]),
     (
         "service",
         &[

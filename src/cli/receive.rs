@@ -25,6 +25,7 @@ use crate::config::settings::{
     AccessSettings, DicomwebSettings, HttpLimits, HttpTls, HubSettings, Right, Rights, SendSettings,
     SubscriptionSettings, TlsIdentity, loopback_networks,
 };
+use crate::context::desk::Desk;
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::BASE;
 use crate::dicomweb::{self, Destinations, DicomwebCounters, Origin};
@@ -176,6 +177,8 @@ impl Server {
             send: SendSource::new(hub.clone(), send, counters),
             destinations: Destinations::default(),
             workers: Workers::new(),
+            // Nothing is captured here.
+            desk: Desk::default(),
         };
         let parts = ServerParts {
             tls,

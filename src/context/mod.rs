@@ -8,6 +8,9 @@
 //! frame is the business of [`crate::instance`].
 
 pub mod desk;
+mod order;
+
+pub use self::order::OrderError;
 
 use std::fmt;
 use std::time::SystemTime;

@@ -22,7 +22,7 @@ pub(super) fn preflight<B>(request: &Request<B>, origins: &[String]) -> Option<R
     if let Some(origin) = allowed(request.headers(), origins) {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let methods = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
+        let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn an_application_may_register_and_read_where_it_is_notified() {
         let origins = vec!["https://viewer.example".to_owned()];
-        for method in ["GET", "POST", "DELETE"] {
+        for method in ["GET", "POST", "PUT", "DELETE"] {
             let asked = Request::builder()
                 .method(Method::OPTIONS)
                 .header(ORIGIN, "https://viewer.example")

@@ -2,17 +2,20 @@
 //!
 //! [`routes`] has every URL, `reached` the host in those that we hand out, [`media`] what a client accepts,
 //! [`problem`] every error. `retrieve`, `metadata` and `search` answer; `live` is the body that goes on
-//! while a series grows, and `representation` the form that each instance takes in it.
+//! while a series grows, and `representation` the form that each instance takes in it. `operations` is not
+//! DICOMweb's: captures are started, stopped and told of their patient there.
 
 pub mod access;
 pub mod capabilities;
 mod channel;
+mod content;
 mod cors;
 mod counters;
 mod guarded;
 mod live;
 pub mod media;
 mod metadata;
+mod operations;
 mod parameters;
 pub mod problem;
 mod reached;
@@ -49,6 +52,7 @@ use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{Match, Resource, Route, Transaction, Urls};
 use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
+use crate::context::desk::Desk;
 use crate::hub::Hub;
 use crate::instance::Instance;
 use crate::net::http::{Body, Handler, PeerInfo, Refusal};
@@ -92,6 +96,8 @@ pub struct Origin {
     pub destinations: Destinations,
     /// Where what takes the processor for long is done.
     pub workers: Workers,
+    /// What is wanted of captures, and what they say of themselves.
+    pub desk: Desk,
 }
 
 impl Origin {
@@ -142,6 +148,14 @@ impl Origin {
             (_, Route::Resume(scope, subscriber)) => {
                 subscribe::suspend(self, &request, caller, &scope, &subscriber, false)
             }
+            (
+                _,
+                route @ (Route::Captures
+                | Route::Capture(_)
+                | Route::Start(_)
+                | Route::Stop(_)
+                | Route::Patient(_)),
+            ) => operations::operate(self, request, caller, route).await,
             (_, route) => self.get(&request, route, caller).await,
         }
     }
@@ -252,7 +266,7 @@ impl Origin {
             Problem::internal()
         })?;
         let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
-        let allow = HeaderValue::from_static("GET, HEAD, POST, DELETE, OPTIONS");
+        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS");
         response.headers_mut().insert(http::header::ALLOW, allow);
         Ok(response)
     }
@@ -324,5 +338,9 @@ fn word(transaction: Transaction, method: &Method) -> &'static str {
         Transaction::Suspend(_) => "suspend",
         Transaction::Resume(_) => "resume",
         Transaction::Notifications => "notifications",
+        Transaction::Captures => "captures",
+        Transaction::Start => "start_capture",
+        Transaction::Stop => "stop_capture",
+        Transaction::Patient => "patient_of_capture",
     }
 }

@@ -10,6 +10,7 @@
 mod access;
 mod channel;
 mod held;
+mod operations;
 mod request;
 mod subscription;
 
@@ -84,6 +85,7 @@ impl Problem {
 mod tests {
     use super::*;
     use crate::config::settings::Right;
+    use crate::context::OrderError;
     use crate::dicomweb::routes::TEMPLATES;
     use crate::subscription::registry::SubscribeError;
     use serde_json::Value;
@@ -103,6 +105,8 @@ mod tests {
             (403, Problem::standing_subscription()),
             (404, Problem::no_subscription()),
             (404, Problem::no_destination()),
+            (404, Problem::no_capture()),
+            (400, OrderError::Empty.into()),
             (408, Problem::content_incomplete()),
             (413, Problem::content_too_large(10)),
             (503, SubscribeError::Total(3).into()),

@@ -61,6 +61,14 @@ pub enum Transaction {
     Resume(Level),
     /// A subscriber's notification connection (PS3.18 §8.10).
     Notifications,
+    /// How captures are: all of them, or one.
+    Captures,
+    /// Starting one.
+    Start,
+    /// Stopping one.
+    Stop,
+    /// Who is imaged by one.
+    Patient,
 }
 
 /// One row of the table: a target resource and what can be done with it.
@@ -87,6 +95,7 @@ const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
 const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
 const REGISTER: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
 const POST: &[Method] = &[Method::POST, Method::OPTIONS];
+const PUT_OR_DELETE: &[Method] = &[Method::PUT, Method::DELETE, Method::OPTIONS];
 
 const STUDY: &str = "/studies/{study}";
 const SERIES: &str = "/studies/{study}/series/{series}";
@@ -201,6 +210,16 @@ pub const TEMPLATES: &[Template] = &[
     ),
     read(SUBSCRIBER, "Open Notification Connection", Transaction::Notifications),
     read("/ws/subscribers/{subscriber}", "Open Notification Connection", Transaction::Notifications),
+    read("/operations/captures", "List Captures", Transaction::Captures),
+    read("/operations/captures/{capture}", "Look at Capture", Transaction::Captures),
+    post("/operations/captures/{capture}/start", "Start Capture", Transaction::Start),
+    post("/operations/captures/{capture}/stop", "Stop Capture", Transaction::Stop),
+    Template {
+        path: "/operations/captures/{capture}/patient",
+        name: "Patient of Capture",
+        transaction: Transaction::Patient,
+        methods: PUT_OR_DELETE,
+    },
     fed(STUDY, "Retrieve Study", Transaction::Retrieve),
     read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
     read("/studies/{study}/rendered", "Retrieve Rendered Study", Transaction::Rendered),
@@ -269,6 +288,17 @@ pub enum Route {
     Resume(Scope, Subscriber),
     /// A subscriber's notification connection.
     Notifications(Subscriber),
+    /// How all captures are.
+    Captures,
+    /// How the capture of this name is. The name is as it came: only the table of captures knows which
+    /// there are.
+    Capture(String),
+    /// Starts one.
+    Start(String),
+    /// Stops one.
+    Stop(String),
+    /// Says who is imaged by one, or takes it back.
+    Patient(String),
 }
 
 /// A recognised path: its row in the table and what it asks for.
@@ -332,6 +362,7 @@ fn matched(segments: &[Cow<'_, str>]) -> Result<Match, RouteError> {
                 let name = Subscriber::parse(segment).map_err(|_| RouteError::Malformed("subscriber"))?;
                 values.subscriber = Some(name);
             }
+            "{capture}" => values.capture = Some(segment.to_string()),
             "{+bulkdata}" => values.bulkdata = bulkdata_path(segments.get(index..).unwrap_or_default())?,
             _ => {}
         }
@@ -367,12 +398,13 @@ struct Values {
     frames: Vec<u32>,
     bulkdata: String,
     subscriber: Option<Subscriber>,
+    capture: Option<String>,
 }
 
 impl Values {
     /// `None` when a row of the table lacks a variable that its transaction needs.
     fn into_route(self, transaction: Transaction) -> Option<Route> {
-        let Self { study, series, instance, frames, bulkdata, subscriber } = self;
+        let Self { study, series, instance, frames, bulkdata, subscriber, capture } = self;
         let scope = |level| Scope { level, study: study.clone(), series: series.clone() };
         match transaction {
             Transaction::Capabilities => return Some(Route::Capabilities),
@@ -381,6 +413,10 @@ impl Values {
             Transaction::Suspend(level) => return Some(Route::Suspend(scope(level), subscriber?)),
             Transaction::Resume(level) => return Some(Route::Resume(scope(level), subscriber?)),
             Transaction::Notifications => return Some(Route::Notifications(subscriber?)),
+            Transaction::Captures => return Some(capture.map_or(Route::Captures, Route::Capture)),
+            Transaction::Start => return Some(Route::Start(capture?)),
+            Transaction::Stop => return Some(Route::Stop(capture?)),
+            Transaction::Patient => return Some(Route::Patient(capture?)),
             _ => {}
         }
         let resource = Resource { study: study?, series, instance };

@@ -17,6 +17,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use super::access::Caller;
+use super::content::linger;
 use super::media::{self, Accept};
 use super::problem::Problem;
 use super::retrieve::respond_full;
@@ -29,12 +30,6 @@ use crate::source::send::{Intake, Of, Refusal};
 
 /// When there may be room again.
 const BUSY: Duration = Duration::from_secs(1);
-/// What is read of a body that nobody wants any more. A client that is still sending would lose the
-/// response: over HTTP/1.1 to a TCP reset, over HTTP/2 since some (libcurl) take RST_STREAM, even
-/// without an error, for the end of everything.
-const LINGER_BYTES: usize = 4 << 20;
-const LINGER: Duration = Duration::from_secs(1);
-
 /// Takes the instances of a request; `study` is the only one that they may be of, if given.
 pub(super) async fn store(
     origin: &Origin,
@@ -159,21 +154,6 @@ where
             }
         }
     }
-}
-
-/// Reads on for a while what nobody wants.
-async fn linger(body: &mut Incoming) {
-    let rest = async {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    // Whoever sends longer than that has been told all the same.
-    let _ = timeout(LINGER, rest).await;
 }
 
 #[cfg(test)]

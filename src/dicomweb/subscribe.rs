@@ -9,13 +9,10 @@ mod asked;
 mod shown;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LOCATION, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use serde::Serialize;
 
 use self::asked::{Posted, Registration};
@@ -24,7 +21,7 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Urls;
-use super::{Answer, Destinations, Origin};
+use super::{Answer, Destinations, Origin, content};
 use crate::config::settings::Right;
 use crate::subscription::query::Query;
 use crate::subscription::registry::{
@@ -34,8 +31,6 @@ use crate::subscription::scope::Scope;
 
 /// Content that a POST may bring although none is needed (bytes).
 const MAX_CONTENT: usize = 4096;
-/// How long it may take.
-const CONTENT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// `GET`, `POST` or `DELETE` of the subscriptions of a subscriber to a search resource.
 pub(super) async fn subscription(
@@ -47,12 +42,13 @@ pub(super) async fn subscription(
 ) -> Answer {
     let who = Who::of(caller)?;
     let urls = origin.urls(&request);
-    let (head, content) = request.into_parts();
+    let (head, body) = request.into_parts();
     let raw = head.uri.query().unwrap_or_default();
     let desk = Desk::new(origin, &who, &scope, subscriber);
     match head.method {
         Method::POST => {
-            pass_over(content, CONTENT_DEADLINE).await?;
+            // So that the connection can go on.
+            content::collect(body, MAX_CONTENT, content::DEADLINE).await?;
             desk.post(raw, &urls)
         }
         Method::DELETE => desk.delete(raw),
@@ -72,23 +68,6 @@ pub(super) fn suspend(
     let who = Who::of(caller)?;
     let raw = request.uri().query().unwrap_or_default();
     Desk::new(origin, &who, scope, subscriber).suspend(raw, suspended)
-}
-
-/// Reads the content that a request should not have, so that the connection can go on.
-async fn pass_over<B>(content: B, deadline: Duration) -> Result<(), Problem>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let too_large = || Problem::content_too_large(MAX_CONTENT);
-    if content.size_hint().lower() > MAX_CONTENT as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(deadline, Limited::new(content, MAX_CONTENT).collect()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) | Err(_) => Err(Problem::content_incomplete()),
-    }
 }
 
 /// Says of a destination's name whether it is for the caller.

@@ -205,6 +205,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
+    let desk = Desk::new(settings.captures.keys().cloned());
     let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),
@@ -217,6 +218,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: SendSource::new(hub.clone(), send_settings.clone(), counters.send.clone()),
         destinations: destinations.clone(),
         workers: Workers::new(),
+        desk: desk.clone(),
     };
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
@@ -236,7 +238,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
-    let desk = Desk::new(settings.captures.keys().cloned());
     let captures = Captures::start(&settings, &hub, &desk, &counters.capture)?;
     let pattern = if settings.pattern.enabled {
         Some(

@@ -233,6 +233,11 @@ def operate(client, room, who, source):
     return answer
 
 
+def capture(client, room, who, source):
+    """Looks at captures, of which there are none here."""
+    return client.get("/operations/captures")
+
+
 def post(client, room, path: str):
     """Posts an object that nobody has seen before."""
     dataset = pydicom.dcmread(room.single.path)
@@ -267,6 +272,7 @@ ACTIONS = {
     "send": send,
     "store": store,
     "operate": operate,
+    "capture": capture,
 }
 DONE = {"subscribe": 201, "push-to": 201}
 ALLOWED = {
@@ -275,7 +281,7 @@ ALLOWED = {
     "viewer": {"search", "subscribe"} | READS,
     "pusher": {"subscribe", "push-to"},
     "device": {"send", "store"},
-    "warden": {"subscribe", "operate"},
+    "warden": {"subscribe", "operate", "capture"},
     "idler": set(),
 }
 
@@ -292,7 +298,7 @@ def refused(answer: httpx.Response, status: int) -> dict:
 def right_for(action: str) -> str:
     if action in READS:
         return "retrieve"
-    return {"store": "send"}.get(action, action)
+    return {"store": "send", "capture": "operate"}.get(action, action)
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -28,7 +28,15 @@ def live(program, authority, tmp_path_factory):
     from gateway import Gateway
 
     pattern = {"enabled": True, "rows": 64, "columns": 64, "fps": 15}
-    running = Gateway(program, tmp_path_factory.mktemp("profile"), authority, pattern=pattern)
+    rights = ["search", "retrieve", "send", "subscribe", "operate"]
+    running = Gateway(
+        program,
+        tmp_path_factory.mktemp("profile"),
+        authority,
+        pattern=pattern,
+        access={"anonymous": rights},
+        capture__room={"device": "/dev/video0"},
+    )
     yield running
     assert running.stop() == 0, running.output
 
@@ -80,6 +88,15 @@ def test_a_subscription_is_described_as_the_profile_says(live, http):
     assert answer.json().keys() == described.keys()
     kinds = {key: type(value) for key, value in answer.json().items()}
     assert kinds == {key: type(value) for key, value in described.items()}
+
+
+def test_a_capture_is_described_as_the_profile_says(live, http):
+    (capture,) = http.get(live.base + "/operations/captures").json()
+    described = json.loads(blocks("json")[1])
+    assert capture.keys() == described.keys()
+    assert capture["name"] == described["name"]
+    for key in capture.keys() - {"running"}:
+        assert isinstance(capture[key], type(described[key])), key
 
 
 def table(after: str) -> list[list[str]]:

@@ -53,7 +53,7 @@ pub enum Right {
     PushTo,
     /// Send and Store instances to us.
     Send,
-    /// Look after everybody's subscriptions.
+    /// Look after everybody's subscriptions, and operate captures.
     Operate,
 }
 

@@ -75,15 +75,17 @@ const RENDERED_PARAMETERS: &[(&str, &str)] = &[
 pub(super) fn of(template: &'static Template) -> impl Iterator<Item = MethodNode> {
     let told = template.methods.iter().filter(|method| !matches!(**method, Method::HEAD | Method::OPTIONS));
     told.map(|method| {
-        let posted = what(template, method) == What::Store;
-        let content =
-            if posted { &[related("application/dicom"), related("application/dicom+json")][..] } else { &[] };
+        let content = match what(template, method) {
+            What::Store => vec![related("application/dicom"), related("application/dicom+json")],
+            What::Identify => vec![DatasetMedia::DicomJson.essence().to_owned()],
+            _ => Vec::new(),
+        };
         MethodNode {
             name: method.as_str(),
             id: identifier(template, method),
             request: Request {
                 param: parameters(template, method),
-                representation: content.iter().cloned().map(representation).collect(),
+                representation: content.into_iter().map(representation).collect(),
             },
             response: responses(template, method),
         }
@@ -103,6 +105,9 @@ enum What {
     Register(Level),
     Manage,
     Notify,
+    Operate,
+    Identify,
+    Forget,
 }
 
 fn what(template: &Template, method: &Method) -> What {
@@ -118,6 +123,9 @@ fn what(template: &Template, method: &Method) -> What {
         Transaction::Subscription(level) if is_post => What::Register(level),
         Transaction::Subscription(_) | Transaction::Suspend(_) | Transaction::Resume(_) => What::Manage,
         Transaction::Notifications => What::Notify,
+        Transaction::Captures | Transaction::Start | Transaction::Stop => What::Operate,
+        Transaction::Patient if *method == Method::DELETE => What::Forget,
+        Transaction::Patient => What::Identify,
     }
 }
 
@@ -134,6 +142,8 @@ pub(super) fn identifier(template: &Template, method: &Method) -> String {
         (What::Manage, Transaction::Subscription(_)) if *method == Method::DELETE => {
             format!("Delete {}", template.name)
         }
+        (What::Identify, _) => format!("Set {}", template.name),
+        (What::Forget, _) => format!("Delete {}", template.name),
         _ => template.name.to_owned(),
     };
     let mut id = String::with_capacity(words.len());
@@ -200,6 +210,9 @@ fn responses(template: &Template, method: &Method) -> Vec<ResponseNode> {
         What::Store => ("200 202 409", "400 401 403 413 415 429 503"),
         What::Register(_) => ("200 201", "400 401 403 404 408 413 429 503"),
         What::Manage => ("200", "400 401 403 404 429 503"),
+        What::Operate => ("200", "400 401 403 404 408 413 429 503"),
+        What::Identify => ("204", "400 401 403 404 408 413 415 429 503"),
+        What::Forget => ("204", "400 401 403 404 408 413 429 503"),
         What::Notify => ("101", "400 401 403 404 426 429 503"),
         _ => ("200", "400 401 403 404 406 410 429 503"),
     };
@@ -273,8 +286,8 @@ fn media_types(template: &Template, method: &Method) -> Vec<String> {
             types.extend(BulkDataType::ALL.iter().map(|media| media.essence().to_owned()));
             types
         }
-        What::Register(_) | What::Manage => vec![DatasetMedia::Json.essence().to_owned()],
-        What::Notify => Vec::new(),
+        What::Register(_) | What::Manage | What::Operate => vec![DatasetMedia::Json.essence().to_owned()],
+        What::Notify | What::Identify | What::Forget => Vec::new(),
     }
 }
 
@@ -314,6 +327,8 @@ mod tests {
             "DeleteSubscriptionToSeries",
             "SuspendSubscriptionToStudyInstances",
             "OpenNotificationConnection",
+            "SetPatientOfCapture",
+            "DeletePatientOfCapture",
         ] {
             assert!(ids.contains(id), "{id}");
         }
@@ -334,7 +349,12 @@ mod tests {
                     What::Rendered => rendered(&accept, extent).is_ok(),
                     What::BulkData => bulk_data(&accept, extent).is_ok(),
                     // Served whatever is accepted.
-                    What::Register(_) | What::Manage | What::Notify => value == "application/json",
+                    What::Register(_)
+                    | What::Manage
+                    | What::Notify
+                    | What::Operate
+                    | What::Identify
+                    | What::Forget => value == "application/json",
                 };
                 assert!(accepted, "{}: {value}", template.path);
             }

@@ -128,7 +128,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "urn:framegate:problem:content-too-large",
             "Too much content",
-            format!("The limit on the content of this request is {limit} bytes; none is needed."),
+            format!("The limit on the content of this request is {limit} bytes."),
         )
     }
 

@@ -22,6 +22,7 @@ fn every_template_is_reached_by_its_own_expansion_and_only_by_it() {
             .replace("{instance}", "1.2.3.4")
             .replace("{frames}", "1,2")
             .replace("{subscriber}", "VIEWER")
+            .replace("{capture}", "room")
             .replace("{+bulkdata}", "52009229/0/00280010");
         assert_eq!(parse(&path).unwrap().template.path, template.path, "{path}");
         let segments: Vec<_> =
@@ -56,6 +57,11 @@ fn paths_mean_what_the_standard_says() {
         ),
         ("/dicomweb/stud%69es/1%2E2/rendered".to_owned(), Route::Rendered(resource("1.2", None, None))),
         (deep.to_owned(), Route::Retrieve(instance())),
+        ("/dicomweb/operations/captures".to_owned(), Route::Captures),
+        ("/dicomweb/operations/captures/room".to_owned(), Route::Capture("room".to_owned())),
+        ("/dicomweb/operations/captures/start/start".to_owned(), Route::Start("start".to_owned())),
+        ("/dicomweb/operations/captures/room/stop/".to_owned(), Route::Stop("room".to_owned())),
+        ("/dicomweb/operations/captures/r%20m/patient".to_owned(), Route::Patient("r m".to_owned())),
         (format!("{deep}/frames/3,1"), Route::Frames(instance(), vec![3, 1])),
         (format!("{deep}/frames/1%2c2/rendered"), Route::RenderedFrames(instance(), vec![1, 2])),
         (format!("{deep}/bulkdata/7fe00010"), Route::Bulkdata(instance(), "7FE00010".to_owned())),
@@ -79,6 +85,8 @@ fn unknown_shapes_are_not_found() {
         "/dicomweb//studies",
         "/dicomweb/patients",
         "/dicomweb/series/1.2",
+        "/dicomweb/operations",
+        "/dicomweb/operations/captures/room/pause",
         "/dicomweb/studies/1.2/thumbnail",
         "/dicomweb/studies/1.2/series/1.3/instances/1.4/frames",
         "/dicomweb/studies/1.2/series/1.3/instances/1.4/bulkdata",
@@ -159,6 +167,11 @@ fn allow_names_the_methods() {
         ("/series/subscribers/VIEWER/suspend", "POST, OPTIONS"),
         ("/series/subscribers/VIEWER/resume", "POST, OPTIONS"),
         ("/subscribers/VIEWER", "GET, HEAD, OPTIONS"),
+        ("/operations/captures", "GET, HEAD, OPTIONS"),
+        ("/operations/captures/room", "GET, HEAD, OPTIONS"),
+        ("/operations/captures/room/start", "POST, OPTIONS"),
+        ("/operations/captures/room/stop", "POST, OPTIONS"),
+        ("/operations/captures/room/patient", "PUT, DELETE, OPTIONS"),
     ] {
         assert_eq!(parse(&format!("{BASE}{path}")).unwrap().template.allow(), methods, "{path}");
     }
