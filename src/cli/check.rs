@@ -1,7 +1,7 @@
 //! `framegate check FILE`: is this configuration right, and what does it come to? Prints the
 //! effective configuration as TOML, each value with the place that sets it, so that the output can
-//! be read, compared, and used as a file. Filters may name a patient: of them it says only that they
-//! are set, and a file has to be given them anew.
+//! be read, compared, and used as a file. Filters and names of patients are withheld: of them it says only
+//! that they are set, and a file has to be given them anew.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -88,12 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn named_sections_are_sections_and_filters_are_withheld() {
+    fn named_sections_are_sections_and_what_names_a_patient_is_withheld() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("framegate.toml");
         let text = "dicomweb.tls.self_signed = true\n[destination.pacs]\nurl = 'https://pacs.example'\n\
                     [principal.a]\nfilter = 'PatientID=4711'\n[principal.b]\n[subscription.s]\nsearch = '/series'\n\
-                    subscriber = 'S'\nfilter = 'PatientID=4711'\n[access]\nanonymous_filter = 'PatientID=4711'\n";
+                    subscriber = 'S'\nfilter = 'PatientID=4711'\n[access]\nanonymous_filter = 'PatientID=4711'\n\
+                    [capture.room]\npatient_name = 'Doe4711'\n";
         std::fs::write(&file, text).unwrap();
         let (_, text) = printed(&file, &[]);
         assert!(!text.contains("4711"), "{text}");
@@ -104,11 +105,12 @@ mod tests {
         assert!(text.contains("\n\n[principal.b]\ncertificates = [] # built-in\n"), "{text}");
         let line = format!("\n\n[destination.pacs]\nurl = \"https://pacs.example\" # {}:3\n", file.display());
         assert!(text.contains(&line), "{text}");
+        assert!(text.contains(&format!("\npatient_name = \"(set)\" # {}:14\n", file.display())), "{text}");
         // What is printed does not give anybody more to see: its filters have to be written again.
         let again = directory.path().join("again.toml");
         std::fs::write(&again, &text).unwrap();
         let problems = config::load(Some(&again), std::iter::empty()).unwrap_err().problems;
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         std::fs::write(&again, text.replace("\"(set)\"", "\"\"")).unwrap();
         assert!(config::load(Some(&again), std::iter::empty()).is_ok());
     }

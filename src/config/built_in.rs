@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::fragment::{
-    Access, Availability, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls, Filter, Fragment,
-    HttpBounds, Hub, Jwt, Pattern, Principal, Send, SendBounds, Service, Standing, Subscriptions,
+    Access, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
+    Fragment, HttpBounds, Hub, Jwt, Pattern, Principal, Send, SendBounds, Service, Standing, Subscriptions,
+    Withheld,
 };
 use super::settings::{
-    DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits, HubSettings, JwtSettings,
-    PatternSettings, SendSettings, ServiceSettings, Settings, SubscriptionSettings,
+    CaptureSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits,
+    HubSettings, JwtSettings, PatternSettings, SendSettings, ServiceSettings, Settings, SubscriptionSettings,
 };
 
 impl Fragment {
@@ -43,6 +44,7 @@ impl Fragment {
             ),
             subscription: named(others, |other| &other.subscription, &Standing::built_in()),
             availability: named(others, |other| &other.availability, &Availability::built_in()),
+            capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),
         }
@@ -65,7 +67,7 @@ impl Access {
         Self {
             anonymous: Some(Vec::new()),
             anonymous_destinations: Some(Vec::new()),
-            anonymous_filter: Some(Filter::default()),
+            anonymous_filter: Some(Withheld::default()),
             jwt: Jwt {
                 jwks: Some(String::new()),
                 issuer: Some(String::new()),
@@ -84,7 +86,7 @@ impl Principal {
             subjects: Some(Vec::new()),
             may: Some(Vec::new()),
             destinations: Some(Vec::new()),
-            filter: Some(Filter::default()),
+            filter: Some(Withheld::default()),
         }
     }
 }
@@ -150,7 +152,7 @@ impl Standing {
     fn built_in() -> Self {
         Self {
             search: Some(String::new()),
-            filter: Some(Filter::default()),
+            filter: Some(Withheld::default()),
             subscriber: Some(String::new()),
             principal: Some(String::new()),
             destination: Some(String::new()),
@@ -255,6 +257,43 @@ impl From<&HttpLimits> for HttpBounds {
             idle_seconds: Some(limits.idle.as_secs()),
             send_timeout_ms: Some(milliseconds(limits.send_timeout)),
             search_results: Some(limits.search_results),
+        }
+    }
+}
+
+impl From<&CaptureSettings> for Capture {
+    /// Crop, masks and spacing come out as there are none.
+    fn from(capture: &CaptureSettings) -> Self {
+        Self {
+            device: Some(capture.device.clone()),
+            profile: Some(capture.profile.clone()),
+            input: Some(capture.input.clone()),
+            sop_class: Some(capture.sop_class),
+            modality: Some(capture.modality.clone()),
+            pixels: Some(capture.pixels),
+            compression: Some(capture.compression),
+            jpeg_quality: Some(capture.jpeg_quality),
+            matrix: Some(capture.matrix),
+            range: Some(capture.range),
+            deinterlace: Some(capture.deinterlace),
+            crop: Some(String::new()),
+            masks: Some(Vec::new()),
+            masks_cover_identity: Some(capture.masks_cover_identity),
+            rate: Some(capture.rate.unwrap_or_default()),
+            changes_only: Some(capture.changes_only),
+            keep_alive_ms: Some(milliseconds(capture.keep_alive)),
+            series: Some(capture.series),
+            activity_quiet_seconds: Some(capture.activity_quiet.as_secs()),
+            activity_threshold: Some(capture.activity_threshold),
+            patient_name: Some(Withheld(capture.patient_name.clone())),
+            study_description: Some(capture.study_description.clone()),
+            series_description: Some(capture.series_description.clone()),
+            body_part: Some(capture.body_part.clone()),
+            manufacturer: Some(capture.manufacturer.clone()),
+            model_name: Some(capture.model_name.clone()),
+            serial_number: Some(capture.serial_number.clone()),
+            station_name: Some(capture.station_name.clone()),
+            pixel_spacing: Some(String::new()),
         }
     }
 }

@@ -91,7 +91,9 @@ fn value(kind: &Kind, text: &str) -> Result<Value, String> {
     }
     let as_toml = || text.parse::<Value>().map_err(|_| format!("\"{}\" cannot be read", shortened(text)));
     match kind {
-        Kind::Text { .. } | Kind::OneText(_) | Kind::Filter => Ok(Value::String(text.to_owned())),
+        Kind::Text { .. } | Kind::OneText(_) | Kind::Filter | Kind::Person => {
+            Ok(Value::String(text.to_owned()))
+        }
         Kind::List { .. } if text.trim_start().starts_with('[') => as_toml(),
         Kind::List { .. } if text.trim().is_empty() => Ok(Value::Array(Vec::new())),
         Kind::List { .. } => {

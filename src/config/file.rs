@@ -234,7 +234,7 @@ mod tests {
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
               accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
-              subscription, availability, pattern, service"]
+              subscription, availability, capture, pattern, service"]
         );
         assert_eq!(
             problems("[dicomweb.bogus]"),
@@ -344,9 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_never_repeated() {
+    fn what_may_name_a_patient_is_never_repeated() {
         for value in ["4711", "[4711]", "{ a = 4711 }", "'(set)'", "\"4711\\n\"", "99999999999999999999"] {
-            for key in ["principal.a.filter", "subscription.a.filter", "access.anonymous_filter"] {
+            for key in [
+                "principal.a.filter",
+                "subscription.a.filter",
+                "access.anonymous_filter",
+                "capture.a.patient_name",
+            ] {
                 let found = problems(&format!("{key} = {value}"));
                 assert_eq!(found.len(), 1, "{found:?}");
                 let told = found[0].split("; accepted").next().unwrap();

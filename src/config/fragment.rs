@@ -10,7 +10,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::kind::WITHHELD;
-use super::settings::{HttpVersion, LogFormat, PushMode};
+use super::settings::{
+    Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
+    SeriesPolicy, VideoSopClass,
+};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,7 @@ pub(super) struct Fragment {
     pub(super) destination: BTreeMap<String, Destination>,
     pub(super) subscription: BTreeMap<String, Standing>,
     pub(super) availability: BTreeMap<String, Availability>,
+    pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
 }
@@ -128,7 +132,7 @@ pub(super) struct HttpBounds {
 pub(super) struct Access {
     pub(super) anonymous: Option<Vec<String>>,
     pub(super) anonymous_destinations: Option<Vec<String>>,
-    pub(super) anonymous_filter: Option<Filter>,
+    pub(super) anonymous_filter: Option<Withheld>,
     pub(super) jwt: Jwt,
 }
 
@@ -150,7 +154,7 @@ pub(super) struct Principal {
     pub(super) subjects: Option<Vec<String>>,
     pub(super) may: Option<Vec<String>>,
     pub(super) destinations: Option<Vec<String>>,
-    pub(super) filter: Option<Filter>,
+    pub(super) filter: Option<Withheld>,
 }
 
 /// `[send]`
@@ -215,7 +219,7 @@ pub(super) struct Destination {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Standing {
     pub(super) search: Option<String>,
-    pub(super) filter: Option<Filter>,
+    pub(super) filter: Option<Withheld>,
     pub(super) subscriber: Option<String>,
     pub(super) principal: Option<String>,
     pub(super) destination: Option<String>,
@@ -236,6 +240,41 @@ pub(super) struct Availability {
     pub(super) ca: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
+}
+
+/// `[capture.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Capture {
+    pub(super) device: Option<String>,
+    pub(super) profile: Option<String>,
+    pub(super) input: Option<String>,
+    pub(super) sop_class: Option<VideoSopClass>,
+    pub(super) modality: Option<String>,
+    pub(super) pixels: Option<PixelChoice>,
+    pub(super) compression: Option<Compression>,
+    pub(super) jpeg_quality: Option<u8>,
+    pub(super) matrix: Option<MatrixChoice>,
+    pub(super) range: Option<RangeChoice>,
+    pub(super) deinterlace: Option<Deinterlace>,
+    pub(super) crop: Option<String>,
+    pub(super) masks: Option<Vec<String>>,
+    pub(super) masks_cover_identity: Option<bool>,
+    pub(super) rate: Option<f64>,
+    pub(super) changes_only: Option<bool>,
+    pub(super) keep_alive_ms: Option<u64>,
+    pub(super) series: Option<SeriesPolicy>,
+    pub(super) activity_quiet_seconds: Option<u64>,
+    pub(super) activity_threshold: Option<f64>,
+    pub(super) patient_name: Option<Withheld>,
+    pub(super) study_description: Option<String>,
+    pub(super) series_description: Option<String>,
+    pub(super) body_part: Option<String>,
+    pub(super) manufacturer: Option<String>,
+    pub(super) model_name: Option<String>,
+    pub(super) serial_number: Option<String>,
+    pub(super) station_name: Option<String>,
+    pub(super) pixel_spacing: Option<String>,
 }
 
 /// `[pattern]`
@@ -260,12 +299,12 @@ pub(super) struct Service {
     pub(super) metrics_listen: Option<String>,
 }
 
-/// Match keys in QIDO-RS syntax. They may name a patient, and are withheld from `Debug`.
+/// Text that may name a patient, such as match keys in QIDO-RS syntax: withheld from `Debug`.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Filter(pub(super) String);
+pub(super) struct Withheld(pub(super) String);
 
-impl fmt::Debug for Filter {
+impl fmt::Debug for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "\"\"" } else { WITHHELD })
     }

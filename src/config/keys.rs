@@ -90,6 +90,14 @@ const RIGHTS: Kind =
     });
 const DESTINATIONS: Kind =
     list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
+const DEVICE: &str =
+    "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\" or \"card:NAME\"";
+const RECTANGLE: &str = "\"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384), or \"\" for all of the picture";
+const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384)";
+const MODALITY: &str = "1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"";
+const LO: &str = "text of at most 64 characters, no backslash; \"\" for unknown";
+const SH: &str = "text of at most 16 characters, no backslash; \"\" for unknown";
+const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" where nobody calibrated it";
 const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
 
 /// Every key, section by section, in the order in which they are shown.
@@ -251,6 +259,44 @@ pub(super) const KEYS: &[Key] = &[
     live("availability.*.ca", PEM_FILE),
     live("availability.*.certificate", PEM_FILE),
     live("availability.*.key", PEM_FILE),
+    fixed("capture.*.device", words(DEVICE, text::device)),
+    fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
+    fixed(
+        "capture.*.input",
+        words("name or number of a video input, or \"\" for the current one", text::driver_name),
+    ),
+    fixed(
+        "capture.*.sop_class",
+        Kind::OneText(&["secondary-capture", "vl-photographic", "vl-endoscopic", "ultrasound"]),
+    ),
+    fixed("capture.*.modality", words(MODALITY, text::modality)),
+    fixed("capture.*.pixels", Kind::OneText(&["grey", "color"])),
+    fixed("capture.*.compression", Kind::OneText(&["none", "rle", "jpeg-ls", "jpeg", "as-captured"])),
+    fixed("capture.*.jpeg_quality", count(1, 100)),
+    fixed("capture.*.matrix", Kind::OneText(&["auto", "bt601", "bt709"])),
+    fixed("capture.*.range", Kind::OneText(&["auto", "limited", "full"])),
+    fixed("capture.*.deinterlace", Kind::OneText(&["weave", "bob"])),
+    fixed("capture.*.crop", words(RECTANGLE, |text| text::rectangle_or_none(text).map(drop))),
+    fixed("capture.*.masks", list(RECTANGLES, |text| text::rectangle(text).map(drop))),
+    fixed("capture.*.masks_cover_identity", Kind::Bool),
+    fixed("capture.*.rate", Kind::Number { min: 0.0, max: 1000.0, unit: "frames per second" }),
+    fixed("capture.*.changes_only", Kind::Bool),
+    fixed("capture.*.keep_alive_ms", milliseconds(10, 600_000)),
+    fixed("capture.*.series", Kind::OneText(&["continuous", "signal", "operator", "activity"])),
+    fixed("capture.*.activity_quiet_seconds", seconds(1, 3600)),
+    fixed("capture.*.activity_threshold", Kind::Number { min: 0.0001, max: 1.0, unit: "of the picture" }),
+    fixed("capture.*.patient_name", Kind::Person),
+    fixed("capture.*.study_description", words(LO, text::long_string)),
+    fixed("capture.*.series_description", words(LO, text::long_string)),
+    fixed(
+        "capture.*.body_part",
+        words("up to 16 capital letters, digits, spaces and _ (CS), or \"\" for unknown", text::code_string),
+    ),
+    fixed("capture.*.manufacturer", words(LO, text::long_string)),
+    fixed("capture.*.model_name", words(LO, text::long_string)),
+    fixed("capture.*.serial_number", words(LO, text::long_string)),
+    fixed("capture.*.station_name", words(SH, text::short_string)),
+    fixed("capture.*.pixel_spacing", words(SPACING, |text| text::pixel_spacing(text).map(drop))),
     fixed("pattern.enabled", Kind::Bool),
     fixed("pattern.rows", pixels(64, 4096)),
     fixed("pattern.columns", pixels(64, 4096)),
@@ -373,6 +419,7 @@ mod tests {
             "destination",
             "subscription",
             "availability",
+            "capture",
             "pattern",
             "service",
         ];
@@ -401,7 +448,7 @@ mod tests {
         assert!(find("hub.budget_bytes").is_some());
         assert!(find("hub").is_none());
         let named: Vec<_> = members("").into_iter().filter(|section| is_named(section)).collect();
-        assert_eq!(named, ["principal", "destination", "subscription", "availability"]);
+        assert_eq!(named, ["principal", "destination", "subscription", "availability", "capture"]);
         assert_eq!(find("destination.pacs.url").unwrap().variable(), None);
     }
 }

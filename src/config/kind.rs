@@ -1,6 +1,6 @@
 //! What a key takes: the type and range of its value. The table of keys names a kind for every key;
 //! a value is held against it where it stands, and the message says what is wrong and what would be
-//! accepted. A filter may name a patient, so that no message repeats any of it.
+//! accepted. A filter may name a patient, and a person's name does, so that no message repeats any of either.
 
 use toml::Value;
 
@@ -39,6 +39,8 @@ pub(super) enum Kind {
     },
     /// Match keys in QIDO-RS syntax, which may hold PHI.
     Filter,
+    /// The name of a person (PN).
+    Person,
 }
 
 /// Says what is wrong with a text.
@@ -60,13 +62,18 @@ impl Kind {
             Self::Filter => format!(
                 "match keys in QIDO-RS syntax, for instance \"Modality=XA\", at most {FILTER_BYTES} bytes; \"\" for none"
             ),
+            Self::Person => {
+                "name of a person (PN): at most 3 groups of 64 characters with = between them, 5 \
+                             components of each with ^ between them; \"\" for none"
+                    .to_owned()
+            }
         }
     }
 
     /// A message about a value that is none, without what must not be repeated.
     pub(super) fn unreadable(&self, message: &str) -> String {
         match self {
-            Self::Filter => "cannot be read".to_owned(),
+            Self::Filter | Self::Person => "cannot be read".to_owned(),
             _ => message.to_owned(),
         }
     }
@@ -115,7 +122,8 @@ impl Kind {
                 other => Err(format!("wrong type, {} in a list of strings", described(other))),
             }),
             (Self::Filter, Value::String(text)) => check_filter(text),
-            (Self::Filter, _) => Err("wrong type".to_owned()),
+            (Self::Person, Value::String(text)) => check_person(text),
+            (Self::Filter | Self::Person, _) => Err("wrong type".to_owned()),
             (_, value) => Err(format!("wrong type, {}", described(value))),
         }
     }
@@ -140,6 +148,26 @@ fn check_filter(text: &str) -> Result<(), String> {
     }
     if text == WITHHELD {
         return Err("is the word that stands for a filter which is not shown".to_owned());
+    }
+    Ok(())
+}
+
+/// PN (PS3.5 §6.2): the groups are alphabetic, ideographic and phonetic.
+fn check_person(text: &str) -> Result<(), String> {
+    if text.chars().any(|c| c.is_control() || c == '\\') {
+        return Err("holds a character that a name cannot have".to_owned());
+    }
+    if text.split('=').count() > 3 {
+        return Err("has more than three groups".to_owned());
+    }
+    if text.split('=').any(|group| group.chars().count() > 64) {
+        return Err("has a group of more than 64 characters".to_owned());
+    }
+    if text.split('=').any(|group| group.split('^').count() > 5) {
+        return Err("has more than five components".to_owned());
+    }
+    if text == WITHHELD {
+        return Err("is the word that stands for a name which is not shown".to_owned());
     }
     Ok(())
 }
@@ -211,6 +239,22 @@ mod tests {
         }
         assert_eq!(quoted("https://u@h"), "\"https://…\"");
         assert_eq!(quoted("https://h"), "\"https://h\"");
+    }
+
+    #[test]
+    fn a_persons_name_has_groups_and_components_and_is_never_repeated() {
+        let long = "Doe^".repeat(4) + &"e".repeat(48);
+        for good in ["", "Unidentified^", "Doe^Jane^^Dr.^", "Yamada^Tarou=山田^太郎=やまだ^たろう", &long]
+        {
+            assert!(Kind::Person.check(&Value::String(good.into())).is_ok(), "{good}");
+        }
+        for wrong in ["Doe\\Roe", "Doe=Do=D=o", "Doe\n", "Doe^a^b^c^d^e", &format!("D={long}e"), WITHHELD] {
+            let what = Kind::Person.check(&Value::String(wrong.into())).unwrap_err();
+            assert!(!what.contains("Doe"), "{what}");
+        }
+        for wrong in [Value::Integer(4711), Value::Array(vec![Value::Integer(4711)])] {
+            assert_eq!(Kind::Person.check(&wrong).unwrap_err(), "wrong type");
+        }
     }
 
     #[test]

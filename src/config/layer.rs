@@ -202,7 +202,7 @@ mod tests {
                 Kind::OneInteger(choices) => choices.iter().map(|n| Value::Integer(*n)).collect(),
                 Kind::Number { min, max, .. } => vec![Value::Float(*min), Value::Integer(*max as i64)],
                 Kind::OneText(choices) => choices.iter().map(|t| Value::String((*t).into())).collect(),
-                Kind::Text { .. } | Kind::Filter => vec![Value::String(String::new())],
+                Kind::Text { .. } | Kind::Filter | Kind::Person => vec![Value::String(String::new())],
                 Kind::List { .. } => vec![Value::Array(Vec::new())],
             };
             for value in ends {

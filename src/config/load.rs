@@ -21,7 +21,8 @@ pub struct Loaded {
     pub values: Vec<EffectiveValue>,
 }
 
-/// One key as it stands after the last layer. Filters may name a patient: `Debug` withholds them.
+/// One key as it stands after the last layer. Filters may name a patient, and names of
+/// persons do: `Debug` withholds them.
 #[derive(Clone, PartialEq)]
 pub struct EffectiveValue {
     /// Dotted path: sections and name.
@@ -30,17 +31,19 @@ pub struct EffectiveValue {
     pub value: Value,
     /// The topmost layer that sets it.
     pub origin: Origin,
-    is_filter: bool,
+    is_withheld: bool,
 }
 
 impl EffectiveValue {
-    /// The value as it may be shown: in TOML, a filter as `"(set)"`. That is not accepted as a filter,
-    /// so that a configuration copied from what is shown does not lack one unnoticed.
+    /// The value as it may be shown: in TOML, a filter or a patient's name that somebody has set as
+    /// `"(set)"`. That is not accepted for one, so that a configuration copied from what is shown does not
+    /// lack it unnoticed.
     pub fn shown(&self) -> String {
-        match &self.value {
-            Value::String(text) if self.is_filter && text.is_empty() => self.value.to_string(),
-            _ if self.is_filter => Value::String(WITHHELD.to_owned()).to_string(),
-            value => value.to_string(),
+        let is_empty = self.value.as_str() == Some("");
+        if self.is_withheld && self.origin != Origin::BuiltIn && !is_empty {
+            Value::String(WITHHELD.to_owned()).to_string()
+        } else {
+            self.value.to_string()
         }
     }
 }
@@ -90,7 +93,12 @@ pub fn load(
     let values = layer::values(&merged.fragment).map_err(|error| ours(error.to_string()))?;
     let effective = |(key, path, value): (&'static super::keys::Key, String, Value)| {
         let origin = merged.origins.get(&path).cloned().unwrap_or(Origin::BuiltIn);
-        EffectiveValue { key: path, value, origin, is_filter: matches!(key.kind, Kind::Filter) }
+        EffectiveValue {
+            key: path,
+            value,
+            origin,
+            is_withheld: matches!(key.kind, Kind::Filter | Kind::Person),
+        }
     };
     Ok(Loaded { settings, values: values.into_iter().map(effective).collect() })
 }
@@ -236,6 +244,24 @@ mod tests {
         let settings = format!("{:?}", loaded.settings);
         assert!(!settings.contains("4711"), "{settings}");
         assert_eq!(loaded.settings.access.principals["viewer"].rights.filter, "PatientID=4711");
+    }
+
+    #[test]
+    fn a_patients_name_is_withheld_and_the_default_is_not() {
+        let file = "dicomweb.tls.self_signed = true\n[capture.a]\ndevice = \"/dev/video0\"\n\
+                    patient_name = \"Doe4711^Jane\"\n[capture.b]\ndevice = \"/dev/video1\"\n";
+        let (_directory, path) = written(file, &[("1.toml", "capture.b.patient_name = \"\"")]);
+        let loaded = load(Some(&path), env(&[])).unwrap();
+        assert_eq!(loaded.settings.captures["a"].patient_name, "Doe4711^Jane");
+        let shown =
+            |loaded: &Loaded, key: &str| loaded.values.iter().find(|value| value.key == key).unwrap().shown();
+        assert_eq!(shown(&loaded, "capture.a.patient_name"), "\"(set)\"");
+        assert_eq!(shown(&loaded, "capture.b.patient_name"), "\"\"");
+        let everything = format!("{loaded:?}");
+        assert!(!everything.contains("4711"), "{everything}");
+        let (_directory, path) = written("dicomweb.tls.self_signed = true\n[capture.a]\n", &[]);
+        let loaded = load(Some(&path), env(&[])).unwrap();
+        assert_eq!(shown(&loaded, "capture.a.patient_name"), "\"Unidentified^\"");
     }
 
     /// Keys and named sections in the example stand behind a bare `#`, prose behind `# `.

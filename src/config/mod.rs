@@ -22,6 +22,7 @@ mod kind;
 mod layer;
 mod load;
 mod origin;
+pub mod profile;
 mod reload;
 pub mod settings;
 mod text;

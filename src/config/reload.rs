@@ -179,6 +179,35 @@ mod tests {
         ("availability.a.ca", "'/other'"),
         ("availability.a.certificate", "'/other'"),
         ("availability.a.key", "'/other'"),
+        ("capture.a.device", "'/dev/video7'"),
+        ("capture.a.profile", "'other'"),
+        ("capture.a.input", "'other'"),
+        ("capture.a.sop_class", "'ultrasound'"),
+        ("capture.a.modality", "'US'"),
+        ("capture.a.pixels", "'grey'"),
+        ("capture.a.compression", "'rle'"),
+        ("capture.a.jpeg_quality", "7"),
+        ("capture.a.matrix", "'bt601'"),
+        ("capture.a.range", "'full'"),
+        ("capture.a.deinterlace", "'bob'"),
+        ("capture.a.crop", "'0,0,7,7'"),
+        ("capture.a.masks", "['0,0,7,7']"),
+        ("capture.a.masks_cover_identity", "true"),
+        ("capture.a.rate", "7"),
+        ("capture.a.changes_only", "true"),
+        ("capture.a.keep_alive_ms", "700"),
+        ("capture.a.series", "'operator'"),
+        ("capture.a.activity_quiet_seconds", "7"),
+        ("capture.a.activity_threshold", "0.7"),
+        ("capture.a.patient_name", "'Other^'"),
+        ("capture.a.study_description", "'other'"),
+        ("capture.a.series_description", "'other'"),
+        ("capture.a.body_part", "'OTHER'"),
+        ("capture.a.manufacturer", "'other'"),
+        ("capture.a.model_name", "'other'"),
+        ("capture.a.serial_number", "'other'"),
+        ("capture.a.station_name", "'other'"),
+        ("capture.a.pixel_spacing", "'0.7,0.7'"),
         ("pattern.enabled", "true"),
         ("pattern.rows", "100"),
         ("pattern.columns", "100"),
@@ -212,6 +241,7 @@ mod tests {
         ("availability.a.ca", "'/a'"),
         ("availability.a.certificate", "'/c'"),
         ("availability.a.key", "'/k'"),
+        ("capture.a.crop", "'0,0,8,8'"),
     ];
 
     /// Both TLS listeners with files and a section of each kind, then what else is given; the last value
@@ -277,6 +307,18 @@ mod tests {
         assert_eq!(changes(&new, &old).applied, applied(&["destination.a.batch", "destination.b"]));
         assert_eq!(merge_reloadable(&old.settings, &new.settings), new.settings);
         assert_eq!(merge_reloadable(&new.settings, &old.settings), old.settings);
+    }
+
+    #[test]
+    fn a_capture_that_comes_or_goes_waits_for_a_restart() {
+        let old = loaded(&[("capture.a.device", "'/dev/video0'")]);
+        let b = [("capture.a.device", "'/dev/video0'"), ("capture.b.device", "'/dev/video1'")];
+        let new = loaded(&b);
+        for (from, to) in [(&old, &new), (&new, &old)] {
+            let found = changes(from, to);
+            assert_eq!(found, Changes { applied: vec![], needs_restart: vec!["capture.b".to_owned()] });
+            assert_eq!(merge_reloadable(&from.settings, &to.settings), from.settings);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::settings::Right;
+use super::settings::{Rectangle, Right};
 
 /// Longest name of a section, or of a subscriber (characters).
 const NAME_CHARS: usize = 64;
@@ -268,6 +268,110 @@ pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
+/// Longest name that a driver gives a card, a bus or an input (bytes): 32 with the zero that ends it
+/// (`struct v4l2_capability`, `struct v4l2_input`).
+const DRIVER_BYTES: usize = 31;
+
+/// Which capture device. A path is spelt in one way only, so that two sections with the same one are told.
+pub(super) fn device(text: &str) -> Parsed<()> {
+    let plain = |below: &str| below.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let known = match text.split_once(':') {
+        _ if text.starts_with('/') => text.strip_prefix("/dev/").is_some_and(plain),
+        Some(("usb", ids)) => ids.split_once(':').is_some_and(|(vendor, product)| {
+            let is_id = |id: &str| id.len() == 4 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_id(vendor) && is_id(product)
+        }),
+        Some(("bus" | "card", name)) => !name.is_empty() && driver_name(name).is_ok(),
+        _ => text == "auto",
+    };
+    if known { Ok(()) } else { Err("names no capture device".to_owned()) }
+}
+
+/// A name as a driver gives it, or nothing.
+pub(super) fn driver_name(text: &str) -> Parsed<()> {
+    if text.len() <= DRIVER_BYTES {
+        Ok(())
+    } else {
+        Err(format!("is longer than a driver's name can be, {DRIVER_BYTES} bytes"))
+    }
+}
+
+/// Longest side of a picture (pixels).
+const LONGEST_SIDE: u32 = 16_384;
+
+/// `X,Y,WIDTH,HEIGHT` in pixels.
+pub(super) fn rectangle(text: &str) -> Parsed<Rectangle> {
+    let number = |part: &str| {
+        let part = part.trim();
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
+    };
+    let numbers: Option<Vec<u32>> = text.split(',').map(number).collect();
+    let Some(&[x, y, width, height]) = numbers.as_deref() else {
+        return Err("is not four whole numbers with commas between".to_owned());
+    };
+    if width == 0 || height == 0 {
+        return Err("has no area".to_owned());
+    }
+    let inside = |start: u32, length: u32| start.checked_add(length).is_some_and(|end| end <= LONGEST_SIDE);
+    if !inside(x, width) || !inside(y, height) {
+        return Err(format!("reaches beyond {LONGEST_SIDE} pixels"));
+    }
+    Ok(Rectangle { x, y, width, height })
+}
+
+/// A [`rectangle`], or nothing.
+pub(super) fn rectangle_or_none(text: &str) -> Parsed<Option<Rectangle>> {
+    if text.is_empty() { Ok(None) } else { rectangle(text).map(Some) }
+}
+
+/// `ROW,COLUMN` in millimetres, or nothing.
+pub(super) fn pixel_spacing(text: &str) -> Parsed<Option<[f64; 2]>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let numbers: Option<Vec<f64>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([row, column]) if [row, column].into_iter().all(|mm| (0.001..=100.0).contains(mm)) => {
+            Ok(Some([*row, *column]))
+        }
+        Some([_, _]) => Err("is out of range: 0.001 to 100 mm".to_owned()),
+        _ => Err("is not two numbers with a comma between".to_owned()),
+    }
+}
+
+/// CS (PS3.5 §6.2), or nothing.
+pub(super) fn code_string(text: &str) -> Parsed<()> {
+    let good = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b' ' | b'_');
+    if text.len() <= 16 && text.bytes().all(good) && text.trim() == text {
+        Ok(())
+    } else {
+        Err("is not up to 16 capital letters, digits, spaces and _".to_owned())
+    }
+}
+
+/// CS that is not empty.
+pub(super) fn modality(text: &str) -> Parsed<()> {
+    not_empty(text)?;
+    code_string(text)
+}
+
+/// LO (PS3.5 §6.2), or nothing.
+pub(super) fn long_string(text: &str) -> Parsed<()> {
+    string(text, 64)
+}
+
+/// SH (PS3.5 §6.2), or nothing.
+pub(super) fn short_string(text: &str) -> Parsed<()> {
+    string(text, 16)
+}
+
+fn string(text: &str, most: usize) -> Parsed<()> {
+    if text.chars().count() > most {
+        return Err(format!("is longer than {most} characters"));
+    }
+    if text.contains('\\') { Err("has a backslash, which parts values".to_owned()) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -476,6 +580,71 @@ mod tests {
         fn any_text_is_judged(text in "\\PC{0,40}") {
             let _ = (service_url(&text), peer_address(&text), search_resource(&text), from(&text));
             let _ = (service_url(&format!("http://{text}")), name(&text), certificate_name(&text));
+            let _ = (device(&text), device(&format!("/dev/{text}")), device(&format!("usb:{text}")));
+            let _ = (rectangle(&text), pixel_spacing(&text));
         }
+    }
+
+    #[test]
+    fn capture_devices_are_named_by_what_stays() {
+        for good in [
+            "auto",
+            "/dev/video0",
+            "/dev/v4l/by-path/pci-0000:00:14.0-usb-0:3:1.0-video-index0",
+            "usb:0fd9:0066",
+            "bus:usb-0000:00:14.0-3",
+            "card:Cam Link 4K: Cam Link 4K",
+        ] {
+            assert!(device(good).is_ok(), "{good}");
+        }
+        for wrong in [
+            "",
+            "Auto",
+            "video0",
+            "/dev",
+            "/dev/",
+            "/dev/../etc/passwd",
+            "/dev/./video0",
+            "/dev//video0",
+            "/etc/passwd",
+            "usb:0fd9",
+            "usb:fd9:0066",
+            "usb:0fd9:00zz",
+            "usb:0fd9:0066:1",
+            "bus:",
+            "card:",
+            "pci:1",
+            "card:a name of more than 31 characters",
+        ] {
+            assert!(device(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rectangles_have_an_area_within_the_largest_picture() {
+        assert_eq!(rectangle("1, 2,3 ,4"), Ok(Rectangle { x: 1, y: 2, width: 3, height: 4 }));
+        assert_eq!(rectangle_or_none(""), Ok(None));
+        assert!(rectangle("0,0,16384,16384").is_ok() && rectangle("16383,16383,1,1").is_ok());
+        for wrong in ["", "1,2,3", "1,2,3,", "1,2,3,4,5", "-1,2,3,4", "+1,2,3,4", "1.5,2,3,4", "a,b,c,d"] {
+            assert!(rectangle(wrong).unwrap_err().contains("four whole numbers"), "{wrong}");
+        }
+        for wrong in ["1,2,0,4", "1,2,3,0"] {
+            assert_eq!(rectangle(wrong).unwrap_err(), "has no area");
+        }
+        for wrong in ["16384,0,1,1", "0,16000,1,385", "4294967295,0,1,1", "0,4294967295,1,4294967295"] {
+            assert_eq!(rectangle(wrong).unwrap_err(), "reaches beyond 16384 pixels", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn texts_fit_their_value_representation() {
+        assert_eq!(pixel_spacing("0.2,0.25"), Ok(Some([0.2, 0.25])));
+        for wrong in ["0.2", "0,1", "nan,1", "1,inf", "0.2,0.2,0.2", "a,b"] {
+            assert!(pixel_spacing(wrong).is_err(), "{wrong}");
+        }
+        assert!(modality("XA").is_ok() && modality("").is_err() && modality("xa").is_err());
+        assert!(code_string("").is_ok() && code_string("HEART AND MORE THAN").is_err());
+        assert!(long_string(&"ä".repeat(64)).is_ok() && long_string(&"ä".repeat(65)).is_err());
+        assert!(short_string("a\\b").is_err());
     }
 }

@@ -31,6 +31,20 @@ fn free() -> MutexGuard<'static, Free> {
 
 /// An empty buffer for at least `capacity` bytes, and not for much more.
 pub(crate) fn take(capacity: usize) -> BytesMut {
+    let mut buffer = find(capacity);
+    buffer.clear();
+    buffer
+}
+
+/// A buffer of `length` bytes, to be written over: they are zero, or what an earlier frame left there.
+/// To make them zero each time would cost as much as a conversion.
+pub(crate) fn filled(length: usize) -> BytesMut {
+    let mut buffer = find(length);
+    buffer.resize(length, 0);
+    buffer
+}
+
+fn find(capacity: usize) -> BytesMut {
     if capacity >= SMALLEST {
         let mut free = free();
         let fits = |buffer: &BytesMut| (capacity..=capacity.saturating_mul(2)).contains(&buffer.capacity());
@@ -59,8 +73,7 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.0);
-        buffer.clear();
+        let buffer = std::mem::take(&mut self.0);
         let capacity = buffer.capacity();
         let mut free = free();
         if free.buffers.len() < MOST && free.bytes + capacity <= MOST_BYTES {
@@ -89,6 +102,18 @@ mod tests {
         drop(other);
         let again = take(SIZE - 5);
         assert_eq!((again.as_ptr(), again.len()), (address, 0));
+    }
+
+    #[test]
+    fn a_filled_buffer_has_its_length_whatever_was_in_it() {
+        const SIZE: usize = 555_555;
+        let mut buffer = take(SIZE);
+        buffer.extend_from_slice(&[7; 10]);
+        drop(freeze(buffer));
+        let again = filled(SIZE);
+        assert_eq!((again.len(), &again[..12]), (SIZE, &[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0][..]));
+        drop(freeze(again));
+        assert!(take(SIZE).is_empty());
     }
 
     #[test]

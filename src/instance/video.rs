@@ -339,7 +339,7 @@ mod tests {
             SopClass::Ultrasound => "US",
         };
         let equipment = Equipment::framegate("0815", "cathlab-2");
-        let context = Context::encounter("Unidentified", modality, moment(), 1, equipment);
+        let context = Context::encounter("Unidentified^", modality, moment(), 1, equipment);
         let frame = VideoFrame {
             number: 12,
             captured: moment(),
@@ -425,10 +425,15 @@ mod tests {
                 };
                 let text = String::from_utf8_lossy(&verdict.stderr).into_owned();
                 assert!(text.contains(name), "{text}");
-                assert!(
-                    !text.contains("Error") && !text.contains("Warning"),
-                    "{name} {bits} {color}: {text}"
-                );
+                let finding = |line: &&str| {
+                    // What it does not know yet: the module came to Secondary Capture later. And that nobody
+                    // knows the body part is true.
+                    let known = ["not present in standard DICOM IOD", "empty when actually unknown"];
+                    (line.contains("Error") || line.contains("Warning"))
+                        && !known.iter().any(|known| line.contains(known))
+                };
+                let found: Vec<&str> = text.lines().filter(finding).collect();
+                assert!(found.is_empty(), "{name} {bits} {color}: {found:?}");
             }
         }
     }

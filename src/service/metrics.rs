@@ -27,6 +27,7 @@ use crate::net::counters::NetCounters;
 use crate::sink::availability::AvailabilityCounters;
 use crate::sink::notify::NotifyCounters;
 use crate::sink::push::PushCounters;
+use crate::source::capture::counters::CaptureCounters;
 use crate::source::dimse::DimseCounters;
 use crate::source::send::SendCounters;
 
@@ -53,6 +54,8 @@ pub struct Counters {
     pub availability: AvailabilityCounters,
     /// What is pushed to destinations.
     pub push: PushCounters,
+    /// Capture devices.
+    pub capture: CaptureCounters,
 }
 
 impl Counters {
@@ -65,6 +68,7 @@ impl Counters {
         self.availability.register(&mut registry);
         self.notify.register(&mut registry);
         self.push.register(&mut registry);
+        self.capture.register(&mut registry);
         registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
         registry
     }

@@ -4,10 +4,11 @@
 //!
 //! ```text
 //!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
-//!          │                                   ├─ push (HTTPS, to destinations)
+//!   capture ┤                                  ├─ push (HTTPS, to destinations)
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
+mod capture;
 pub mod metrics;
 mod pattern;
 mod reload;
@@ -25,11 +26,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use self::capture::CaptureStartError;
+use self::capture::Captures;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls, Settings};
 use crate::config::{ConfigErrors, Loaded};
+use crate::context::desk::Desk;
 use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
@@ -42,6 +46,7 @@ use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
 use crate::sink::workers::Workers;
+use crate::source::capture::counters::CaptureCounters;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
@@ -82,6 +87,9 @@ pub enum ServiceError {
     /// The pattern source cannot start.
     #[error("the pattern source cannot start: {0}")]
     Pattern(String),
+    /// A capture cannot start.
+    #[error("the captures cannot start: {0}")]
+    Capture(#[from] CaptureStartError),
     /// The kernel refuses something basic.
     #[error("the process cannot be set up: {0}")]
     Io(#[from] io::Error),
@@ -143,6 +151,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
         push: PushCounters::default(),
+        capture: CaptureCounters::default(),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -227,6 +236,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
+    let desk = Desk::new(settings.captures.keys().cloned());
+    let captures = Captures::start(&settings, &hub, &desk, &counters.capture)?;
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -278,6 +289,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     tracing::info!(?drain, "stopping");
     if let Some(pattern) = pattern {
         pattern.stop();
+    }
+    // Before the hub, so that their series end as complete. A driver that hangs is not waited for.
+    let stopped = tokio::task::spawn_blocking(move || captures.stop());
+    if tokio::time::timeout(drain / 4, stopped).await.is_err() {
+        tracing::warn!("a capture device does not let go of its capture thread");
     }
     let _ = stop.send(true);
     hub.shutdown();

@@ -1,9 +1,12 @@
 //! A video output that becomes a live series: `[capture.NAME]`.
 
+use std::fmt;
 use std::time::Duration;
 
-/// One capture device and what becomes of its pictures.
-#[derive(Debug, Clone, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+/// One capture device and what becomes of its pictures. `Debug` withholds the name of the patient.
+#[derive(Clone, PartialEq)]
 pub struct CaptureSettings {
     /// Which device: `auto` (the only one there is), a path below `/dev`, `usb:VVVV:PPPP`,
     /// `bus:BUS_INFO` or `card:NAME`.
@@ -48,7 +51,8 @@ pub struct CaptureSettings {
     pub activity_quiet: Duration,
     /// With [`SeriesPolicy::Activity`]: part of the picture (0 to 1) that must change to count as activity.
     pub activity_threshold: f64,
-    /// Patient's Name of encounters that nobody announced (PN). PHI once an operator writes one here.
+    /// Patient's Name (0010,0010) of encounters that nobody announced (PN); empty for none. PHI once an
+    /// operator writes one here.
     pub patient_name: String,
     /// Study Description (0008,1030); empty for none.
     pub study_description: String,
@@ -69,7 +73,8 @@ pub struct CaptureSettings {
 }
 
 /// Which SOP Class frames become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum VideoSopClass {
     /// Secondary Capture Image.
     SecondaryCapture,
@@ -82,7 +87,8 @@ pub enum VideoSopClass {
 }
 
 /// Grey or colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PixelChoice {
     /// MONOCHROME2, 8 bits, or as many as a deeper grey format has.
     Grey,
@@ -91,7 +97,8 @@ pub enum PixelChoice {
 }
 
 /// How pixels go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Explicit VR Little Endian.
     None,
@@ -106,18 +113,22 @@ pub enum Compression {
 }
 
 /// Colour equations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MatrixChoice {
     /// As the driver says.
     Auto,
     /// BT.601.
+    #[serde(rename = "bt601")]
     Bt601,
     /// BT.709.
+    #[serde(rename = "bt709")]
     Bt709,
 }
 
 /// Code values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RangeChoice {
     /// As the driver says.
     Auto,
@@ -128,7 +139,8 @@ pub enum RangeChoice {
 }
 
 /// What becomes of two fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Deinterlace {
     /// One frame of both.
     Weave,
@@ -150,7 +162,8 @@ pub struct Rectangle {
 }
 
 /// When a series begins and ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SeriesPolicy {
     /// One series for as long as the format lasts, across losses of signal.
     Continuous,
@@ -160,6 +173,42 @@ pub enum SeriesPolicy {
     Operator,
     /// From the first movement until the picture stands still.
     Activity,
+}
+
+impl fmt::Debug for CaptureSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureSettings")
+            .field("device", &self.device)
+            .field("profile", &self.profile)
+            .field("input", &self.input)
+            .field("sop_class", &self.sop_class)
+            .field("modality", &self.modality)
+            .field("pixels", &self.pixels)
+            .field("compression", &self.compression)
+            .field("jpeg_quality", &self.jpeg_quality)
+            .field("matrix", &self.matrix)
+            .field("range", &self.range)
+            .field("deinterlace", &self.deinterlace)
+            .field("crop", &self.crop)
+            .field("masks", &self.masks)
+            .field("masks_cover_identity", &self.masks_cover_identity)
+            .field("rate", &self.rate)
+            .field("changes_only", &self.changes_only)
+            .field("keep_alive", &self.keep_alive)
+            .field("series", &self.series)
+            .field("activity_quiet", &self.activity_quiet)
+            .field("activity_threshold", &self.activity_threshold)
+            .field("named", &!self.patient_name.is_empty())
+            .field("study_description", &self.study_description)
+            .field("series_description", &self.series_description)
+            .field("body_part", &self.body_part)
+            .field("manufacturer", &self.manufacturer)
+            .field("model_name", &self.model_name)
+            .field("serial_number", &self.serial_number)
+            .field("station_name", &self.station_name)
+            .field("pixel_spacing", &self.pixel_spacing)
+            .finish()
+    }
 }
 
 impl Default for CaptureSettings {
@@ -185,7 +234,7 @@ impl Default for CaptureSettings {
             series: SeriesPolicy::Continuous,
             activity_quiet: Duration::from_secs(10),
             activity_threshold: 0.002,
-            patient_name: "Unidentified".to_owned(),
+            patient_name: "Unidentified^".to_owned(),
             study_description: String::new(),
             series_description: String::new(),
             body_part: String::new(),

@@ -5,6 +5,7 @@
 
 mod access;
 mod bounds;
+mod capture;
 mod listening;
 mod peers;
 
@@ -33,7 +34,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         send: bounds::send(&fragment.send, &dimse),
         dimse,
         subscriptions: bounds::subscriptions(&fragment.subscriptions),
-        captures: std::collections::BTreeMap::new(),
+        captures: check.captures(fragment),
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),
         availability: check.availability(fragment),
@@ -81,6 +82,7 @@ impl Validation<'_> {
         self.names_of("destination", &fragment.destination);
         self.names_of("subscription", &fragment.subscription);
         self.names_of("availability", &fragment.availability);
+        self.names_of("capture", &fragment.capture);
     }
 
     fn names_of<T>(&mut self, kind: &str, sections: &BTreeMap<String, T>) {

@@ -89,10 +89,14 @@ pub(super) fn planar_to_rgb(luma: &[u8], chroma: &[u8], colours: &Colours, targe
     }
 }
 
-/// 16–235 to 0–255, rounded: 76309 / 65536 is 255 / 219.
+/// 16–235 to 0–255, rounded. `v · 255 / 219` is `v + v · 12 / 73`; the latter is rounded as
+/// `⌊(24 v + 73) / 146⌋`, and 57457 / 2²³ is near enough to 1 / 146 for all 220 values (a test tries them).
+/// All of it fits 16 bits, of which a vector holds twice as many as of 32.
 #[inline(always)]
 fn expand(value: u8) -> u8 {
-    ((u32::from(value.saturating_sub(16).min(219)) * 76309 + 32768) >> 16) as u8
+    let v = u16::from(value.saturating_sub(16).min(219));
+    let part = ((u32::from(v * 24 + 73) * 57457) >> 16) as u16 >> 7;
+    (v + part) as u8
 }
 
 #[multiversion(targets("x86_64+avx2", "x86_64+sse4.1", "aarch64+neon"))]
@@ -178,6 +182,19 @@ pub(super) fn weighed<const N: usize, const R: usize, const G: usize, const B: u
     if limited {
         for value in target.iter_mut() {
             *value = expand(*value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limited_range_is_expanded_exactly() {
+        for value in 0..=255_u8 {
+            let exact = (f64::from(value) - 16.0) * 255.0 / 219.0;
+            assert_eq!(expand(value), exact.round().clamp(0.0, 255.0) as u8, "{value}");
         }
     }
 }

@@ -53,6 +53,17 @@ impl Line {
         (first >= line.line_bytes() && chroma_fits && line.lines > 0).then_some(line)
     }
 
+    /// Whether lines follow each other without padding and are pixels already. (Of 10 and 12 bits the upper
+    /// bits of a word are not known to be zero.)
+    pub(super) fn is_identity(&self) -> bool {
+        let same = match self.format {
+            VideoFormat::Grey | VideoFormat::Y16 => true,
+            VideoFormat::Rgb24 => self.rgb,
+            _ => false,
+        };
+        same && self.range == Range::Full && self.strides.first() == Some(&self.line_bytes())
+    }
+
     /// Bytes of a line of the first plane.
     fn line_bytes(&self) -> usize {
         match self.format {

@@ -173,6 +173,16 @@ impl Converter {
         self.description
     }
 
+    /// Whether a buffer of the device is the frame already, byte for byte, in its first bytes.
+    pub fn is_identity(&self) -> bool {
+        let whole = (self.crop.width, self.crop.height) == (self.video.width, self.video.height);
+        whole
+            && self.masks.is_empty()
+            && !self.bob
+            && matches!(self.video.fields, Fields::Progressive | Fields::Interlaced { .. })
+            && self.line.is_identity()
+    }
+
     /// Frames that one buffer becomes: 2 where both fields of it are bobbed.
     pub fn frames_per_buffer(&self) -> usize {
         let both = matches!(self.video.fields, Fields::Interlaced { .. } | Fields::Sequential { .. });

@@ -53,6 +53,12 @@ pub(super) fn fourcc_text(fourcc: u32) -> String {
         .collect()
 }
 
+/// The fourcc that a format is shown by.
+pub fn fourcc_of(format: VideoFormat) -> &'static str {
+    let code = FOURCCS.iter().find(|(_, known)| *known == format).map(|(code, _)| *code);
+    code.and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default().trim_end()
+}
+
 /// The format of a fourcc in text, such as `YUYV`; blanks at its end may be left out.
 pub fn named(fourcc: &str) -> Option<VideoFormat> {
     let same =
@@ -117,8 +123,9 @@ fn describe(raw: &RawFormat, frame_rate: Option<f64>) -> Result<VideoDescription
             return Err(CaptureError::Inconsistent("sizeimage is less than a picture"));
         }
     }
-    let rgb =
-        matches!(format, VideoFormat::Rgb24 | VideoFormat::Bgr24 | VideoFormat::Xbgr32 | VideoFormat::Xrgb32);
+    // What is no YCbCr has all code values unless the driver says otherwise.
+    let full =
+        !matches!(format, VideoFormat::Yuyv | VideoFormat::Uyvy | VideoFormat::Nv12 | VideoFormat::Nv16);
     Ok(VideoDescription {
         format,
         width: raw.width,
@@ -126,7 +133,7 @@ fn describe(raw: &RawFormat, frame_rate: Option<f64>) -> Result<VideoDescription
         strides: raw.planes.iter().map(|(stride, _)| *stride).collect(),
         sizes: raw.planes.iter().map(|(_, size)| *size).collect(),
         matrix: matrix(raw),
-        range: range(raw, rgb, format == VideoFormat::Mjpeg),
+        range: range(raw, full),
         fields,
         frame_rate,
     })
@@ -183,11 +190,11 @@ fn matrix(raw: &RawFormat) -> Matrix {
     }
 }
 
-fn range(raw: &RawFormat, rgb: bool, jpeg: bool) -> Range {
+fn range(raw: &RawFormat, full: bool) -> Range {
     match raw.quantization {
         v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE => Range::Full,
         v4l2_quantization_V4L2_QUANTIZATION_LIM_RANGE => Range::Limited,
-        _ if rgb || jpeg || raw.colorspace == v4l2_colorspace_V4L2_COLORSPACE_JPEG => Range::Full,
+        _ if full || raw.colorspace == v4l2_colorspace_V4L2_COLORSPACE_JPEG => Range::Full,
         _ => Range::Limited,
     }
 }
@@ -224,13 +231,17 @@ mod tests {
     #[test]
     fn colour_defaults_are_those_of_the_kernel_documents() {
         let mut hd = raw(b"YUYV", 1920, 1080, &[(3840, 3840 * 1080)]);
-        assert_eq!((matrix(&hd), range(&hd, false, false)), (Matrix::Bt709, Range::Limited));
+        assert_eq!((matrix(&hd), range(&hd, false)), (Matrix::Bt709, Range::Limited));
         hd.colorspace = v4l2_colorspace_V4L2_COLORSPACE_SMPTE170M;
         assert_eq!(matrix(&hd), Matrix::Bt601);
         hd.encoding = v4l2_ycbcr_encoding_V4L2_YCBCR_ENC_709;
         hd.quantization = v4l2_quantization_V4L2_QUANTIZATION_FULL_RANGE;
-        assert_eq!((matrix(&hd), range(&hd, false, false)), (Matrix::Bt709, Range::Full));
-        assert_eq!(range(&raw(b"RGB3", 2, 2, &[]), true, false), Range::Full);
+        assert_eq!((matrix(&hd), range(&hd, false)), (Matrix::Bt709, Range::Full));
+        let described =
+            |fourcc, bytes: u32| describe(&raw(fourcc, 64, 64, &[(64 * bytes, 64 * 64 * bytes)]), None);
+        assert_eq!(described(b"GREY", 1).unwrap().range, Range::Full);
+        assert_eq!(described(b"YUYV", 2).unwrap().range, Range::Limited);
+        assert_eq!(range(&raw(b"RGB3", 2, 2, &[]), true), Range::Full);
     }
 
     #[test]

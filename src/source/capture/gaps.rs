@@ -9,11 +9,19 @@
 const MOST_LOST: u32 = 1 << 18;
 
 /// Counts frames, seen and lost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gaps {
     /// Frames of the series so far, lost ones included.
     position: u32,
     last: Option<u32>,
+    /// Frames that a buffer becomes: 2 where both its fields do.
+    per_buffer: u32,
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self { position: 0, last: None, per_buffer: 1 }
+    }
 }
 
 /// Where a frame stands.
@@ -26,9 +34,30 @@ pub struct Place {
 }
 
 impl Gaps {
-    /// The place of the frame that the driver gave this number. `None` at the end of all numbers, or for
-    /// a frame that came before.
+    /// The place of the (first) frame of the buffer that the driver gave this number. `None` at the end of
+    /// all numbers, or for a buffer that came before.
     pub fn place(&mut self, sequence: u32) -> Option<Place> {
+        let lost = self.lost(sequence)?;
+        self.rise(lost + 1).map(|number| Place { number, lost })
+    }
+
+    /// The place of the next frame of the same buffer. `None` at the end of all numbers.
+    pub fn place_next(&mut self) -> Option<Place> {
+        self.rise(1).map(|number| Place { number, lost: 0 })
+    }
+
+    /// A buffer that does not go out because nobody wants it: what was lost before it is a gap, and it is
+    /// none. Returns how many frames were lost.
+    pub fn pass_over(&mut self, sequence: u32) -> u32 {
+        let lost = self.lost(sequence).unwrap_or_default();
+        if self.position > 0 {
+            self.rise(lost);
+        }
+        lost
+    }
+
+    /// Frames lost between the buffer before and this one. `None` for a buffer that came before.
+    fn lost(&mut self, sequence: u32) -> Option<u32> {
         let step = match self.last {
             None => 1,
             Some(last) => match sequence.wrapping_sub(last) {
@@ -39,14 +68,19 @@ impl Gaps {
             },
         };
         self.last = Some(sequence);
-        let position = self.position.checked_add(step).filter(|&position| i32::try_from(position).is_ok())?;
-        self.position = position;
-        Some(Place { number: i32::try_from(position).ok()?, lost: step - 1 })
+        Some((step - 1) * self.per_buffer)
     }
 
-    /// The driver begins to count anew.
-    pub fn restarted(&mut self) {
+    fn rise(&mut self, by: u32) -> Option<i32> {
+        let position = self.position.checked_add(by).filter(|&position| i32::try_from(position).is_ok())?;
+        self.position = position;
+        i32::try_from(position).ok()
+    }
+
+    /// The driver begins to count anew, in buffers that become so many frames each.
+    pub fn restarted(&mut self, per_buffer: u32) {
         self.last = None;
+        self.per_buffer = per_buffer;
     }
 
     /// A new series begins with the next frame.
@@ -80,7 +114,7 @@ mod tests {
     fn a_stream_that_begins_again_loses_nothing() {
         let mut gaps = Gaps::default();
         gaps.place(500);
-        gaps.restarted();
+        gaps.restarted(1);
         assert_eq!(gaps.place(0), Some(Place { number: 2, lost: 0 }));
         assert_eq!(gaps.place(5).map(|place| place.lost), Some(4));
         // A driver that says nothing and counts anew.
@@ -95,8 +129,27 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_buffer_of_two_fields_is_two_lost_frames() {
+        let mut gaps = Gaps::default();
+        gaps.restarted(2);
+        assert_eq!(gaps.place(3), Some(Place { number: 1, lost: 0 }));
+        assert_eq!(gaps.place_next(), Some(Place { number: 2, lost: 0 }));
+        assert_eq!(gaps.place(5), Some(Place { number: 5, lost: 2 }));
+    }
+
+    #[test]
+    fn a_frame_that_nobody_wants_leaves_no_gap_and_one_lost_beside_it_does() {
+        let mut gaps = Gaps::default();
+        assert_eq!(gaps.pass_over(1), 0);
+        assert_eq!(gaps.place(2).map(|place| place.number), Some(1));
+        assert_eq!(gaps.pass_over(3), 0);
+        assert_eq!(gaps.pass_over(6), 2);
+        assert_eq!(gaps.place(7), Some(Place { number: 4, lost: 0 }));
+    }
+
+    #[test]
     fn instance_numbers_end_where_the_standard_ends_them() {
-        let mut gaps = Gaps { position: i32::MAX as u32 - 1, last: Some(1) };
+        let mut gaps = Gaps { position: i32::MAX as u32 - 1, last: Some(1), per_buffer: 1 };
         assert_eq!(gaps.place(2).map(|place| place.number), Some(i32::MAX));
         assert_eq!(gaps.place(3), None);
         gaps.new_series();

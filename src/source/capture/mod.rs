@@ -1,16 +1,32 @@
 //! Capture: a video output, through V4L2, becomes a live series.
+//!
+//! ```text
+//! worker ─ owns the thread: device ► signal ► stream ► frames, and heals
+//!   ├ find, device, format, timings, stream, events ─ V4L2, by way of sys (all unsafe code)
+//!   ├ plan ─ configuration and hardware profile in one     watch ─ the signal's own thread
+//!   └ frames ─ stamp, gaps, pace, series ► instance ► hub   clock ─ is the time true?
+//! ```
+//!
+//! A capture thread waits for its driver and for nobody else. [`signal`] names its states; [`counters`] is
+//! what can be seen of it from outside.
 
+pub mod clock;
+pub mod counters;
 pub mod device;
 pub mod error;
 pub mod events;
 pub mod find;
 pub mod format;
-pub mod stream;
-pub mod timings;
-
-pub mod counters;
+pub mod frames;
 pub mod gaps;
+pub mod pace;
+pub mod plan;
+pub mod series;
 pub mod signal;
 pub mod stamp;
+pub mod stream;
+pub mod timings;
+pub mod watch;
+pub mod worker;
 
 mod sys;

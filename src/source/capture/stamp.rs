@@ -18,6 +18,8 @@ pub const STALE: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(50);
 /// A stamp further back than this is no stamp (a clock that wraps, or is another).
 const OLDEST: Duration = Duration::from_secs(10);
+/// Drivers that compute their stamps may be ahead of the frame by less than this.
+const AHEAD: Duration = Duration::from_millis(100);
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy)]
@@ -64,11 +66,12 @@ impl Stamps {
         self.offset = Some(offset);
         let stepped =
             (moved.unsigned_abs() > STEP.as_micros()).then(|| i64::try_from(moved).unwrap_or_default());
-        let age = now.monotonic.checked_sub(stamp).filter(|&age| age <= OLDEST);
-        let usable = age.filter(|_| kind != StampKind::Unknown);
-        let age = usable.unwrap_or_default();
-        let captured = UNIX_EPOCH + now.realtime.saturating_sub(age);
-        Moment { captured, age, arrival: usable.is_none(), stepped }
+        let age = now.monotonic.saturating_sub(stamp);
+        let ahead = stamp.saturating_sub(now.monotonic);
+        let usable = kind != StampKind::Unknown && age <= OLDEST && ahead <= AHEAD;
+        let (age, ahead) = if usable { (age, ahead) } else { Default::default() };
+        let captured = UNIX_EPOCH + now.realtime.saturating_sub(age) + ahead;
+        Moment { captured, age, arrival: !usable, stepped }
     }
 }
 
@@ -104,6 +107,13 @@ mod tests {
         assert_eq!(back.stepped, Some(-3_600_000));
         assert_eq!(back.captured, at(46_467));
         assert_eq!(frame(1100, reading(1100, 46_501)).stepped, None);
+    }
+
+    #[test]
+    fn a_stamp_that_is_a_little_ahead_is_a_stamp() {
+        let mut stamps = Stamps::default();
+        let moment = stamps.moment(Duration::from_millis(1004), StampKind::EndOfFrame, reading(1000, 50_000));
+        assert_eq!((moment.captured, moment.age, moment.arrival), (at(50_004), Duration::ZERO, false));
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! The capture threads of the process: one for each `[capture.NAME]`, and the clock that they share.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::config::profile::{OWN_PROFILES, Profiles};
+use crate::context::Equipment;
+use crate::context::desk::Desk;
+use crate::hub::Hub;
+use crate::source::capture::clock::Clock;
+use crate::source::capture::counters::CaptureCounters;
+use crate::source::capture::frames::Frames;
+use crate::source::capture::series::Encounter;
+use crate::source::capture::worker::{Capture, Running};
+
+/// The running captures.
+#[derive(Debug)]
+pub(super) struct Captures {
+    running: Vec<Running>,
+    _clock: Option<Clock>,
+}
+
+/// Why captures cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureStartError {
+    /// Hardware profiles that cannot be read.
+    #[error("{0}")]
+    Profiles(String),
+    /// No thread.
+    #[error("no thread for capture.{name}: {error}")]
+    Thread {
+        /// `[capture.NAME]`.
+        name: String,
+        /// What the kernel says.
+        error: io::Error,
+    },
+}
+
+impl Captures {
+    /// Starts all that are configured. Devices need not be there yet.
+    pub(super) fn start(
+        settings: &Settings,
+        hub: &Hub,
+        desk: &Desk,
+        counters: &CaptureCounters,
+    ) -> Result<Self, CaptureStartError> {
+        if settings.captures.is_empty() {
+            return Ok(Self { running: Vec::new(), _clock: None });
+        }
+        let profiles = Profiles::load(Some(Path::new(OWN_PROFILES))).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            CaptureStartError::Profiles(errors.join("; "))
+        })?;
+        let profiles = Arc::new(profiles);
+        let clock = Clock::start();
+        let equipment = Equipment::framegate(&serial(), &host());
+        let mut running = Vec::new();
+        for (name, capture) in &settings.captures {
+            let counters = counters.of(name);
+            let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone());
+            let frames = Frames::new(name, capture, counters.clone(), clock.state(), encounter);
+            let capture = Capture {
+                name: name.clone(),
+                settings: capture.clone(),
+                profiles: profiles.clone(),
+                desk: desk.clone(),
+                counters,
+                frames,
+            };
+            let started = capture.start();
+            running.push(started.map_err(|error| CaptureStartError::Thread { name: name.clone(), error })?);
+        }
+        Ok(Self { running, _clock: Some(clock) })
+    }
+
+    /// Ends all series as complete and gives the devices back. A driver may take its time.
+    pub(super) fn stop(self) {
+        for capture in self.running {
+            capture.stop();
+        }
+    }
+}
+
+/// Serial number of the board; empty where it is not to be had.
+fn serial() -> String {
+    let read = |path| std::fs::read_to_string(path).ok();
+    let found = read("/sys/class/dmi/id/product_serial").or_else(|| read("/proc/device-tree/serial-number"));
+    found.map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned()).unwrap_or_default()
+}
+
+/// Name of the host; empty where it is not to be had.
+fn host() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}

@@ -1,0 +1,165 @@
+//! What is to be done with one device: what the configuration asks for, and what the hardware profile knows
+//! of it where the configuration says `auto`.
+
+use super::device::Device;
+use super::find;
+use super::stream::Memory;
+use crate::config::profile::{self, CaptureProfile, Conversion, DeviceFacts, Profiles};
+use crate::config::settings::{
+    CaptureSettings, Deinterlace, MatrixChoice, PixelChoice, RangeChoice, VideoSopClass,
+};
+use crate::context::Equipment;
+use crate::frame::convert::{Options, Rectangle};
+use crate::frame::video::{Matrix, Range, VideoFormat};
+use crate::instance::video::{SopClass, VideoSource};
+
+/// The profile of a device, and why it is that one.
+///
+/// # Errors
+/// When the configuration names a profile that there is none of.
+pub fn profile_of<'p>(
+    settings: &CaptureSettings,
+    profiles: &'p Profiles,
+    device: &Device,
+) -> Result<(&'p CaptureProfile, String), String> {
+    if settings.profile != "auto" {
+        let named = profiles.capture(&settings.profile).map(|named| (named, "the configuration".to_owned()));
+        return named.ok_or_else(|| {
+            format!(
+                "there is no hardware profile {:?}; `framegate devices` shows which fits",
+                settings.profile
+            )
+        });
+    }
+    let fitting = profiles.capture_for(&facts(device));
+    fitting
+        .map(|(profile, why)| (profile, why.to_string()))
+        .ok_or_else(|| "no hardware profile fits; name one in capture.*.profile".to_owned())
+}
+
+/// What profiles are matched by.
+pub fn facts(device: &Device) -> DeviceFacts {
+    let capabilities = device.capabilities();
+    let found = find::devices().into_iter().find(|found| found.path == device.path());
+    DeviceFacts {
+        driver: capabilities.driver.clone(),
+        card: capabilities.card.clone(),
+        bus: capabilities.bus.clone(),
+        usb: found.and_then(|found| found.usb),
+        pci: None,
+    }
+}
+
+/// Formats in the order in which they are to be asked for: as the profile prefers, but grey formats last
+/// where colour is wanted, and first where it is not.
+pub fn formats(settings: &CaptureSettings, profile: &CaptureProfile) -> Vec<VideoFormat> {
+    let mut formats: Vec<VideoFormat> =
+        profile.formats.iter().filter_map(|fourcc| super::format::named(fourcc)).collect();
+    let is_grey = |format: &VideoFormat| {
+        matches!(format, VideoFormat::Grey | VideoFormat::Y10 | VideoFormat::Y12 | VideoFormat::Y16)
+    };
+    if settings.pixels == PixelChoice::Color {
+        formats.sort_by_key(is_grey);
+    }
+    formats
+}
+
+/// What becomes of the pictures.
+pub fn options(settings: &CaptureSettings, profile: &CaptureProfile) -> Options {
+    let part = |part: &crate::config::settings::Rectangle| Rectangle {
+        x: part.x,
+        y: part.y,
+        width: part.width,
+        height: part.height,
+    };
+    let matrix = match (settings.matrix, profile.matrix) {
+        (MatrixChoice::Bt601, _) | (MatrixChoice::Auto, MatrixChoice::Bt601) => Some(Matrix::Bt601),
+        (MatrixChoice::Bt709, _) | (MatrixChoice::Auto, MatrixChoice::Bt709) => Some(Matrix::Bt709),
+        (MatrixChoice::Auto, MatrixChoice::Auto) => None,
+    };
+    let range = match (settings.range, profile.range) {
+        (RangeChoice::Limited, _) | (RangeChoice::Auto, RangeChoice::Limited) => Some(Range::Limited),
+        (RangeChoice::Full, _) | (RangeChoice::Auto, RangeChoice::Full) => Some(Range::Full),
+        (RangeChoice::Auto, RangeChoice::Auto) => None,
+    };
+    Options {
+        color: settings.pixels == PixelChoice::Color,
+        matrix,
+        range,
+        bob: settings.deinterlace == Deinterlace::Bob,
+        crop: settings.crop.as_ref().map(part),
+        masks: settings.masks.iter().map(part).collect(),
+    }
+}
+
+/// What all instances of the device say of where they come from.
+pub fn video_source(settings: &CaptureSettings, profile: &CaptureProfile, card: &str) -> VideoSource {
+    let named =
+        [&settings.manufacturer, &settings.model_name, &settings.serial_number, &settings.station_name];
+    let behind = named.iter().any(|text| !text.is_empty()).then(|| Equipment {
+        manufacturer: settings.manufacturer.clone(),
+        model_name: settings.model_name.clone(),
+        serial_number: settings.serial_number.clone(),
+        software_versions: String::new(),
+        station_name: settings.station_name.clone(),
+    });
+    VideoSource {
+        sop_class: match settings.sop_class {
+            VideoSopClass::SecondaryCapture => SopClass::SecondaryCapture,
+            VideoSopClass::VlPhotographic => SopClass::VlPhotographic,
+            VideoSopClass::VlEndoscopic => SopClass::VlEndoscopic,
+            VideoSopClass::Ultrasound => SopClass::Ultrasound,
+        },
+        analog: profile.conversion == Conversion::DigitizedVideo,
+        behind,
+        burned_in: !settings.masks_cover_identity,
+        pixel_spacing: settings.pixel_spacing,
+        card: card.to_owned(),
+    }
+}
+
+/// Where the bytes of frames lie.
+pub fn memory(profile: &CaptureProfile) -> Memory {
+    match profile.memory {
+        profile::Memory::Mmap => Memory::Mmap,
+        profile::Memory::Userptr => Memory::UserPtr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_not_asked_of_a_grey_format_while_there_is_another() {
+        let profiles = Profiles::load(None).unwrap();
+        let profile = profiles.capture("generic-v4l2").unwrap();
+        let color = CaptureSettings { pixels: PixelChoice::Color, ..CaptureSettings::default() };
+        assert_ne!(formats(&color, profile).first(), Some(&VideoFormat::Grey));
+        assert!(formats(&color, profile).contains(&VideoFormat::Grey));
+    }
+
+    #[test]
+    fn the_configuration_says_more_than_the_profile() {
+        let profiles = Profiles::load(None).unwrap();
+        let mut profile = profiles.capture("generic-v4l2").unwrap().clone();
+        (profile.range, profile.matrix) = (RangeChoice::Full, MatrixChoice::Bt601);
+        let settings = CaptureSettings { range: RangeChoice::Limited, ..CaptureSettings::default() };
+        let options = options(&settings, &profile);
+        assert_eq!((options.range, options.matrix), (Some(Range::Limited), Some(Matrix::Bt601)));
+    }
+
+    #[test]
+    fn nobody_is_behind_the_card_until_somebody_says_so() {
+        let profiles = Profiles::load(None).unwrap();
+        let profile = profiles.capture("generic-v4l2").unwrap();
+        let mut settings = CaptureSettings::default();
+        let source = video_source(&settings, profile, "card");
+        assert!(source.behind.is_none() && source.burned_in && !source.analog);
+        settings.station_name = "ROOM1".to_owned();
+        settings.masks_cover_identity = true;
+        let source = video_source(&settings, profile, "card");
+        assert_eq!(source.behind.unwrap().station_name, "ROOM1");
+        assert!(!source.burned_in);
+    }
+}
