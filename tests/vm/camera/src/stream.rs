@@ -82,6 +82,10 @@ impl Stream {
     /// The host has committed to a mode.
     pub(crate) fn commit(&mut self, mode: Mode) {
         self.picture = Picture::new(mode);
+        if let Some(picture) = &mut self.picture {
+            // What is frozen outlives a stream.
+            picture.number(self.number.saturating_sub(1));
+        }
         self.sending = None;
         self.due = None;
     }
@@ -128,7 +132,7 @@ impl Stream {
                     }
                     // What is late by more than a frame is not made up for.
                     self.due = Some((due + self.interval).max(now));
-                    if self.faults.showing == Showing::Live || picture.frame().is_empty() {
+                    if self.faults.showing == Showing::Live {
                         picture.number(self.number);
                         self.number = self.number.wrapping_add(1);
                     }
