@@ -54,8 +54,16 @@ def control(node: str, *arguments: str) -> str:
 
 def nodes(name: str) -> list[str]:
     """The nodes whose name begins so, in the order of their numbers."""
-    found = [entry for entry in CLASS.glob("video*") if (entry / "name").read_text().startswith(name)]
+    found = [entry for entry in CLASS.glob("video*") if _name(entry).startswith(name)]
     return [f"/dev/{entry.name}" for entry in sorted(found, key=lambda entry: int(entry.name[5:]))]
+
+
+def _name(entry: Path) -> str:
+    try:
+        return (entry / "name").read_text()
+    except OSError:
+        # It was going away just now.
+        return ""
 
 
 def set_format(node: str, width: int, height: int, fourcc: str) -> None:

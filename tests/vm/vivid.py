@@ -17,6 +17,7 @@ from pathlib import Path
 
 import v4l2
 
+DRIVER = Path("/sys/bus/platform/drivers/vivid")
 HDMI = 3
 """Number of the HDMI input, with the usual vivid.input_types."""
 
@@ -95,8 +96,17 @@ class Vivid:
         closed it. Nothing happens if nobody has. The nodes stay."""
         self.set(disconnect=1)
 
+    def remove(self) -> None:
+        """All instances are gone, and their nodes with them."""
+        (DRIVER / "unbind").write_text("vivid.0")
+
+    def insert(self) -> None:
+        """They are back, with everything as it was at first."""
+        (DRIVER / "bind").write_text("vivid.0")
+        v4l2.wait_until(lambda: v4l2.nodes(f"vivid-{self.instance}-vid-cap"), "vivid is back")
+
     def restore(self) -> None:
-        """Undoes what lasts. (Unbinding and binding the driver would do more, but breaks the loop.)"""
+        """Undoes what lasts."""
         self.set(dv_timings_signal_mode=0, percentage_of_dropped_buffers=0, osd_text_mode=0)
         self._connect(0)
 
@@ -122,17 +132,18 @@ class Vivid:
         v4l2.control(self.output, "--set-dv-bt-timings", timings)
         v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}")
         v4l2.control(self.node, "-i", str(HDMI))
-        self._connect(2)
         # No text over the picture.
-        self.set(osd_text_mode=2)
+        self.set(dv_timings_signal_mode=0, osd_text_mode=2)
+        self._connect(2)
+        # The input does not learn the output's timings: it sees what it was last set to.
+        v4l2.control(self.node, "--set-dv-bt-timings", timings)
+        v4l2.set_format(self.node, width, height, fourcc)
         line = ["v4l2-ctl", "-d", self.output, "--stream-out-mmap=4", f"--stream-from={raw}", "--stream-loop"]
         sending = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             # One for each frame, as soon as they flow.
             while (said := sending.stderr.read(1)) != b">":
                 assert said, "v4l2-ctl sends nothing"
-            self.lock()
-            v4l2.set_format(self.node, width, height, fourcc)
             # For some frames yet, the input sees noise.
             sent = raw.read_bytes()
             v4l2.wait_until(lambda: v4l2.capture(self.node, 1)[0].data in sent, "the first frame sent")

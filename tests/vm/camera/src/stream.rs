@@ -82,6 +82,10 @@ impl Stream {
     /// The host has committed to a mode.
     pub(crate) fn commit(&mut self, mode: Mode) {
         self.picture = Picture::new(mode);
+        if let Some(picture) = &mut self.picture {
+            // What is frozen outlives a stream.
+            picture.number(self.number.saturating_sub(1));
+        }
         self.sending = None;
         self.due = None;
     }
@@ -128,7 +132,7 @@ impl Stream {
                     }
                     // What is late by more than a frame is not made up for.
                     self.due = Some((due + self.interval).max(now));
-                    if self.faults.showing == Showing::Live || picture.frame().is_empty() {
+                    if self.faults.showing == Showing::Live {
                         picture.number(self.number);
                         self.number = self.number.wrapping_add(1);
                     }
@@ -184,4 +188,91 @@ fn write_all(socket: &mut impl Write, mut slices: &mut [IoSlice<'_>]) -> io::Res
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Format, Size};
+
+    const BYTES: usize = 640 * 16 * 2;
+    /// Transfers of this length carry such a frame in three payloads.
+    const LENGTH: usize = 8192;
+
+    fn stream() -> Stream {
+        let mut stream = Stream::new(50);
+        stream.commit(Mode { format: Format::Yuyv, size: Size { width: 640, height: 16 } });
+        (0..99).for_each(|sequence| stream.wanted(sequence, LENGTH));
+        stream
+    }
+
+    /// Flags and length of every payload that is sent at one time.
+    fn payloads(stream: &mut Stream, now: Instant) -> (Vec<(u8, usize)>, Option<Duration>) {
+        let mut sent = Vec::new();
+        let rest = stream.pump(now, &mut sent).unwrap();
+        let (mut at, mut found) = (0, Vec::new());
+        while at < sent.len() {
+            let length = u32::from_be_bytes(sent[at + 24..at + 28].try_into().unwrap()) as usize;
+            found.push((sent[at + usbip::HEADER + 1], length - HEADER));
+            at += usbip::HEADER + length;
+        }
+        (found, rest)
+    }
+
+    #[test]
+    fn a_frame_is_sent_when_it_is_due_and_ends_with_a_flag() {
+        let (mut stream, start) = (stream(), Instant::now());
+        let (first, rest) = payloads(&mut stream, start);
+        assert_eq!(first, [(0x81, LENGTH - 2), (0x81, LENGTH - 2), (0x83, BYTES - 2 * (LENGTH - 2))]);
+        assert_eq!(rest, Some(Duration::from_millis(20)));
+        assert_eq!(payloads(&mut stream, start + Duration::from_millis(19)).0, []);
+        let (second, _) = payloads(&mut stream, start + Duration::from_millis(20));
+        assert_eq!(second.iter().map(|(flags, _)| *flags).collect::<Vec<_>>(), [0x80, 0x80, 0x82]);
+    }
+
+    #[test]
+    fn faults_strike_every_nth_frame() {
+        let (mut stream, mut now) = (stream(), Instant::now());
+        stream.faults = Faults { showing: Showing::Live, error: 2, truncate: 3 };
+        let mut struck = Vec::new();
+        for _ in 0..6 {
+            let (sent, _) = payloads(&mut stream, now);
+            let whole = sent.iter().map(|(_, length)| length).sum::<usize>() == BYTES;
+            struck.push((sent.iter().all(|(flags, _)| flags & ERROR != 0), !whole));
+            now += stream.interval;
+        }
+        let (none, error, truncated) = ((false, false), (true, false), (false, true));
+        assert_eq!(struck, [none, error, truncated, error, none, (true, true)]);
+    }
+
+    #[test]
+    fn a_stall_leaves_transfers_waiting_until_they_are_taken_back() {
+        let mut stream = stream();
+        stream.faults.showing = Showing::Nothing;
+        assert_eq!(payloads(&mut stream, Instant::now()), (vec![], None));
+        assert!(stream.take_back(7));
+        assert!(!stream.take_back(7));
+        stream.faults.showing = Showing::Live;
+        assert_eq!(payloads(&mut stream, Instant::now()).0.len(), 3);
+    }
+
+    #[test]
+    fn the_frozen_picture_keeps_its_number() {
+        let (mut stream, mut now) = (stream(), Instant::now());
+        let mut last = |showing, stream: &mut Stream| {
+            stream.faults.showing = showing;
+            let mut sent = Vec::new();
+            stream.pump(now, &mut sent).unwrap();
+            now += stream.interval;
+            let at = sent.len() - 600;
+            sent.split_off(at)
+        };
+        // The last blocks of the last row with a number.
+        let first = last(Showing::Live, &mut stream);
+        let second = last(Showing::Live, &mut stream);
+        let frozen = last(Showing::Frozen, &mut stream);
+        let splash = last(Showing::Splash, &mut stream);
+        assert!(first != second && second == frozen && frozen != splash);
+        assert_eq!(stream.number, 2);
+    }
 }
