@@ -20,6 +20,7 @@ pub mod format;
 pub mod frames;
 pub mod gaps;
 pub mod pace;
+pub mod picture;
 pub mod plan;
 pub mod series;
 pub mod signal;

@@ -327,7 +327,7 @@ impl Worker {
                     return Ok(());
                 }
             }
-            let Some(frame) = stream.next(WAIT)? else {
+            let Some(mut frame) = stream.next(WAIT)? else {
                 if last.elapsed() > patience {
                     return self.stalled(session);
                 }
@@ -337,7 +337,7 @@ impl Worker {
             if session.watch.as_ref().is_some_and(|watch| watch.changes() != seen) {
                 continue;
             }
-            let another = self.capture.frames.take(frame);
+            let another = self.capture.frames.take(&mut frame);
             last = Instant::now();
             patience = session.profile.stall;
             self.streamed = true;
