@@ -257,10 +257,9 @@ impl<W: Write> Watch<W> {
     async fn take(&mut self, live: Option<Arc<LiveSeries>>, item: Item) -> anyhow::Result<()> {
         match (live, item) {
             (Some(live), Item::Instance(instance)) => self.instance(live, &instance).await,
-            (Some(live), Item::Missed(count)) => {
-                let fields = json!({"series": **live.series(), "count": count});
-                let line = format!("{count} instances left memory before they were looked at");
-                Ok(self.report.event("missed", fields, &line)?)
+            (Some(live), Item::Missed(missed)) => {
+                let fields = json!({"series": **live.series(), "count": missed.total()});
+                Ok(self.report.event("missed", fields, &missed.to_string())?)
             }
             _ => Ok(()),
         }

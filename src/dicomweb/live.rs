@@ -3,7 +3,8 @@
 //!
 //! A body is pulled by its connection: nothing is prepared for a client that does not read, and
 //! such a client only loses instances from the ring. What it missed is counted; in the stream it
-//! shows as a gap in Instance Number. A subscription may steer it while it runs ([`super::steering`]).
+//! shows as a gap in Instance Number, as does what the source had lost. A subscription may steer it while
+//! it runs ([`super::steering`]), and is told of both.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -98,9 +99,10 @@ impl State {
             };
             match item {
                 Item::Instance(instance) => self.take(&instance).await,
-                Item::Missed(count) => {
-                    self.live.counters.missed.inc_by(count);
-                    self.live.steering.missed(series.as_ref(), count);
+                Item::Missed(missed) => {
+                    // What the source lost is counted there, and not once more for each reader.
+                    self.live.counters.missed.inc_by(missed.left);
+                    self.live.steering.missed(series.as_ref(), missed.total());
                 }
                 Item::End(_) => {
                     self.queue.extend(self.live.writer.take().map(Writer::close));

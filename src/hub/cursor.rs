@@ -1,8 +1,9 @@
 //! One reader's place in one series, or in all series that it wants.
 //!
 //! A cursor never holds up anybody: what leaves the ring before it was read is told as
-//! [`Item::Missed`], exactly counted.
+//! [`Item::Missed`], exactly counted, and so is what never came into it because the source had lost it.
 
+use std::fmt;
 use std::sync::{Arc, Weak};
 
 use futures_util::future::{Either, select, select_all};
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 
 use super::Hub;
 use super::ring::Slot;
-use super::series::{End, From, LiveSeries};
+use super::series::{End, From, LiveSeries, Start};
 use crate::instance::{Instance, Uid};
 
 /// What a cursor yields.
@@ -18,10 +19,41 @@ use crate::instance::{Instance, Uid};
 pub enum Item {
     /// The next instance.
     Instance(Arc<Instance>),
-    /// This many instances left the ring before they were read.
-    Missed(u64),
+    /// Instances that this reader does not get come here in the order.
+    Missed(Missed),
     /// Nothing more will come.
     End(End),
+}
+
+/// How many instances a reader does not get, and whose fault that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Missed {
+    /// They left the ring before this reader had read them.
+    pub left: u64,
+    /// Nobody gets them: their source lost them. Told once to each reader, and not to one that begins
+    /// behind the gap.
+    pub lost: u64,
+}
+
+impl Missed {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.left + self.lost
+    }
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { left, lost } = self;
+        match (left, lost) {
+            (_, 0) => write!(f, "{left} instances left memory before they were looked at"),
+            (0, _) => write!(f, "{lost} instances were lost at their source"),
+            _ => write!(
+                f,
+                "{left} instances left memory before they were looked at, {lost} were lost at their source"
+            ),
+        }
+    }
 }
 
 /// A place in one live series.
@@ -30,6 +62,9 @@ pub struct Cursor {
     series: Arc<LiveSeries>,
     changed: watch::Receiver<()>,
     next: u64,
+    /// What the source has lost from the beginning, as far as this reader knows of it. It never falls: a
+    /// reader that goes back has been told.
+    lost: u64,
     least_number: Option<i32>,
 }
 
@@ -37,8 +72,8 @@ impl Cursor {
     /// A cursor that starts at `from`.
     pub fn new(series: Arc<LiveSeries>, from: From) -> Self {
         let changed = series.subscribe();
-        let (next, least_number) = series.start(from);
-        Self { series, changed, next, least_number }
+        let Start { next, lost, least_number } = series.start(from);
+        Self { series, changed, next, lost, least_number }
     }
 
     /// The series it reads.
@@ -51,15 +86,25 @@ impl Cursor {
         loop {
             self.changed.mark_unchanged();
             match self.series.get(self.next) {
-                (Slot::Here(instance), _) => {
-                    self.next += 1;
-                    let early = self.least_number.is_some_and(|least| instance.number() < Some(least));
-                    if !early {
-                        return Some(Item::Instance(instance));
+                (Slot::Here(instance, lost), _) => {
+                    let mut lost = self.learn(lost);
+                    if let Some(least) = self.least_number {
+                        let beyond = instance.number().map(|number| i64::from(number) - i64::from(least));
+                        let Some(beyond) = beyond.and_then(|beyond| u64::try_from(beyond).ok()) else {
+                            self.next += 1;
+                            continue;
+                        };
+                        // Of a gap that its beginning lies in, only what it would have read.
+                        lost = lost.min(beyond);
                     }
+                    if lost > 0 {
+                        return Some(Item::Missed(Missed { left: 0, lost }));
+                    }
+                    self.next += 1;
+                    return Some(Item::Instance(instance));
                 }
-                (Slot::Gone(first), _) => {
-                    let missed = first - self.next;
+                (Slot::Gone(first, lost), _) => {
+                    let missed = Missed { left: first - self.next, lost: self.learn(lost) };
                     self.next = first;
                     return Some(Item::Missed(missed));
                 }
@@ -69,16 +114,22 @@ impl Cursor {
         }
     }
 
+    /// Takes note of what was lost up to here, and returns how much of that is new.
+    fn learn(&mut self, lost: u64) -> u64 {
+        let fresh = lost.saturating_sub(self.lost);
+        self.lost += fresh;
+        fresh
+    }
+
     /// Whether the series has ended and all of it was read.
     pub fn is_at_end(&self) -> bool {
         matches!(self.series.get(self.next), (Slot::NotYet, Some(_)))
     }
 
     /// Goes to the newest instance, without counting what is passed over as missed: for readers
-    /// that want the present rather than the past.
+    /// that want the present rather than the past. What the source lost meanwhile is told all the same.
     pub fn skip_to_latest(&mut self) {
-        let (latest, _) = self.series.start(From::Latest);
-        self.next = self.next.max(latest);
+        self.next = self.next.max(self.series.start(From::Latest).next);
     }
 
     /// Waits for what comes next. Safe to drop while it waits.
@@ -116,8 +167,8 @@ pub struct Cursors {
     turn: usize,
 }
 
-impl std::fmt::Debug for Cursors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cursors").field("cursors", &self.cursors).finish_non_exhaustive()
     }
 }
@@ -177,8 +228,8 @@ impl Cursors {
     }
 
     /// Goes back to `mark`, so that the instance there is read again and all that came after it in its
-    /// series; what has left the ring meanwhile is told as missed. Never goes forward. A series that is
-    /// not read any longer stays so.
+    /// series; what has left the ring meanwhile is told as missed, what the source had lost is not told
+    /// again. Never goes forward. A series that is not read any longer stays so.
     pub fn go_back(&mut self, mark: &Mark) {
         let is_of_it = |cursor: &&mut Cursor| Weak::as_ptr(&mark.series) == Arc::as_ptr(cursor.series());
         if let Some(cursor) = self.cursors.iter_mut().find(is_of_it) {

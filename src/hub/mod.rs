@@ -6,7 +6,8 @@
 //! - The publisher never waits: [`Publisher::publish`] takes two short locks, whatever readers do.
 //! - One budget bounds the bytes of all rings together; an instance is let in only after enough
 //!   of the oldest ones, of whatever series, have left.
-//! - No reader sees an instance twice or out of order; what it missed is counted exactly.
+//! - No reader sees an instance twice or out of order; what it missed is counted exactly, and what its
+//!   source had lost is told apart from what left before it was read.
 //! - Readers cost no copy: everybody shares one [`Instance`].
 //!
 //! Lock order: the hub's state before a series' own. Instances are dropped outside of both.
@@ -22,7 +23,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
-pub use self::cursor::{Cursor, Cursors, Item, Mark};
+pub use self::cursor::{Cursor, Cursors, Item, Mark, Missed};
 pub use self::series::{End, From, LiveSeries};
 use self::state::{Entry, State};
 use crate::config::settings::HubSettings;
@@ -36,9 +37,9 @@ const EVENTS: usize = 1024;
 pub enum HubEvent {
     /// It was opened, or opened again.
     Opened(Arc<LiveSeries>),
-    /// An instance with this SOP Instance UID came. (Not the instance itself: a listener that is
-    /// behind must not keep pixels alive.)
-    Available(Arc<LiveSeries>, Uid),
+    /// An instance with this SOP Instance UID came, and so many before it were lost at the source. (Not
+    /// the instance itself: a listener that is behind must not keep pixels alive.)
+    Available(Arc<LiveSeries>, Uid, u32),
     /// It ended.
     Ended(Arc<LiveSeries>, End),
 }
@@ -270,7 +271,12 @@ impl Hub {
         self.shared.changed.send_replace(());
     }
 
-    fn publish(&self, series: &Arc<LiveSeries>, instance: Instance) -> Result<Published, PublishError> {
+    fn publish(
+        &self,
+        series: &Arc<LiveSeries>,
+        instance: Instance,
+        lost: u32,
+    ) -> Result<Published, PublishError> {
         let now = (self.shared.clock)();
         let budget = self.shared.settings.load().budget_bytes;
         let bytes = instance.len() as u64;
@@ -285,14 +291,14 @@ impl Hub {
             return Ok(Published::Duplicate);
         }
         state.make_room(bytes, budget, &mut left);
-        if series.push(instance, now).is_none() {
+        if series.push(instance, lost, now).is_none() {
             return Ok(Published::Duplicate);
         }
         state.bytes += bytes;
         state.order.push_back(Entry { series: series.clone(), bytes, at: now });
         drop(state);
         // Nobody listening is no failure.
-        let _ = self.shared.events.send(HubEvent::Available(series.clone(), uid));
+        let _ = self.shared.events.send(HubEvent::Available(series.clone(), uid, lost));
         Ok(Published::Accepted)
     }
 
@@ -323,7 +329,16 @@ impl Publisher {
     /// # Errors
     /// When the instance alone is larger than the budget.
     pub fn publish(&self, instance: Instance) -> Result<Published, PublishError> {
-        self.hub.publish(&self.series, instance)
+        self.publish_after(0, instance)
+    }
+
+    /// Hands an instance over before which the source lost so many, for whatever reason: readers are told,
+    /// see [`Missed`]. What was lost before one that is refused belongs to the next. Never waits.
+    ///
+    /// # Errors
+    /// When the instance alone is larger than the budget.
+    pub fn publish_after(&self, lost: u32, instance: Instance) -> Result<Published, PublishError> {
+        self.hub.publish(&self.series, instance, lost)
     }
 
     /// Sets `count` Instance Numbers aside for the frames of one object, above all that the series

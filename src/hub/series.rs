@@ -40,6 +40,17 @@ pub enum From {
     Number(i32),
 }
 
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    /// Sequence number of what it reads first.
+    pub(super) next: u64,
+    /// What its source had lost up to there, and this reader did not.
+    pub(super) lost: u64,
+    /// The least Instance Number it wants.
+    pub(super) least_number: Option<i32>,
+}
+
 /// A live series and its ring.
 pub struct LiveSeries {
     study: Uid,
@@ -137,20 +148,20 @@ impl LiveSeries {
         let inner = self.inner();
         let &number = inner.index.get(sop_instance)?;
         match inner.ring.get(number) {
-            Slot::Here(instance) => Some(instance),
-            Slot::Gone(_) | Slot::NotYet => None,
+            Slot::Here(instance, _) => Some(instance),
+            Slot::Gone(..) | Slot::NotYet => None,
         }
     }
 
-    /// Where a reader that starts here and now begins: a sequence number, and the least Instance
-    /// Number it wants.
-    pub(super) fn start(&self, from: From) -> (u64, Option<i32>) {
+    /// Where a reader that starts here and now begins.
+    pub(super) fn start(&self, from: From) -> Start {
         let inner = self.inner();
-        match from {
+        let (next, least_number) = match from {
             From::Oldest => (inner.ring.first(), None),
             From::Latest => (inner.ring.end().saturating_sub(1).max(inner.ring.first()), None),
             From::Number(least) => (inner.ring.first(), Some(least)),
-        }
+        };
+        Start { next, lost: inner.ring.lost_up_to(next), least_number }
     }
 
     pub(super) fn get(&self, number: u64) -> (Slot<Arc<Instance>>, Option<End>) {
@@ -162,8 +173,9 @@ impl LiveSeries {
         self.changed.subscribe()
     }
 
-    /// Adds an instance; `None` where its SOP Instance UID is in the ring already.
-    pub(super) fn push(&self, instance: Arc<Instance>, now: Instant) -> Option<u64> {
+    /// Adds an instance before which so many were lost; `None` where its SOP Instance UID is in the ring
+    /// already.
+    pub(super) fn push(&self, instance: Arc<Instance>, lost: u32, now: Instant) -> Option<u64> {
         let mut inner = self.inner();
         let uid = instance.identity().sop_instance.clone();
         inner.last_activity = now;
@@ -174,7 +186,7 @@ impl LiveSeries {
             inner.highest_number = inner.highest_number.max(number);
         }
         inner.published += 1;
-        let number = inner.ring.push(instance);
+        let number = inner.ring.push(instance, lost);
         inner.index.insert(uid, number);
         drop(inner);
         self.changed.send_replace(());

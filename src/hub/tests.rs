@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::From::{Latest, Number, Oldest};
 use super::*;
 use crate::instance::{Identity, Pieces, PixelForm};
 
@@ -61,7 +62,7 @@ fn drain(cursor: &mut Cursor) -> (Vec<i32>, u64, Option<End>) {
     loop {
         match cursor.try_next() {
             Some(Item::Instance(instance)) => seen.push(instance.number().unwrap()),
-            Some(Item::Missed(n)) => missed += n,
+            Some(Item::Missed(all)) => missed += all.total(),
             Some(Item::End(end)) => return (seen, missed, Some(end)),
             None => return (seen, missed, None),
         }
@@ -212,7 +213,7 @@ async fn a_study_is_read_across_its_series_until_the_last_ends() {
     let mut cursors = Cursors::of_study(hub.clone(), "1".into(), From::Oldest);
     let mut next = async || match cursors.next().await.1 {
         Item::Instance(instance) => instance.identity().sop_instance.to_string(),
-        Item::Missed(n) => format!("missed {n}"),
+        Item::Missed(missed) => format!("missed {}", missed.total()),
         Item::End(end) => format!("{end:?}"),
     };
     assert_eq!(next().await, "2.1");
@@ -258,8 +259,88 @@ async fn a_reader_goes_back_to_a_mark_and_what_has_left_meanwhile_is_missed() {
         a.publish(instance("2", number, 200)).unwrap();
     }
     cursors.go_back(&marks[0]);
-    assert_eq!(read(&mut cursors).await.0, "Missed(4)", "2.1 to 2.4");
+    assert_eq!(read(&mut cursors).await.0, "Missed(Missed { left: 4, lost: 0 })", "2.1 to 2.4");
     assert_eq!(read(&mut cursors).await.0, "2.5");
+}
+
+/// All that a cursor has without waiting, in words.
+fn told(cursor: &mut Cursor) -> Vec<String> {
+    std::iter::from_fn(|| cursor.try_next())
+        .take_while(|item| !matches!(item, Item::End(_)))
+        .map(|item| match item {
+            Item::Instance(instance) => instance.number().unwrap().to_string(),
+            Item::Missed(Missed { left, lost }) => format!("left {left} lost {lost}"),
+            Item::End(_) => unreachable!(),
+        })
+        .collect()
+}
+
+#[test]
+fn what_the_source_lost_is_told_once_to_those_who_read_across_it() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    let here_before = |from| Cursor::new(publisher.series().clone(), from);
+    let mut from_the_beginning = here_before(Oldest);
+    for (number, lost) in [(1, 0), (4, 2), (5, 0), (7, 1), (8, 0)] {
+        publisher.publish_after(lost, instance("2", number, 10)).unwrap();
+    }
+    assert_eq!(told(&mut from_the_beginning), ["1", "left 0 lost 2", "4", "5", "left 0 lost 1", "7", "8"]);
+    assert_eq!(told(&mut here_before(Latest)), ["8"]);
+    assert_eq!(told(&mut here_before(Number(4))), ["4", "5", "left 0 lost 1", "7", "8"]);
+    assert_eq!(told(&mut here_before(Number(3))), ["left 0 lost 1", "4", "5", "left 0 lost 1", "7", "8"]);
+    let mut present = here_before(Oldest);
+    present.skip_to_latest();
+    assert_eq!(told(&mut present), ["left 0 lost 3", "8"], "lost to it too, and what it passes over is not");
+}
+
+#[test]
+fn what_left_and_what_was_lost_before_it_are_told_together_and_apart() {
+    let hub = Hub::new(small(300));
+    let publisher = open(&hub, "2");
+    let mut slow = Cursor::new(publisher.series().clone(), Oldest);
+    for number in [2, 4, 6, 8, 10, 12] {
+        publisher.publish_after(1, instance("2", number, 100)).unwrap();
+    }
+    let mut late = Cursor::new(publisher.series().clone(), Oldest);
+    assert_eq!(told(&mut slow), ["left 3 lost 4", "8", "left 0 lost 1", "10", "left 0 lost 1", "12"]);
+    assert_eq!(told(&mut late), ["8", "left 0 lost 1", "10", "left 0 lost 1", "12"]);
+    // Nothing is left of what it had not read, and the next comes after a gap.
+    let mut slow = Cursor::new(publisher.series().clone(), Oldest);
+    hub.reload(small(0));
+    hub.tick();
+    assert_eq!(told(&mut slow), ["left 3 lost 2"]);
+    hub.reload(small(300));
+    publisher.publish_after(4, instance("2", 17, 100)).unwrap();
+    assert_eq!(told(&mut slow), ["left 0 lost 4", "17"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_back_is_not_told_again_what_was_lost() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    publisher.publish(instance("2", 1, 10)).unwrap();
+    publisher.publish_after(1, instance("2", 3, 10)).unwrap();
+    let mut cursors = Cursors::of_study(hub.clone(), "1".into(), Oldest);
+    let mut marks = Vec::new();
+    for missed in [0, 1, 0] {
+        let (series, item) = cursors.next().await;
+        assert_eq!(matches!(item, Item::Missed(Missed { left: 0, lost: 1 })), missed == 1);
+        marks.extend(cursors.mark(&series.unwrap()));
+    }
+    cursors.go_back(&marks[0]);
+    for number in [1, 3] {
+        let (_, item) = cursors.next().await;
+        assert!(matches!(item, Item::Instance(instance) if instance.number() == Some(number)));
+    }
+}
+
+#[test]
+fn listeners_learn_what_was_lost_before_an_instance() {
+    let hub = Hub::new(small(1000));
+    let publisher = open(&hub, "2");
+    let mut events = hub.events();
+    publisher.publish_after(5, instance("2", 6, 10)).unwrap();
+    assert!(matches!(events.try_recv(), Ok(HubEvent::Available(_, _, 5))));
 }
 
 #[tokio::test]
@@ -313,7 +394,7 @@ fn a_series_that_has_ended_goes_early_when_a_live_one_needs_its_place() {
 }
 
 /// Publishers and readers on threads of their own: every reader sees each instance at most once
-/// and in order, what it missed adds up, and the budget holds at every look.
+/// and in order, what it missed and what its publisher lost add up, and the budget holds at every look.
 #[test]
 fn any_interleaving_keeps_the_promises() {
     const COUNT: i32 = 3000;
@@ -334,7 +415,7 @@ fn any_interleaving_keeps_the_promises() {
                             assert_eq!(instance.pixels().len(), 100 + number as usize % 50);
                             (last, seen) = (number, seen + 1);
                         }
-                        Item::Missed(n) => missed += n,
+                        Item::Missed(all) => missed += all.total(),
                         Item::End(End::Completed) => return seen + missed,
                         Item::End(End::Aborted) => panic!("aborted"),
                     }
@@ -353,8 +434,15 @@ fn any_interleaving_keeps_the_promises() {
             .into_iter()
             .map(|(series, publisher)| {
                 scope.spawn(move || {
+                    let mut lost = 0;
                     for number in 1..=COUNT {
-                        publisher.publish(instance(series, number, 100 + number as usize % 50)).unwrap();
+                        // The last one is never lost, so that all that was is told.
+                        if number % 7 == 0 && number < COUNT {
+                            lost += 1;
+                            continue;
+                        }
+                        let instance = instance(series, number, 100 + number as usize % 50);
+                        publisher.publish_after(std::mem::take(&mut lost), instance).unwrap();
                     }
                     publisher.complete();
                 })

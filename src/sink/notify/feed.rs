@@ -110,7 +110,7 @@ impl Feed {
         self.follow_registry().await;
         match event {
             HubEvent::Opened(live) => self.opened(live).await,
-            HubEvent::Available(live, uid) => self.available(&live, &uid).await,
+            HubEvent::Available(live, uid, lost) => self.available(&live, &uid, lost).await,
             HubEvent::Ended(live, end) => self.ended(&live, end).await,
         }
     }
@@ -199,7 +199,8 @@ impl Feed {
         keys
     }
 
-    async fn available(&mut self, live: &Arc<LiveSeries>, uid: &Uid) {
+    /// An instance has come, before which the source lost so many.
+    async fn available(&mut self, live: &Arc<LiveSeries>, uid: &Uid, lost: u32) {
         let scene = Scene::new(&self.shared.hub, live);
         let mut keys = self.concerned(live, &scene);
         keys.retain(|key| {
@@ -211,8 +212,11 @@ impl Feed {
             return;
         }
         let Some(instance) = live.instance(uid) else {
-            return self.left_early(live, &keys).await;
+            return self.will_not_come(live, &keys, u64::from(lost) + 1).await;
         };
+        if lost > 0 {
+            self.will_not_come(live, &keys, lost.into()).await;
+        }
         let arrival = Arc::new(Arrival::new(live, instance));
         if arrival.instance().len() - arrival.instance().pixels().len() > LONG_HEAD {
             let (long, hub) = (Arc::clone(&arrival), self.shared.hub.clone());
@@ -227,13 +231,13 @@ impl Feed {
         }
     }
 
-    /// An instance has left its ring before it could be told.
-    async fn left_early(&mut self, live: &Arc<LiveSeries>, keys: &[Key]) {
+    /// So many instances have left their ring before they could be told, or never came into it.
+    async fn will_not_come(&mut self, live: &Arc<LiveSeries>, keys: &[Key], count: u64) {
         for key in keys {
             let follower =
                 self.followers.get(key).filter(|follower| follower.subscription.matches_instance(|| None));
             if let Some(follower) = follower {
-                self.shared.missed(&follower.subscription, Some(live), 1);
+                self.shared.missed(&follower.subscription, Some(live), count);
             }
             self.breathe().await;
         }

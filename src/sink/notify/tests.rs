@@ -503,6 +503,20 @@ async fn an_instance_that_left_before_it_was_told_is_missed() {
 }
 
 #[tokio::test]
+async fn what_the_source_lost_is_told_before_the_instance_that_came_after_it() {
+    let house = house(SubscriptionSettings::default());
+    let subscription = house.subscribe(Level::Instances);
+    let other = |request: &mut Request| request.subscriber = Subscriber::parse("OTHER").unwrap();
+    let of_series = house.register(Level::Series, "", other);
+    let publisher = house.open("1.2");
+    let next = Instance::native(&dataset("1.2", Some(4)), Bytes::from_static(b"px")).unwrap();
+    publisher.publish_after(3, next).unwrap();
+    let mut client = house.client(&subscription, Some(0));
+    assert_eq!(client.events(3).await, [seen(2, 1, "1.2"), missed(2, "1.2", 3), seen(3, 3, "1.2.4")]);
+    assert_eq!(of_series.progress().missed.load(Ordering::Relaxed), 0, "it is not told of instances");
+}
+
+#[tokio::test]
 async fn an_event_is_out_before_the_first_instance_is_whole() {
     let house = house(SubscriptionSettings::default());
     let subscription = house.subscribe(Level::Series);

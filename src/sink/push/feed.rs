@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tally;
-use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark};
+use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
 use crate::sink::pace::Pace;
@@ -92,7 +92,7 @@ impl Feed {
                 (Some(series), Item::Instance(instance)) => {
                     return Taken::Instance(instance, self.cursors.mark(&series));
                 }
-                (series, Item::Missed(count)) => self.missed(series.as_ref(), count),
+                (series, Item::Missed(missed)) => self.missed(series.as_ref(), missed),
                 (_, Item::Instance(_) | Item::End(_)) => return Taken::Dry,
             }
         }
@@ -178,9 +178,10 @@ impl Feed {
         self.pace = None;
     }
 
-    fn missed(&self, series: Option<&Arc<LiveSeries>>, count: u64) {
-        self.tally.missed(count);
-        self.parts.notifier.missed(&self.subscription, series, count);
+    fn missed(&self, series: Option<&Arc<LiveSeries>>, missed: Missed) {
+        // What the source lost is no fault of the destination's, and is counted there.
+        self.tally.missed(missed.left);
+        self.parts.notifier.missed(&self.subscription, series, missed.total());
     }
 
     /// What it counts with.
@@ -201,7 +202,9 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{World, labels, publish};
+    use std::sync::atomic::Ordering;
+
+    use super::super::tests::{World, instance, labels, publish};
     use super::*;
     use crate::subscription::registry::Options;
 
@@ -215,6 +218,21 @@ mod tests {
             }
         }
         seen
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_source_lost_is_told_and_not_held_against_the_destination() {
+        let world = World::new(&[]);
+        let subscription = world.subscribe("x", |_| {});
+        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
+        let mut feed = Feed::new(subscription.clone(), tally, parts);
+        let publisher = world.open("2");
+        publish(&publisher, 1..=1);
+        publisher.publish_after(3, instance("2", 5, 10)).unwrap();
+        assert_eq!(read(&mut feed, 2).await, labels("2", [1, 5]));
+        assert_eq!(subscription.progress().missed.load(Ordering::Relaxed), 3);
+        assert_eq!(world.missed("x"), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@
 //! the encounter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use dicom_core::chrono::Timelike;
@@ -38,17 +38,26 @@ pub struct OpenSeries {
     pub context: Context,
     pixels: PixelDescription,
     transfer_syntax: &'static str,
+    /// Instance Number (0020,0013) of the last one that was published; 0 before the first.
+    last_number: AtomicI32,
     publisher: Option<Publisher>,
 }
 
 impl OpenSeries {
-    /// Hands an instance to the hub.
+    /// Hands an instance to the hub, in the order of Instance Number. A gap in it is what was lost, by the
+    /// driver or by us, and readers are told so.
     ///
     /// # Errors
-    /// When it alone is larger than the budget.
+    /// When it alone is larger than the budget: one more that is lost.
     pub fn publish(&self, instance: Instance) -> Result<Published, PublishError> {
+        let last = self.last_number.load(Ordering::Relaxed);
+        let number = instance.number().unwrap_or(last);
+        let lost = u32::try_from(i64::from(number) - i64::from(last) - 1).unwrap_or_default();
         // There is one until it is dropped.
-        self.publisher.as_ref().map_or(Ok(Published::Duplicate), |publisher| publisher.publish(instance))
+        let Some(publisher) = &self.publisher else { return Ok(Published::Duplicate) };
+        let published = publisher.publish_after(lost, instance)?;
+        self.last_number.store(number, Ordering::Relaxed);
+        Ok(published)
     }
 }
 
@@ -189,7 +198,13 @@ impl Encounter {
         })?;
         tracing::info!(capture = self.name, number = context.series.number, "a series begins");
         self.last = Some(context.clone());
-        let open = Arc::new(OpenSeries { context, pixels, transfer_syntax, publisher: Some(publisher) });
+        let open = Arc::new(OpenSeries {
+            context,
+            pixels,
+            transfer_syntax,
+            last_number: AtomicI32::new(0),
+            publisher: Some(publisher),
+        });
         self.open = Some(open.clone());
         Ok((open, true))
     }
@@ -246,7 +261,7 @@ mod tests {
     use crate::config::settings::HubSettings;
     use crate::context::Patient;
     use crate::frame::Photometric;
-    use crate::hub::End;
+    use crate::hub::{Cursor, End, From, Item};
 
     fn pixels(columns: u16) -> PixelDescription {
         PixelDescription {
@@ -378,6 +393,33 @@ mod tests {
         assert_eq!(uids(&mut encounter, 32), first);
         assert!(encounter.wanted(Instant::now() + Duration::from_secs(31 * 60)));
         assert_ne!(uids(&mut encounter, 32).0, first.0);
+    }
+
+    #[test]
+    fn a_gap_in_the_numbers_is_told_to_those_who_read() {
+        let (mut encounter, hub, _) = encounter(SeriesPolicy::Continuous);
+        let (open, _) = next(&mut encounter, 32);
+        let frame = |number: i32, bytes| {
+            let mut dataset = open.context.dataset();
+            let text = |tag, vr, text: &str| DataElement::new(tag, vr, PrimitiveValue::from(text));
+            dataset.put(text(tags::SOP_CLASS_UID, VR::UI, "1.2.840.10008.5.1.4.1.1.7"));
+            dataset.put(text(tags::SOP_INSTANCE_UID, VR::UI, &format!("1.2.{number}")));
+            dataset.put(text(tags::INSTANCE_NUMBER, VR::IS, &number.to_string()));
+            Instance::native(&dataset, bytes::Bytes::from(vec![0; bytes])).unwrap()
+        };
+        let mut reader = Cursor::new(hub.series().remove(0), From::Oldest);
+        hub.reload(HubSettings { budget_bytes: 100_000, ..HubSettings::default() });
+        open.publish(frame(1, 16)).unwrap();
+        open.publish(frame(4, 16)).unwrap();
+        open.publish(frame(5, 200_000)).unwrap_err();
+        open.publish(frame(6, 16)).unwrap();
+        let told = std::iter::from_fn(|| reader.try_next()).map(|item| match item {
+            Item::Instance(instance) => instance.number().unwrap().to_string(),
+            Item::Missed(missed) => missed.to_string(),
+            Item::End(_) => unreachable!(),
+        });
+        let lost = |count| format!("{count} instances were lost at their source");
+        assert_eq!(told.collect::<Vec<_>>(), ["1", &lost(2), "4", &lost(1), "6"]);
     }
 
     #[test]

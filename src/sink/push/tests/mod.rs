@@ -125,7 +125,7 @@ impl World {
         self.counters.failed.get_or_create(&failed).get()
     }
 
-    fn missed(&self, destination: &str) -> u64 {
+    pub(super) fn missed(&self, destination: &str) -> u64 {
         self.counters.missed.get_or_create(&Of { destination: destination.to_owned() }).get()
     }
 
@@ -148,7 +148,7 @@ fn context(series: &str) -> Dataset {
 }
 
 /// An instance whose octets begin with `series/number;`.
-fn instance(series: &str, number: i32, bytes: usize) -> Instance {
+pub(super) fn instance(series: &str, number: i32, bytes: usize) -> Instance {
     Instance::new(Pieces {
         identity: Identity {
             study: "1".into(),
