@@ -90,8 +90,8 @@ const RIGHTS: Kind =
     });
 const DESTINATIONS: Kind =
     list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
-const DEVICE: &str =
-    "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\" or \"card:NAME\"";
+const DEVICE: &str = "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\", \"card:NAME\", \
+     or \"replay:\" and the absolute path of a clip (.toml)";
 const RECTANGLE: &str = "\"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384), or \"\" for all of the picture";
 const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels, up to 16384)";
 const MODALITY: &str = "1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"";

@@ -282,6 +282,9 @@ pub(super) fn device(text: &str) -> Parsed<()> {
             is_id(vendor) && is_id(product)
         }),
         Some(("bus" | "card", name)) => !name.is_empty() && driver_name(name).is_ok(),
+        Some(("replay", clip)) => {
+            clip.ends_with(".toml") && clip.strip_prefix('/').is_some_and(plain) && !clip.contains('\0')
+        }
         _ => text == "auto",
     };
     if known { Ok(()) } else { Err("names no capture device".to_owned()) }
@@ -594,6 +597,7 @@ mod tests {
             "usb:0fd9:0066",
             "bus:usb-0000:00:14.0-3",
             "card:Cam Link 4K: Cam Link 4K",
+            "replay:/var/lib/clips/a run.toml",
         ] {
             assert!(device(good).is_ok(), "{good}");
         }
@@ -614,6 +618,10 @@ mod tests {
             "bus:",
             "card:",
             "pci:1",
+            "replay:clip.toml",
+            "replay:/clips/../clip.toml",
+            "replay:/clips/clip.raw",
+            "replay:",
             "card:a name of more than 31 characters",
         ] {
             assert!(device(wrong).is_err(), "{wrong}");

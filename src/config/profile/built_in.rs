@@ -25,6 +25,7 @@ pub(super) const PROFILES: &[Embedded] = embedded![
     "nxp-imx8mp-verdin.toml",
     "raspberry-pi-cm4.toml",
     "raspberry-pi-cm5.toml",
+    "replay.toml",
     "tc358743.toml",
     "vivid.toml",
 ];

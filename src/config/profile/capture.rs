@@ -240,10 +240,10 @@ fn four() -> u32 {
     4
 }
 
-fn any_matrix() -> MatrixChoice {
+pub(super) fn any_matrix() -> MatrixChoice {
     MatrixChoice::Auto
 }
 
-fn any_range() -> RangeChoice {
+pub(super) fn any_range() -> RangeChoice {
     RangeChoice::Auto
 }

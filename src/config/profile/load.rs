@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::boxes::BoxProfile;
 use super::built_in;
@@ -20,7 +21,7 @@ const FILE_BYTES: u64 = 64 << 10;
 /// Most files of one folder that are read.
 const FILES: usize = 256;
 
-/// What is wrong with a profile. Displays on one line, as `FILE:LINE:COLUMN: what; what to do`.
+/// What is wrong with a profile, or with a clip. Displays on one line, as `FILE:LINE:COLUMN: what; what to do`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}{}: {what}", Place(*place))]
 pub struct ProfileError {
@@ -168,13 +169,7 @@ impl Loading {
                     format!("has the name {name:?}; name the file {name}.toml, or the profile as the file");
                 self.error(file, None, what);
             }
-            Err(mut error) => {
-                let place = error.span().map(|span| place(text, span.start));
-                // Without the text the error is told without a drawing of it.
-                error.set_input(None);
-                let what: Vec<&str> = error.message().lines().map(str::trim).collect();
-                self.error(file, place, printable(&what.join(" ")));
-            }
+            Err(error) => self.errors.push(told(file, text, error)),
         }
     }
 
@@ -226,6 +221,23 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(format!("is larger than {FILE_BYTES} bytes; shorten it"));
     }
     String::from_utf8(bytes).map_err(|_| "is not UTF-8; save it as UTF-8".to_owned())
+}
+
+/// One file that is nothing but a `T`.
+pub(super) fn one<T: DeserializeOwned>(path: &Path) -> Result<T, ProfileError> {
+    let file = printable(&path.to_string_lossy());
+    match read(path) {
+        Ok(text) => toml::from_str(&text).map_err(|error| told(&file, &text, error)),
+        Err(what) => Err(ProfileError { file, place: None, what }),
+    }
+}
+
+fn told(file: &str, text: &str, mut error: toml::de::Error) -> ProfileError {
+    let place = error.span().map(|span| place(text, span.start));
+    // Without the text the error is told without a drawing of it.
+    error.set_input(None);
+    let what: Vec<&str> = error.message().lines().map(str::trim).collect();
+    ProfileError { file: file.to_owned(), place, what: printable(&what.join(" ")) }
 }
 
 /// Line and column of a byte offset, from 1.

@@ -10,11 +10,14 @@
 //!                                             └─ capture(name), edid(name)
 //! ```
 //!
+//! A [`Clip`] stands in for a device: frames of a file.
+//!
 //! Nothing here looks at hardware: what is known of a device comes in as plain data.
 
 mod boxes;
 mod built_in;
 mod capture;
+mod clip;
 mod edid;
 mod facts;
 mod load;
@@ -30,6 +33,7 @@ pub use boxes::{BoxProfile, Storage, Thermal, Tpm, Watchdog};
 pub use capture::{
     CaptureProfile, Conversion, Cpu, Limits, Memory, NoSignal, Quirk, Splash, Stamp, TimingsSource, UsbReset,
 };
+pub use clip::{Clip, ClipFields};
 pub use facts::{Facts, Validated};
 pub use load::ProfileError;
 pub use matching::{BoxFacts, BoxMatch, CaptureMatch, DeviceFacts, DeviceId, Dmi, Key, Pattern, Why};

@@ -101,18 +101,27 @@ pub(super) fn fourccs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>,
     if codes.is_empty() {
         return Err(D::Error::custom("is empty; write at least one fourcc, such as \"YUYV\""));
     }
-    let good = |code: &&String| {
-        (3..=4).contains(&code.len())
-            && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
-            && !code.starts_with(' ')
-    };
-    match codes.iter().find(|code| !good(code)) {
-        Some(wrong) => Err(D::Error::custom(format!(
-            "{:?} is no fourcc; write it as `v4l2-ctl --list-formats` shows it, such as \"YUYV\"",
-            shortened(wrong)
-        ))),
+    match codes.iter().find(|code| !is_fourcc(code)) {
+        Some(wrong) => Err(D::Error::custom(not_a_fourcc(wrong))),
         None => Ok(codes),
     }
+}
+
+/// One fourcc.
+pub(super) fn fourcc<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let code = String::deserialize(from)?;
+    if is_fourcc(&code) { Ok(code) } else { Err(D::Error::custom(not_a_fourcc(&code))) }
+}
+
+fn is_fourcc(code: &str) -> bool {
+    (3..=4).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+        && !code.starts_with(' ')
+}
+
+fn not_a_fourcc(text: &str) -> String {
+    let text = shortened(text);
+    format!("{text:?} is no fourcc; write it as `v4l2-ctl --list-formats` shows it, such as \"YUYV\"")
 }
 
 /// A SHA-256, 64 hexadecimal digits.

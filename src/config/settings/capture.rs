@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq)]
 pub struct CaptureSettings {
     /// Which device: `auto` (the only one there is), a path below `/dev`, `usb:VVVV:PPPP`,
-    /// `bus:BUS_INFO` or `card:NAME`.
+    /// `bus:BUS_INFO` or `card:NAME`; or `replay:PATH`, a [clip](crate::config::profile::Clip) instead.
     pub device: String,
     /// Name of a hardware profile, or `auto` for the one that matches.
     pub profile: String,

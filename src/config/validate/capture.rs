@@ -120,6 +120,10 @@ impl Validation<'_> {
                 }
                 continue;
             }
+            // A file can be played to as many as like.
+            if capture.device.starts_with("replay:") {
+                continue;
+            }
             let device = match capture.device.strip_prefix("usb:") {
                 Some(ids) => format!("usb:{}", ids.to_ascii_lowercase()),
                 None => capture.device.clone(),
@@ -326,6 +330,7 @@ mod tests {
         );
         assert_eq!(two("device = 'usb:0FD9:0066'", "device = 'usb:0fd9:0066'").unwrap_err().len(), 1);
         assert_eq!(two("device = '/dev/video0'", "device = '/dev/video1'").unwrap().len(), 2);
+        assert_eq!(two("device = 'replay:/a.toml'", "device = 'replay:/a.toml'").unwrap().len(), 2);
         assert_eq!(
             two("", "device = '/dev/video1'").unwrap_err(),
             ["f.toml:2:10: capture.a: capture.a.device is \"auto\" beside other captures; \

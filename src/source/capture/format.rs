@@ -99,7 +99,7 @@ pub fn agree(
 }
 
 /// What a format means, if it can be.
-fn describe(raw: &RawFormat, frame_rate: Option<f64>) -> Result<VideoDescription, CaptureError> {
+pub(super) fn describe(raw: &RawFormat, frame_rate: Option<f64>) -> Result<VideoDescription, CaptureError> {
     let format = known(raw.fourcc).ok_or(CaptureError::Unsupported("its format"))?;
     let fields = fields(raw)?;
     // Of fields that come one by one, V4L2 gives the height of one.
@@ -140,7 +140,7 @@ fn describe(raw: &RawFormat, frame_rate: Option<f64>) -> Result<VideoDescription
 }
 
 /// Least bytes of a line, and lines, of each plane.
-fn least(format: VideoFormat, width: u32, lines: u32, planes: usize) -> Vec<(u32, u32)> {
+pub(super) fn least(format: VideoFormat, width: u32, lines: u32, planes: usize) -> Vec<(u32, u32)> {
     let even = width.next_multiple_of(2);
     let half = lines.div_ceil(2);
     match format {

@@ -15,10 +15,10 @@ use bytes::{Bytes, BytesMut};
 use super::counters::Counters;
 use super::gaps::Gaps;
 use super::pace::Pace;
+use super::picture::{Picture, StampKind};
 use super::plan;
 use super::series::Encounter;
 use super::stamp::{Moment, Reading, STALE, Stamps};
-use super::stream::{Frame, StampKind};
 use crate::config::profile::{CaptureProfile, Stamp};
 use crate::config::settings::CaptureSettings;
 use crate::frame::convert::{ConvertError, Converted, Converter};
@@ -114,7 +114,7 @@ impl Frames {
     }
 
     /// Takes a frame. Says whether the open series is another one now.
-    pub fn take(&mut self, mut frame: Frame<'_>) -> bool {
+    pub fn take(&mut self, frame: &mut impl Picture) -> bool {
         let dequeued = Instant::now();
         self.counters.frames.inc();
         let Some(pictures) = &mut self.pictures else { return false };
@@ -153,7 +153,7 @@ impl Frames {
         let count = pictures.converter.frames_per_buffer();
         for nth in 0..count {
             let Some(pictures) = &mut self.pictures else { return another };
-            let pixels = match pictures.pixels(&mut frame, nth) {
+            let pixels = match pictures.pixels(frame, nth) {
                 Ok(Some(pixels)) => pixels,
                 Ok(None) => return another,
                 Err(Spoilt::HalfAgain) => {
@@ -244,7 +244,7 @@ enum Spoilt {
 
 impl Pictures {
     /// The pixels of the `nth` frame of a buffer; `None` while its other field is still to come.
-    fn pixels(&mut self, frame: &mut Frame<'_>, nth: usize) -> Result<Option<Bytes>, Spoilt> {
+    fn pixels(&mut self, frame: &mut impl Picture, nth: usize) -> Result<Option<Bytes>, Spoilt> {
         let length = self.converter.description().frame_bytes();
         if self.converter.is_identity()
             && let Some(taken) = frame.take(length)

@@ -3,6 +3,7 @@
 //! ```text
 //! worker ─ owns the thread: device ► signal ► stream ► frames, and heals
 //!   ├ find, device, format, timings, stream, events ─ V4L2, by way of sys (all unsafe code)
+//!   ├ replay ─ a file of frames instead of a device
 //!   ├ plan ─ configuration and hardware profile in one     watch ─ the signal's own thread
 //!   └ frames ─ stamp, gaps, pace, series ► instance ► hub   clock ─ is the time true?
 //! ```
@@ -20,7 +21,9 @@ pub mod format;
 pub mod frames;
 pub mod gaps;
 pub mod pace;
+pub mod picture;
 pub mod plan;
+pub mod replay;
 pub mod series;
 pub mod signal;
 pub mod stamp;

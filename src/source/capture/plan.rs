@@ -13,14 +13,14 @@ use crate::frame::convert::{Options, Rectangle};
 use crate::frame::video::{Matrix, Range, VideoFormat};
 use crate::instance::video::{SopClass, VideoSource};
 
-/// The profile of a device, and why it is that one.
+/// The profile of a device of which these `facts` are known, and why it is that one.
 ///
 /// # Errors
 /// When the configuration names a profile that there is none of.
 pub fn profile_of<'p>(
     settings: &CaptureSettings,
     profiles: &'p Profiles,
-    device: &Device,
+    facts: impl FnOnce() -> DeviceFacts,
 ) -> Result<(&'p CaptureProfile, String), String> {
     if settings.profile != "auto" {
         let named = profiles.capture(&settings.profile).map(|named| (named, "the configuration".to_owned()));
@@ -31,7 +31,7 @@ pub fn profile_of<'p>(
             )
         });
     }
-    let fitting = profiles.capture_for(&facts(device));
+    let fitting = profiles.capture_for(&facts());
     fitting
         .map(|(profile, why)| (profile, why.to_string()))
         .ok_or_else(|| "no hardware profile fits; name one in capture.*.profile".to_owned())

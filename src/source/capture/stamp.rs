@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-use super::stream::StampKind;
+use super::picture::StampKind;
 
 /// A frame that waited longer than this in the driver's buffers is stale.
 pub const STALE: Duration = Duration::from_millis(500);

@@ -13,24 +13,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use smallvec::SmallVec;
 use v4l::sys::*;
 
 use super::device::{Device, refused};
 use super::error::CaptureError;
+use super::picture::{Picture, StampKind};
 pub use super::sys::Memory;
 use super::sys::{self, Buffers};
 use crate::frame::video::{Field, VideoDescription};
-
-/// What moment of a frame its stamp is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StampKind {
-    /// When its first byte came (`V4L2_BUF_FLAG_TSTAMP_SRC_SOE`).
-    StartOfFrame,
-    /// When its last byte was in.
-    EndOfFrame,
-    /// The driver's clock is not `CLOCK_MONOTONIC`, or nobody says: good for nothing.
-    Unknown,
-}
 
 /// A running stream.
 #[derive(Debug)]
@@ -83,7 +74,7 @@ impl Stream {
             Err(errno) => return Err(refused("poll", errno)),
         }
         match self.buffers.dequeue() {
-            Ok(dequeued) => Ok(Some(Frame { stream: self, dequeued })),
+            Ok(dequeued) => Ok(Some(Frame { stream: self, dequeued, taken: false })),
             Err(Errno::EAGAIN) => Ok(None),
             // What a driver says of a queue that it has given up.
             Err(Errno::EINVAL) => Err(CaptureError::Streaming),
@@ -102,11 +93,15 @@ impl Stream {
 pub struct Frame<'a> {
     stream: &'a mut Stream,
     dequeued: sys::Dequeued,
+    /// Its memory has been given away, and the buffer has other memory.
+    taken: bool,
 }
 
-impl Frame<'_> {
-    /// The bytes of each plane that the driver filled.
-    pub fn planes(&self) -> smallvec::SmallVec<[&[u8]; 3]> {
+impl Picture for Frame<'_> {
+    fn planes(&self) -> SmallVec<[&[u8]; 3]> {
+        if self.taken {
+            return SmallVec::new();
+        }
         let filled = |(plane, range): (usize, &std::ops::Range<usize>)| {
             let bytes = self.stream.buffers.plane(self.dequeued.index, plane)?;
             bytes.get(range.clone())
@@ -114,20 +109,18 @@ impl Frame<'_> {
         self.dequeued.planes.iter().enumerate().filter_map(filled).collect()
     }
 
-    /// The driver's number of the frame; it goes round at 2³².
-    pub fn sequence(&self) -> u32 {
+    fn sequence(&self) -> u32 {
         self.dequeued.sequence
     }
 
-    /// When it was taken, on `CLOCK_MONOTONIC` where [`Self::stamp_kind`] says so.
-    pub fn stamp(&self) -> Duration {
+    fn stamp(&self) -> Duration {
         let (seconds, microseconds) = self.dequeued.stamp;
         let part = |value: i64| u64::try_from(value).unwrap_or_default();
         Duration::from_secs(part(seconds)) + Duration::from_micros(part(microseconds))
     }
 
-    /// What the stamp is of.
-    pub fn stamp_kind(&self) -> StampKind {
+    /// By the flags of the buffer: `V4L2_BUF_FLAG_TSTAMP_SRC_SOE` is the start of exposure.
+    fn stamp_kind(&self) -> StampKind {
         let flags = self.dequeued.flags;
         if flags & V4L2_BUF_FLAG_TIMESTAMP_MASK != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC {
             StampKind::Unknown
@@ -138,8 +131,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Which field it is.
-    pub fn field(&self) -> Field {
+    fn field(&self) -> Field {
         match self.dequeued.field {
             v4l2_field_V4L2_FIELD_TOP => Field::Top,
             v4l2_field_V4L2_FIELD_BOTTOM => Field::Bottom,
@@ -147,18 +139,21 @@ impl Frame<'_> {
         }
     }
 
-    /// Whether the driver says that its bytes are not to be trusted (`V4L2_BUF_FLAG_ERROR`).
-    pub fn corrupt(&self) -> bool {
+    /// `V4L2_BUF_FLAG_ERROR`
+    fn corrupt(&self) -> bool {
         self.dequeued.flags & V4L2_BUF_FLAG_ERROR != 0
     }
 
-    /// The memory of the frame itself, `length` bytes of it, where it is ours to give away: one plane, and
-    /// [`Memory::UserPtr`].
-    pub fn take(&mut self, length: usize) -> Option<Bytes> {
+    /// Memory is ours to give away where there is one plane, and [`Memory::UserPtr`].
+    fn take(&mut self, length: usize) -> Option<Bytes> {
+        if self.taken {
+            return None;
+        }
         let [range] = self.dequeued.planes.as_slice() else { return None };
         let range = range.start..range.start.checked_add(length).filter(|&end| end <= range.end)?;
-        let taken = self.stream.buffers.take(self.dequeued.index)?;
-        Some(Bytes::from_owner(taken).slice(range))
+        let memory = self.stream.buffers.take(self.dequeued.index)?;
+        self.taken = true;
+        Some(Bytes::from_owner(memory).slice(range))
     }
 }
 

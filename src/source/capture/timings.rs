@@ -8,6 +8,7 @@ use v4l::sys::*;
 use super::device::{Device, refused};
 use super::error::CaptureError;
 use super::sys::{self, Plain};
+use crate::frame::video::VideoDescription;
 
 /// The timings of one digital video signal (BT.656/1120).
 #[derive(Clone, Copy)]
@@ -130,6 +131,18 @@ pub fn set(device: &Device, timings: &Timings) -> Result<(), CaptureError> {
 pub fn current(device: &Device) -> Option<Timings> {
     let mut raw = v4l2_dv_timings::zero();
     sys::get_timings(device, &mut raw).ok().map(|()| Timings { raw })
+}
+
+/// A signal and the format of its pictures, such as `1920x1080p60 YUYV`.
+pub(super) fn shown(video: &VideoDescription, timings: Option<Timings>) -> String {
+    let signal = timings.map_or_else(
+        || match video.frame_rate {
+            Some(rate) => format!("{}x{}@{}", video.width, video.height, (rate * 100.0).round() / 100.0),
+            None => format!("{}x{}", video.width, video.height),
+        },
+        |timings| timings.to_string(),
+    );
+    format!("{signal} {}", super::format::fourcc_of(video.format))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@
 //! The thread is the only one that touches the device, but for the [`Watch`], and it waits for nobody but the
 //! driver.
 
+mod replay;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -24,6 +27,7 @@ use super::find;
 use super::format;
 use super::frames::Frames;
 use super::plan;
+use super::replay::PREFIX;
 use super::signal::State;
 use super::stream::{Memory, Stream};
 use super::timings::{self, NoTimings, Timings};
@@ -190,10 +194,13 @@ impl Worker {
 
     /// One opening of the device. Returns when we are to stop.
     fn session(&mut self) -> Result<(), Fault> {
+        if let Some(clip) = self.capture.settings.device.strip_prefix(PREFIX).map(PathBuf::from) {
+            return self.replay(&clip);
+        }
         let device = find::open(&self.capture.settings.device)?;
         let profiles = self.capture.profiles.clone();
-        let (profile, why) =
-            plan::profile_of(&self.capture.settings, &profiles, &device).map_err(Fault::Configuration)?;
+        let (profile, why) = plan::profile_of(&self.capture.settings, &profiles, || plan::facts(&device))
+            .map_err(Fault::Configuration)?;
         let capabilities = device.capabilities();
         self.report.device =
             format!("{} ({}, {})", device.path().display(), capabilities.card, capabilities.driver);
@@ -267,7 +274,7 @@ impl Worker {
             }
         };
         let video = self.agree(session, timings)?;
-        self.report.format = describe(&video, timings);
+        self.report.format = timings::shown(&video, timings);
         let card = session.device.capabilities().card.clone();
         self.capture.frames.begin(&video, session.profile, &card)?;
         let buffers = session.profile.buffers;
@@ -327,7 +334,7 @@ impl Worker {
                     return Ok(());
                 }
             }
-            let Some(frame) = stream.next(WAIT)? else {
+            let Some(mut frame) = stream.next(WAIT)? else {
                 if last.elapsed() > patience {
                     return self.stalled(session);
                 }
@@ -337,7 +344,7 @@ impl Worker {
             if session.watch.as_ref().is_some_and(|watch| watch.changes() != seen) {
                 continue;
             }
-            let another = self.capture.frames.take(frame);
+            let another = self.capture.frames.take(&mut frame);
             last = Instant::now();
             patience = session.profile.stall;
             self.streamed = true;
@@ -387,16 +394,4 @@ impl Session<'_> {
             error => NoTimings::Device(error),
         })
     }
-}
-
-/// Such as `1920x1080p60 Yuyv`.
-fn describe(video: &VideoDescription, timings: Option<Timings>) -> String {
-    let signal = timings.map_or_else(
-        || match video.frame_rate {
-            Some(rate) => format!("{}x{}@{}", video.width, video.height, (rate * 100.0).round() / 100.0),
-            None => format!("{}x{}", video.width, video.height),
-        },
-        |timings| timings.to_string(),
-    );
-    format!("{signal} {}", format::fourcc_of(video.format))
 }
