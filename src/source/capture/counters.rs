@@ -46,6 +46,8 @@ pub struct CaptureCounters {
     lost: Family<Name, Counter>,
     /// Frames delivered that did not become instances.
     dropped: Family<Why, Counter>,
+    /// The same whatever the reason; whoever reads metrics adds them up.
+    dropped_in_all: Family<Name, Counter>,
     /// What went wrong and had to be healed.
     faults: Family<Why, Counter>,
     /// 1 for the state that it is in.
@@ -63,6 +65,7 @@ impl Default for CaptureCounters {
             published: Family::default(),
             lost: Family::default(),
             dropped: Family::default(),
+            dropped_in_all: Family::default(),
             faults: Family::default(),
             state: Family::default(),
             clock_steps: Family::default(),
@@ -84,6 +87,8 @@ pub struct Counters {
     pub published: Counter,
     /// Frames that the driver counted and did not deliver.
     pub lost: Counter,
+    /// Frames delivered that did not become instances, whatever the reason; see [`Counters::dropped`].
+    pub dropped_in_all: Counter,
     /// Times that the date was set.
     pub clock_steps: Counter,
     /// From dequeued to published (s).
@@ -100,6 +105,7 @@ impl CaptureCounters {
             frames: self.frames.get_or_create_owned(&label),
             published: self.published.get_or_create_owned(&label),
             lost: self.lost.get_or_create_owned(&label),
+            dropped_in_all: self.dropped_in_all.get_or_create_owned(&label),
             clock_steps: self.clock_steps.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
         }
@@ -127,6 +133,7 @@ impl Counters {
     /// A frame did not become an instance.
     pub fn dropped(&self, reason: &'static str) {
         self.all.dropped.get_or_create(&Why { capture: self.name.clone(), reason }).inc();
+        self.dropped_in_all.inc();
     }
 
     /// Something went wrong with the device or the stream.
