@@ -6,6 +6,7 @@
 
 pub mod compress;
 pub mod convert;
+pub mod difference;
 pub mod mjpeg;
 pub mod render;
 pub mod transcode;

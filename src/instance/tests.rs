@@ -52,13 +52,15 @@ fn dataset(pixels: PixelDescription, photometric: Option<&'static str>, lossy: O
         pixel_spacing: None,
         card: "vivid".to_owned(),
     };
+    let lossy: Vec<Lossy> =
+        lossy.map(|ratio| Lossy { method: "ISO_10918_1", ratio: Some(ratio) }).into_iter().collect();
     let frame = VideoFrame {
         number: 3,
         captured: moment,
         sop_instance_uid: "2.25.4711",
         pixels,
         photometric,
-        lossy: lossy.map(|ratio| Lossy { method: "ISO_10918_1", ratio }),
+        lossy: &lossy,
     };
     video::dataset(&context, &source, &ClockState::Unknown, &frame)
 }

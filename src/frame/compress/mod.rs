@@ -32,6 +32,19 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Lossy Image Compression Method (0028,2114); `None` for a lossless one.
+    pub fn lossy_method(self) -> Option<&'static str> {
+        matches!(self, Self::Jpeg { .. }).then_some("ISO_10918_1")
+    }
+
+    /// Photometric Interpretation (0028,0004) of what becomes of frames of this description.
+    pub fn photometric(self, pixels: &PixelDescription) -> &'static str {
+        match (self, pixels.photometric) {
+            (Self::Jpeg { .. }, Photometric::Rgb) => "YBR_FULL_422",
+            (_, native) => native.as_str(),
+        }
+    }
+
     /// Transfer Syntax UID (0002,0010).
     pub fn transfer_syntax(self) -> &'static str {
         match self {
