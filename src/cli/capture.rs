@@ -35,7 +35,7 @@ const NAME: &str = "capture";
 /// What to capture from, and how much.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Device: `auto` (the only one there is), a path below /dev, usb:VVVV:PPPP, bus:BUS or card:NAME
+    /// Device: auto (the only one there is), a path below /dev, usb:VVVV:PPPP, bus:BUS, card:NAME, or replay:CLIP
     #[arg(long, value_parser = |text: &str| value("device", text))]
     device: Option<String>,
     /// Stop after so many instances
@@ -47,7 +47,7 @@ pub(super) struct Options {
     /// Hardware profile instead of the one that fits
     #[arg(long, value_name = "NAME", value_parser = |text: &str| value("profile", text))]
     profile: Option<String>,
-    /// `color` or `grey`
+    /// Colour or not: color or grey
     #[arg(long, value_parser = |text: &str| value("pixels", text))]
     pixels: Option<String>,
     /// Take everything else from a capture of this configuration file
@@ -305,6 +305,11 @@ impl<W: Write> Trial<W> {
     }
 
     async fn finish(mut self, ended: Ended, let_go: bool) -> anyhow::Result<()> {
+        let (frames, lost) = (self.counters.frames.get(), self.counters.lost.get());
+        let dropped = self.counters.dropped_in_all.get();
+        let fields = json!({"frames": frames, "lost": lost, "dropped": dropped});
+        let line = format!("{frames} frames delivered, lost {lost}, dropped {dropped}");
+        self.report.event("delivered", fields, &line)?;
         let saves = self.saver.is_some();
         let saved = save::finish(self.saver, &mut self.report).await?;
         self.report.stopped(&self.statistics, saved)?;
@@ -319,7 +324,7 @@ impl<W: Write> Trial<W> {
             Ended::All => Ok(()),
             Ended::Told => anyhow::bail!("stopped after {got} of {wanted} instances"),
             Ended::TimedOut => {
-                let why = why(&self.told, self.counters.dropped_in_all.get());
+                let why = why(&self.told, dropped);
                 anyhow::bail!("{got} of {wanted} instances came, and no more: {why}")
             }
         }
@@ -340,6 +345,8 @@ fn why(said: &desk::Report, dropped: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dicom_dictionary_std::tags;
+
     use super::*;
 
     fn options(device: &str) -> Options {
@@ -395,6 +402,35 @@ mod tests {
     fn without_a_configuration_all_is_as_if_it_said_nothing() {
         let (name, capture) = settings(&options("auto")).unwrap();
         assert_eq!((name.as_str(), capture), (NAME, CaptureSettings::default()));
+    }
+
+    #[tokio::test]
+    async fn what_a_device_delivers_is_saved_until_there_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("clip.raw"), [7; 16 * 16]).unwrap();
+        let clip = folder.path().join("clip.toml");
+        let text = "file = 'clip.raw'\nformat = 'GREY'\nwidth = 16\nheight = 16\nrate = 100.0\nlose = [1]\n";
+        std::fs::write(&clip, text).unwrap();
+        let save = Some(folder.path().join("out"));
+        let options = Options { save: save.clone(), ..options(&format!("replay:{}", clip.display())) };
+        let (name, capture) = settings(&options).unwrap();
+        run(&options, name, capture).await.unwrap();
+        let mut files = Vec::new();
+        let mut open = vec![save.unwrap()];
+        while let Some(path) = open.pop() {
+            match std::fs::read_dir(&path) {
+                Ok(entries) => open.extend(entries.map(|entry| entry.unwrap().path())),
+                Err(_) => files.push(path),
+            }
+        }
+        assert_eq!(files.len(), 3, "{files:?}");
+        let mut numbers: Vec<i32> = files
+            .iter()
+            .map(|file| dicom_object::open_file(file).unwrap())
+            .map(|object| object.element(tags::INSTANCE_NUMBER).unwrap().to_int().unwrap())
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 3, 4], "the second was lost");
     }
 
     #[tokio::test]
