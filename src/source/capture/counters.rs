@@ -54,8 +54,15 @@ pub struct CaptureCounters {
     state: Family<InState, Gauge>,
     /// Times that the date was set.
     clock_steps: Family<Name, Counter>,
+    /// Converting or decoding one frame (s).
+    conversion: Family<Name, Histogram>,
     /// From dequeued to published (s).
     latency: Family<Name, Histogram>,
+}
+
+/// Bounds of the stages of a frame (s).
+fn stages() -> Histogram {
+    Histogram::new([0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.25])
 }
 
 impl Default for CaptureCounters {
@@ -69,9 +76,8 @@ impl Default for CaptureCounters {
             faults: Family::default(),
             state: Family::default(),
             clock_steps: Family::default(),
-            latency: Family::new_with_constructor(|| {
-                Histogram::new([0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.25])
-            }),
+            conversion: Family::new_with_constructor(stages),
+            latency: Family::new_with_constructor(stages),
         }
     }
 }
@@ -91,6 +97,8 @@ pub struct Counters {
     pub dropped_in_all: Counter,
     /// Times that the date was set.
     pub clock_steps: Counter,
+    /// Converting or decoding one frame (s).
+    pub conversion: Histogram,
     /// From dequeued to published (s).
     pub latency: Histogram,
 }
@@ -107,6 +115,7 @@ impl CaptureCounters {
             lost: self.lost.get_or_create_owned(&label),
             dropped_in_all: self.dropped_in_all.get_or_create_owned(&label),
             clock_steps: self.clock_steps.get_or_create_owned(&label),
+            conversion: self.conversion.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
         }
     }
@@ -125,6 +134,7 @@ impl CaptureCounters {
         );
         capture.register("state", "1 for the state that the capture is in", self.state.clone());
         capture.register("clock_steps", "Times that the date was set", self.clock_steps.clone());
+        capture.register("convert_seconds", "Converting or decoding one frame", self.conversion.clone());
         capture.register("publish_seconds", "From dequeued to published", self.latency.clone());
     }
 }
