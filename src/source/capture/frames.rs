@@ -113,7 +113,7 @@ impl Frames {
         card: &str,
     ) -> Result<(), PicturesError> {
         let pictures = Pictures::new(video, &self.settings, profile, card)?;
-        self.gaps.restarted(u32::try_from(pictures.per_picture()).unwrap_or(1));
+        self.gaps.restarted(u32::try_from(pictures.per_picture()).unwrap_or(1), pictures.fields_apart());
         self.still.forget();
         let encoding = plan::encoding(&self.settings, profile).filter(|_| !pictures.is_as_captured());
         if let Some(encoding) = encoding {
