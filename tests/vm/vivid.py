@@ -23,7 +23,9 @@ HDMI = 3
 
 # Timings that both ends of the loop understand alike: pixel clock, then front porch, sync and back porch
 # of both directions (CTA-861).
+# The small one takes its time (35 frames a second, by the CVT formula), so that many cards can have theirs.
 TIMINGS = {
+    (640, 480): "pixelclock=14000000,hfp=16,hs=64,hbp=80,vfp=3,vs=4,vbp=6,polarities=1",
     (1280, 720): "pixelclock=74250000,hfp=110,hs=40,hbp=220,vfp=5,vs=5,vbp=20,polarities=3",
     (1920, 1080): "pixelclock=148500000,hfp=88,hs=44,hbp=148,vfp=4,vs=5,vbp=36,polarities=3",
 }
@@ -124,17 +126,19 @@ class Vivid:
         v4l2.control(self.node, "--set-dv-bt-timings", "query")
 
     @contextmanager
-    def looped(self, raw: Path, width: int, height: int, fourcc: str = "YUYV") -> Iterator[None]:
+    def looped(self, raw: Path, width: int, height: int, fourcc: str = "YUYV", colours: str = "") -> Iterator[None]:
         """Sends the frames of a file out over and over, and connects the HDMI input to that. What is
-        captured then are those frames, byte for byte; which one comes first is chance."""
+        captured then are those frames, byte for byte; which one comes first is chance. `colours` is what the
+        sender says of them, such as `,ycbcr=709,quantization=lim-range`."""
         timings = f"width={width},height={height},interlaced=0,{TIMINGS[width, height]}"
         v4l2.control(self.output, "-o", "1")
         v4l2.control(self.output, "--set-dv-bt-timings", timings)
-        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}")
+        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}{colours}")
         v4l2.control(self.node, "-i", str(HDMI))
         # No text over the picture.
         self.set(dv_timings_signal_mode=0, osd_text_mode=2)
-        self._connect(2)
+        # The outputs of all instances follow each other.
+        self._connect(2 + int(self.instance))
         # The input does not learn the output's timings: it sees what it was last set to.
         v4l2.control(self.node, "--set-dv-bt-timings", timings)
         v4l2.set_format(self.node, width, height, fourcc)
@@ -155,7 +159,7 @@ class Vivid:
             self.restore()
 
     def _connect(self, choice: int) -> None:
-        """What the HDMI input is connected to: 0 the pattern generator, 2 the first output."""
+        """What the HDMI input is connected to: 0 the pattern generator, from 2 on the HDMI outputs."""
         self.set(**{f"hdmi_{self.instance}_0_is_connected_to": choice})
 
 
