@@ -20,6 +20,7 @@ use dicom_ul::pdu::{
 use framegate::config::settings::DimseSettings;
 use framegate::dicomweb::routes::TEMPLATES;
 use framegate::instance::encode::IMPLEMENTATION_CLASS_UID;
+use framegate::instance::video::SopClass;
 use framegate::source::dimse::negotiate::{VERIFICATION, negotiate};
 
 const WORKLIST: &str = "1.2.840.10008.5.1.4.31";
@@ -116,6 +117,15 @@ fn every_transfer_syntax_is_claimed_and_taken_and_no_other() {
         let outcome = answer("1.2.840.10008.5.1.4.1.1.12.1", uid);
         assert_eq!(outcome, PresentationContextResultReason::Acceptance, "{uid}");
     }
+}
+
+#[test]
+fn every_sop_class_that_video_becomes_is_claimed_and_no_other() {
+    let claimed: Vec<String> =
+        table("#### 4.2.1 SOP classes made").into_iter().map(|row| row[1].clone()).collect();
+    let made =
+        [SopClass::SecondaryCapture, SopClass::VlPhotographic, SopClass::VlEndoscopic, SopClass::Ultrasound];
+    assert_eq!(claimed, made.map(SopClass::uid));
 }
 
 #[test]

@@ -678,7 +678,9 @@ fn the_architecture_has_a_chapter_for_every_module() {
 #[test]
 fn the_two_commands_of_the_readme_exist() {
     let readme = read("README.md");
-    for command in ["apt-get install -y gcc libc6-dev && cargo run --release -- demo", "tests/run"] {
+    for command in
+        ["apt-get install -y build-essential cmake nasm && cargo run --release -- demo", "tests/run"]
+    {
         assert!(
             readme.lines().any(|line| line.trim() == command),
             "README.md does not give the line {command}"

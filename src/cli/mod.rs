@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
 //! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
 
+mod capture;
 mod certificate;
 pub mod check;
 mod demo;
@@ -52,6 +53,8 @@ enum Command {
     Subscribe(subscribe::Options),
     /// List the capture devices, what they offer and see, and which hardware profile fits
     Devices(devices::Options),
+    /// Try a capture device as the service would run it, without a network
+    Capture(capture::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Receive(options) => receive::receive(options),
         Command::Subscribe(options) => subscribe::subscribe(options),
         Command::Devices(options) => devices::devices(options),
+        Command::Capture(options) => capture::capture(options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }
@@ -206,6 +210,23 @@ mod tests {
             assert_eq!(status(&format!("framegate subscribe {url} {wrong}")), Err(2), "{wrong}");
         }
         assert_eq!(status("framegate subscribe gate.example"), Err(2));
+        for right in [
+            "",
+            " --device /dev/video0 --frames 3 --save /tmp --profile vivid --pixels grey --seconds 5 --json",
+            " --device usb:0fd9:0066 --config f.toml --capture xa",
+        ] {
+            assert_eq!(status(&format!("framegate capture{right}")), Ok(()), "{right}");
+        }
+        for wrong in [
+            "--device video0",
+            "--pixels gray",
+            "--profile ../x",
+            "--frames 0",
+            "--seconds 0",
+            "--capture xa",
+        ] {
+            assert_eq!(status(&format!("framegate capture {wrong}")), Err(2), "{wrong}");
+        }
     }
 
     #[test]

@@ -279,6 +279,7 @@ impl From<&CaptureSettings> for Capture {
             crop: Some(String::new()),
             masks: Some(Vec::new()),
             masks_cover_identity: Some(capture.masks_cover_identity),
+            picture_size: Some(String::new()),
             rate: Some(capture.rate.unwrap_or_default()),
             changes_only: Some(capture.changes_only),
             keep_alive_ms: Some(milliseconds(capture.keep_alive)),

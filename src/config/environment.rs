@@ -1,8 +1,8 @@
 //! The environment as the topmost layer: `FRAMEGATE_<SECTION>__<KEY>`, for instance
 //! `FRAMEGATE_DIMSE__LIMITS__ASSOCIATIONS=8`. The text is read by the type of the key: integers,
 //! numbers and booleans as TOML spells them, strings as they are, lists as a TOML array or
-//! separated by commas. Named sections, such as `[destination.NAME]`, come from files only. The prefix is ours alone, so that a slip in a name is an error and not a
-//! setting without effect.
+//! separated by commas. Named sections, such as `[destination.NAME]`, come from files only. The prefix is
+//! ours alone, so that a slip in a name is an error and not a setting without effect.
 
 use toml::Value;
 
@@ -78,6 +78,18 @@ fn entry(variable: &str, text: &str) -> Result<Entry, Problem> {
     }
 }
 
+/// Checks a text that is meant for the key of this path (as the table has it, with its `*`), such as one of a
+/// command line: what a variable would take is right.
+///
+/// # Errors
+/// What is wrong with it, and what would be accepted.
+pub fn check_text(path: &str, text: &str) -> Result<(), String> {
+    let key = KEYS.iter().find(|key| key.path == path).ok_or_else(|| "no such key".to_owned())?;
+    value(&key.kind, text)
+        .and_then(|value| key.kind.check(&value))
+        .map_err(|what| format!("{what}; accepted: {}", key.kind.accepted()))
+}
+
 /// The kind of named section that a variable would be for.
 fn named(variable: &str) -> Option<&'static str> {
     let (section, _) = variable.strip_prefix(VARIABLE_PREFIX)?.split_once("__")?;
@@ -113,6 +125,15 @@ mod tests {
         let mut problems = Vec::new();
         layer([(variable.to_owned(), text.to_owned())].into_iter(), &mut problems)
             .ok_or_else(|| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn a_text_of_the_command_line_is_held_against_the_same_table() {
+        assert_eq!(check_text("capture.*.pixels", "grey"), Ok(()));
+        let refused = check_text("capture.*.pixels", "gray").unwrap_err();
+        assert!(refused.contains("accepted: \"grey\" or \"color\""), "{refused}");
+        assert!(check_text("capture.*.device", "video0").is_err());
+        assert!(check_text("capture.*.nothing", "x").is_err());
     }
 
     #[test]

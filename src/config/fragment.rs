@@ -260,6 +260,7 @@ pub(super) struct Capture {
     pub(super) crop: Option<String>,
     pub(super) masks: Option<Vec<String>>,
     pub(super) masks_cover_identity: Option<bool>,
+    pub(super) picture_size: Option<String>,
     pub(super) rate: Option<f64>,
     pub(super) changes_only: Option<bool>,
     pub(super) keep_alive_ms: Option<u64>,

@@ -97,6 +97,7 @@ const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels, up to
 const MODALITY: &str = "1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"";
 const LO: &str = "text of at most 64 characters, no backslash; \"\" for unknown";
 const SH: &str = "text of at most 16 characters, no backslash; \"\" for unknown";
+const SIZE: &str = "\"WIDTHxHEIGHT\" in pixels, each 1 to 16384, or \"\"";
 const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" where nobody calibrated it";
 const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
 
@@ -279,6 +280,7 @@ pub(super) const KEYS: &[Key] = &[
     fixed("capture.*.crop", words(RECTANGLE, |text| text::rectangle_or_none(text).map(drop))),
     fixed("capture.*.masks", list(RECTANGLES, |text| text::rectangle(text).map(drop))),
     fixed("capture.*.masks_cover_identity", Kind::Bool),
+    fixed("capture.*.picture_size", words(SIZE, |text| text::size(text).map(drop))),
     fixed("capture.*.rate", Kind::Number { min: 0.0, max: 1000.0, unit: "frames per second" }),
     fixed("capture.*.changes_only", Kind::Bool),
     fixed("capture.*.keep_alive_ms", milliseconds(10, 600_000)),

@@ -28,7 +28,7 @@ pub mod settings;
 mod text;
 mod validate;
 
-pub use environment::process_environment;
+pub use environment::{check_text, process_environment};
 pub use load::{EffectiveValue, Loaded, load};
 pub use origin::{ConfigErrors, Origin, Problem};
 pub use reload::{Changes, changes, merge_reloadable};

@@ -193,6 +193,7 @@ mod tests {
         ("capture.a.crop", "'0,0,7,7'"),
         ("capture.a.masks", "['0,0,7,7']"),
         ("capture.a.masks_cover_identity", "true"),
+        ("capture.a.picture_size", "'640x480'"),
         ("capture.a.rate", "7"),
         ("capture.a.changes_only", "true"),
         ("capture.a.keep_alive_ms", "700"),
@@ -242,6 +243,7 @@ mod tests {
         ("availability.a.certificate", "'/c'"),
         ("availability.a.key", "'/k'"),
         ("capture.a.crop", "'0,0,8,8'"),
+        ("capture.a.picture_size", "'8x8'"),
     ];
 
     /// Both TLS listeners with files and a section of each kind, then what else is given; the last value

@@ -327,6 +327,18 @@ pub(super) fn rectangle_or_none(text: &str) -> Parsed<Option<Rectangle>> {
     if text.is_empty() { Ok(None) } else { rectangle(text).map(Some) }
 }
 
+/// `WIDTHxHEIGHT` in pixels, or nothing.
+pub(super) fn size(text: &str) -> Parsed<Option<(u32, u32)>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let side = |part: &str| part.parse().ok().filter(|side| (1..=LONGEST_SIDE).contains(side));
+    let sides = text.split_once('x').and_then(|(width, height)| side(width).zip(side(height)));
+    sides
+        .map(Some)
+        .ok_or_else(|| format!("is not two whole numbers from 1 to {LONGEST_SIDE} with an x between"))
+}
+
 /// `ROW,COLUMN` in millimetres, or nothing.
 pub(super) fn pixel_spacing(text: &str) -> Parsed<Option<[f64; 2]>> {
     if text.is_empty() {
@@ -641,6 +653,14 @@ mod tests {
         }
         for wrong in ["16384,0,1,1", "0,16000,1,385", "4294967295,0,1,1", "0,4294967295,1,4294967295"] {
             assert_eq!(rectangle(wrong).unwrap_err(), "reaches beyond 16384 pixels", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_of_a_picture() {
+        assert_eq!((size(""), size("1920x1080")), (Ok(None), Ok(Some((1920, 1080)))));
+        for wrong in ["1920", "0x1080", "1920x", "1920x1080x3", "16385x1", "1920 x 1080", "-1x2"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod jpeg;
 mod jpeg2000;
+mod jpegls;
 mod rle;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ pub(super) struct Decoded {
 pub(super) enum Family {
     Jpeg,
     Jpeg2000,
+    JpegLs,
     Rle,
     Uncompressed,
 }
@@ -54,6 +56,7 @@ impl Family {
             | uids::HTJ2K_LOSSLESS
             | uids::HTJ2K_LOSSLESS_RPCL
             | uids::HTJ2K => Some(Self::Jpeg2000),
+            uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
             uids::RLE_LOSSLESS => Some(Self::Rle),
             uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => Some(Self::Uncompressed),
             _ => None,
@@ -81,6 +84,7 @@ pub(super) fn decode(
     let decoded = contain(|| match family {
         Family::Jpeg => jpeg::decode(&stream, image),
         Family::Jpeg2000 => jpeg2000::decode(uid, &stream, object, image),
+        Family::JpegLs => jpegls::decode(&stream, image),
         Family::Rle => rle::decode(&stream, image),
         Family::Uncompressed => uncompressed(&stream, image),
     })?;

@@ -4,7 +4,10 @@
 //! written from it. The way back is [`transcode`], which turns any Transfer Syntax that we can decode
 //! into native little-endian pixels, and [`render`], which turns those into a picture for a browser.
 
+pub mod compress;
 pub mod convert;
+pub mod difference;
+pub mod mjpeg;
 pub mod render;
 pub mod transcode;
 pub mod video;

@@ -153,13 +153,14 @@ fn put_native(object: &mut DefaultDicomObject, image: &ImagePixel, decoded: Deco
 
 #[cfg(test)]
 mod tests {
+    use charls::{CharLS, FrameInfo, InterleaveMode};
     use dicom_core::Tag;
     use dicom_dictionary_std::uids;
     use dicom_pixeldata::Transcode;
     use dicom_transfer_syntax_registry::entries::{IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE};
     use proptest::prelude::*;
 
-    use super::super::samples::{self, colour, encapsulated, grey, jpeg_lossless, native, rle, words};
+    use super::super::samples::{self, Shape, colour, encapsulated, grey, jpeg_lossless, native, rle, words};
     use super::*;
 
     const LIMIT: usize = 1 << 20;
@@ -199,6 +200,7 @@ mod tests {
             uids::JPEG_LOSSLESS_SV1,
             uids::JPEG2000_LOSSLESS,
             uids::HTJ2K_LOSSLESS,
+            uids::JPEGLS_LOSSLESS,
             uids::RLE_LOSSLESS,
             uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN,
         ] {
@@ -329,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_we_cannot_decode_is_named() {
-        for uid in [uids::JPEGLS_LOSSLESS, uids::MPEG4HP41, "1.2.3.4"] {
+        for uid in [uids::JPEGXL, uids::MPEG4HP41, "1.2.3.4"] {
             let object = encapsulated(grey(5, 7, 8, 8), uid, &[&[0; 64]]);
             let error = to_explicit_little_endian(object, LIMIT).unwrap_err();
             assert!(matches!(&error, TranscodeError::Unsupported { what } if what.contains(uid)), "{error}");
@@ -400,6 +402,56 @@ mod tests {
         assert_eq!(value(&object, tags::LOSSY_IMAGE_COMPRESSION_METHOD).as_deref(), Some("ISO_15444_1"));
     }
 
+    /// JPEG-LS by CharLS.
+    fn jpegls(pixels: &[u8], components: i32, bits: i32, near: i32, mode: InterleaveMode) -> Vec<u8> {
+        let mut encoder = CharLS::default();
+        encoder.set_interleave_mode(mode).unwrap();
+        let frame = FrameInfo { width: 6, height: 5, bits_per_sample: bits, component_count: components };
+        encoder.encode(frame, near, pixels).unwrap()
+    }
+
+    #[test]
+    fn jpegls_colour_comes_out_by_pixel_however_it_lies() {
+        let rgb = rgb_of_the_codestreams();
+        let planes: Vec<u8> = (0..3).flat_map(|k| rgb.iter().copied().skip(k).step_by(3)).collect();
+        for (mode, source) in
+            [(InterleaveMode::None, &planes), (InterleaveMode::Line, &rgb), (InterleaveMode::Sample, &rgb)]
+        {
+            let shape = Shape { planar: 1, ..colour(5, 6, "RGB") };
+            let stream = jpegls(source, 3, 8, 0, mode);
+            let object = transcoded(encapsulated(shape, uids::JPEGLS_LOSSLESS, &[&stream, &[0]]));
+            assert_eq!(pixels(&object), rgb, "{mode:?}");
+            assert_eq!(value(&object, tags::PLANAR_CONFIGURATION).as_deref(), Some("0"));
+            assert_eq!(value(&object, tags::LOSSY_IMAGE_COMPRESSION), None);
+        }
+    }
+
+    #[test]
+    fn jpegls_near_lossless_is_marked_lossy() {
+        let samples: Vec<u16> = (0..30).map(|n| n * 131).collect();
+        let stream = jpegls(&words(&samples), 1, 12, 2, InterleaveMode::None);
+        let object = encapsulated(grey(5, 6, 16, 12), uids::JPEGLS_NEAR_LOSSLESS, &[&stream]);
+        let object = transcoded(object);
+        let decoded = pixels(&object);
+        let decoded = decoded.as_chunks().0.iter().map(|word| u16::from_le_bytes(*word));
+        let worst = decoded.zip(samples).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+        assert!((1..=2).contains(&worst), "{worst}");
+        assert_eq!(value(&object, tags::LOSSY_IMAGE_COMPRESSION_METHOD).as_deref(), Some("ISO_14495_1"));
+    }
+
+    #[test]
+    fn jpegls_of_another_image_is_refused() {
+        let stream = jpegls(&[7; 30], 1, 8, 0, InterleaveMode::None);
+        let refused = |shape| {
+            to_explicit_little_endian(encapsulated(shape, uids::JPEGLS_LOSSLESS, &[&stream]), LIMIT)
+                .unwrap_err()
+        };
+        assert_eq!(refused(grey(6, 5, 8, 8)), TranscodeError::Contradiction("Rows or Columns"));
+        assert_eq!(refused(colour(5, 6, "RGB")), TranscodeError::Contradiction("Samples per Pixel"));
+        let wide = encapsulated(grey(5, 6, 16, 8), uids::JPEGLS_LOSSLESS, &[&stream]);
+        assert_eq!(pixels(&transcoded(wide)), words(&[7; 30]));
+    }
+
     proptest! {
         #[test]
         fn any_rle_stream_decodes_or_fails(
@@ -419,11 +471,15 @@ mod tests {
         fn damaged_codestreams_end_in_a_result(
             place in any::<prop::sample::Index>(),
             byte in any::<u8>(),
-            kind in 0..3,
+            kind in 0..4,
         ) {
             let (shape, uid, mut stream) = match kind {
                 0 => (colour(5, 6, "RGB"), uids::JPEG2000, hex(RGB_REVERSIBLE)),
-                1 => (grey(5, 7, 16, 16), uids::JPEG_LOSSLESS_SV1, jpeg_lossless(&ramp16(), 1, 5, 7, 16)),
+                1 => {
+                    let stream = jpegls(&rgb_of_the_codestreams(), 3, 8, 0, InterleaveMode::Line);
+                    (colour(5, 6, "RGB"), uids::JPEGLS_LOSSLESS, stream)
+                }
+                2 => (grey(5, 7, 16, 16), uids::JPEG_LOSSLESS_SV1, jpeg_lossless(&ramp16(), 1, 5, 7, 16)),
                 _ => {
                     let (_, object) = baseline();
                     let element = object.element(tags::PIXEL_DATA).unwrap();

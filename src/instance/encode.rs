@@ -20,6 +20,8 @@ pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("FRAMEGATE_", env!("CARGO_
 
 /// An empty Basic Offset Table: an item of length 0 (PS3.5 §A.4).
 pub const EMPTY_OFFSET_TABLE: [u8; 8] = [0xFE, 0xFF, 0x00, 0xE0, 0, 0, 0, 0];
+/// The tag of an Item (FFFE,E000).
+const ITEM: [u8; 4] = [0xFE, 0xFF, 0x00, 0xE0];
 /// The Sequence Delimitation Item that closes encapsulated Pixel Data.
 pub const SEQUENCE_DELIMITER: [u8; 8] = [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0];
 
@@ -53,6 +55,23 @@ pub enum PixelValue {
 /// What follows a native value of this many bytes: a zero where it is odd (PS3.5 §8.1.1).
 pub fn native_tail(length: u32) -> Bytes {
     Bytes::from_static(if length.is_multiple_of(2) { &[] } else { &[0] })
+}
+
+/// The value of Pixel Data that is a whole frame in one fragment, made even by a zero: an empty Basic
+/// Offset Table and the fragment's item (PS3.5 §A.4), without the delimiter.
+///
+/// # Errors
+/// When the codestream is longer than an item can be.
+pub fn single_fragment(codestream: &[u8]) -> Result<Bytes, EncodeError> {
+    let length = u32::try_from(codestream.len()).ok().and_then(|length| length.checked_next_multiple_of(2));
+    let length = length.ok_or(EncodeError::missing(tags::PIXEL_DATA))?;
+    let mut items = BytesMut::with_capacity(EMPTY_OFFSET_TABLE.len() + 8 + length as usize);
+    items.put_slice(&EMPTY_OFFSET_TABLE);
+    items.put_slice(&ITEM);
+    items.put_u32_le(length);
+    items.put_slice(codestream);
+    items.put_bytes(0, length as usize - codestream.len());
+    Ok(items.freeze())
 }
 
 /// A head and where the data set in it stands.

@@ -139,6 +139,37 @@ impl Instance {
     /// # Errors
     /// When the data set lacks one of its UIDs or cannot be encoded.
     pub fn native(dataset: &Dataset, pixels: Bytes) -> Result<Self, EncodeError> {
+        let bits = dataset.get(tags::BITS_ALLOCATED).and_then(|element| element.to_int::<i32>().ok());
+        let vr = if bits > Some(8) { VR::OW } else { VR::OB };
+        let length = u32::try_from(pixels.len()).map_err(|_| EncodeError::missing(tags::PIXEL_DATA))?;
+        let value = PixelValue::Native(tags::PIXEL_DATA, vr, length);
+        Self::of(dataset, EXPLICIT_VR_LITTLE_ENDIAN, value, pixels, encode::native_tail(length))
+    }
+
+    /// An instance in `transfer_syntax`, one with encapsulated pixels, from a whole data set without
+    /// Pixel Data, and the codestream of its only frame, which becomes one fragment (PS3.5 §A.4). The
+    /// codestream is copied once; the attributes must be those of the codestream already.
+    ///
+    /// # Errors
+    /// When the data set lacks one of its UIDs or cannot be encoded, and when the codestream is longer
+    /// than a fragment can be (4 GiB).
+    pub fn encapsulated(
+        dataset: &Dataset,
+        transfer_syntax: &str,
+        codestream: impl AsRef<[u8]>,
+    ) -> Result<Self, EncodeError> {
+        let items = encode::single_fragment(codestream.as_ref())?;
+        let tail = Bytes::from_static(&encode::SEQUENCE_DELIMITER);
+        Self::of(dataset, transfer_syntax, PixelValue::Encapsulated, items, tail)
+    }
+
+    fn of(
+        dataset: &Dataset,
+        transfer_syntax: &str,
+        value: PixelValue,
+        pixels: Bytes,
+        tail: Bytes,
+    ) -> Result<Self, EncodeError> {
         let text = |tag| {
             let value = dataset.get(tag).and_then(|element| element.to_str().ok());
             value.map(|text| Uid::from(text.trim_matches(['\0', ' ']))).ok_or(EncodeError::missing(tag))
@@ -149,22 +180,22 @@ impl Instance {
             sop_class: text(tags::SOP_CLASS_UID)?,
             sop_instance: text(tags::SOP_INSTANCE_UID)?,
         };
-        let number = |tag| dataset.get(tag).and_then(|element| element.to_int::<i32>().ok());
-        let vr = if number(tags::BITS_ALLOCATED) > Some(8) { VR::OW } else { VR::OB };
-        let length = u32::try_from(pixels.len()).map_err(|_| EncodeError::missing(tags::PIXEL_DATA))?;
-        let meta =
-            encode::file_meta(EXPLICIT_VR_LITTLE_ENDIAN, &identity.sop_class, &identity.sop_instance, None)?;
-        let head = encode::head(meta, dataset, PixelValue::Native(tags::PIXEL_DATA, vr, length))?;
+        let meta = encode::file_meta(transfer_syntax, &identity.sop_class, &identity.sop_instance, None)?;
+        let head = encode::head(meta, dataset, value)?;
         Ok(Self::new(Pieces {
             identity,
-            number: number(tags::INSTANCE_NUMBER),
-            transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN.into(),
+            number: dataset.get(tags::INSTANCE_NUMBER).and_then(|element| element.to_int().ok()),
+            transfer_syntax: transfer_syntax.into(),
             head: head.bytes.freeze(),
             dataset_start: head.dataset_start,
             dataset_end: head.dataset_end,
-            form: PixelForm::Native(tags::PIXEL_DATA, vr),
-            tail: encode::native_tail(length),
+            form: match value {
+                PixelValue::None => PixelForm::Absent,
+                PixelValue::Native(tag, vr, _) => PixelForm::Native(tag, vr),
+                PixelValue::Encapsulated => PixelForm::Encapsulated,
+            },
             pixels,
+            tail,
         }))
     }
 
@@ -325,3 +356,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests;

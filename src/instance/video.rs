@@ -97,8 +97,8 @@ pub enum ClockState {
 pub struct Lossy {
     /// Lossy Image Compression Method (0028,2114), such as `ISO_10918_1`.
     pub method: &'static str,
-    /// Lossy Image Compression Ratio (0028,2112).
-    pub ratio: f64,
+    /// Lossy Image Compression Ratio (0028,2112); `None` for unknown, or for a whole series.
+    pub ratio: Option<f64>,
 }
 
 /// One frame.
@@ -114,8 +114,8 @@ pub struct VideoFrame<'a> {
     pub pixels: PixelDescription,
     /// Photometric Interpretation (0028,0004) of a codestream, where it is not that of `pixels`.
     pub photometric: Option<&'static str>,
-    /// Lossy compression, ours or the card's.
-    pub lossy: Option<Lossy>,
+    /// Every lossy compression that it went through, in order: the card's, ours.
+    pub lossy: &'a [Lossy],
 }
 
 fn text(tag: Tag, vr: VR, value: &str) -> DataElement<dicom_object::InMemDicomObject> {
@@ -244,11 +244,22 @@ fn contributing(behind: &Equipment) -> DataElement<dicom_object::InMemDicomObjec
     )
 }
 
-fn put_compression(dataset: &mut Dataset, lossy: Option<Lossy>) {
-    dataset.put(text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, if lossy.is_some() { "01" } else { "00" }));
-    if let Some(Lossy { method, ratio }) = lossy {
-        dataset.put(text(tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS, &decimal(ratio)));
-        dataset.put(text(tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS, method));
+/// Once lossy, always lossy (PS3.3 §C.7.6.1.1.5); ratios and methods stand in the order of the compressions.
+fn put_compression(dataset: &mut Dataset, lossy: &[Lossy]) {
+    let was_lossy = if lossy.is_empty() { "00" } else { "01" };
+    dataset.put(text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, was_lossy));
+    if lossy.is_empty() {
+        return;
+    }
+    let methods = lossy.iter().map(|lossy| lossy.method.to_owned()).collect();
+    dataset.put(DataElement::new(
+        tags::LOSSY_IMAGE_COMPRESSION_METHOD,
+        VR::CS,
+        PrimitiveValue::Strs(methods),
+    ));
+    if let Some(ratios) = lossy.iter().map(|lossy| lossy.ratio.map(decimal)).collect() {
+        let ratios = PrimitiveValue::Strs(ratios);
+        dataset.put(DataElement::new(tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS, ratios));
     }
 }
 
@@ -346,7 +357,7 @@ mod tests {
             sop_instance_uid: UID,
             pixels: pixels(bits, color),
             photometric: None,
-            lossy: None,
+            lossy: &[],
         };
         dataset(&context, &source(class), clock, &frame)
     }

@@ -1,11 +1,13 @@
-//! The capture threads of the process: one for each `[capture.NAME]`, and the clock that they share.
+//! The capture threads of the process: one for each `[capture.NAME]`, and the clock that they share. `framegate
+//! capture` starts one in the same way.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Settings;
 use crate::config::profile::{OWN_PROFILES, Profiles};
+use crate::config::settings::CaptureSettings;
 use crate::context::Equipment;
 use crate::context::desk::Desk;
 use crate::hub::Hub;
@@ -17,7 +19,7 @@ use crate::source::capture::worker::{Capture, Running};
 
 /// The running captures.
 #[derive(Debug)]
-pub(super) struct Captures {
+pub(crate) struct Captures {
     running: Vec<Running>,
     _clock: Option<Clock>,
 }
@@ -39,14 +41,17 @@ pub enum CaptureStartError {
 }
 
 impl Captures {
-    /// Starts all that are configured. Devices need not be there yet.
-    pub(super) fn start(
-        settings: &Settings,
+    /// Starts all of these, by name. Devices need not be there yet.
+    ///
+    /// # Errors
+    /// When a hardware profile is faulty, or the kernel has no thread.
+    pub(crate) fn start(
+        captures: &BTreeMap<String, CaptureSettings>,
         hub: &Hub,
         desk: &Desk,
         counters: &CaptureCounters,
     ) -> Result<Self, CaptureStartError> {
-        if settings.captures.is_empty() {
+        if captures.is_empty() {
             return Ok(Self { running: Vec::new(), _clock: None });
         }
         let profiles = Profiles::load(Some(Path::new(OWN_PROFILES))).map_err(|errors| {
@@ -57,7 +62,7 @@ impl Captures {
         let clock = Clock::start();
         let equipment = Equipment::framegate(&serial(), &host());
         let mut running = Vec::new();
-        for (name, capture) in &settings.captures {
+        for (name, capture) in captures {
             let counters = counters.of(name);
             let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone());
             let frames = Frames::new(name, capture, counters.clone(), clock.state(), encounter);
@@ -76,7 +81,7 @@ impl Captures {
     }
 
     /// Ends all series as complete and gives the devices back. A driver may take its time.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         for capture in self.running {
             capture.stop();
         }

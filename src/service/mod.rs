@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
-use self::capture::Captures;
+pub(crate) use self::capture::Captures;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
@@ -238,7 +238,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
-    let captures = Captures::start(&settings, &hub, &desk, &counters.capture)?;
+    let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())

@@ -241,9 +241,39 @@ SENT = [
     ),
     b"\x01\xFF" + body((b"application/dicom+json", METADATA % (XA.encode(), 2, b'{"vr":"OB","InlineBinary":"AAAAAAAAAAAAAAAA"}'))),
 ]
+
+
+def segment(marker, body):
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def picture(components, *segments):
+    """A camera's JPEG picture of one block of every component, by the standard Huffman tables."""
+    quantization = segment(0xDB, bytes(1) + bytes(range(1, 65)))
+    frame = b"".join(bytes([number, 0x11, 0]) for number in components)
+    scan = b"".join(bytes([number, 0]) for number in components)
+    # Of each block: no DC difference (00), end of block (1010); filled up with ones.
+    bits = "001010" * len(components)
+    bits += "1" * (-len(bits) % 8)
+    return b"".join([
+        b"\xFF\xD8", *segments, quantization,
+        segment(0xC0, struct.pack(">BHHB", 8, 8, 8, len(components)) + frame),
+        segment(0xDA, bytes([len(components)]) + scan + b"\0\x3F\0"),
+        int(bits, 2).to_bytes(len(bits) // 8, "big"), b"\xFF\xD9",
+    ])
+
+
+# A DC table of two codes; the AC table stays the standard one.
+HUFFMAN = segment(0xC4, bytes([0, 0, 2]) + bytes(14) + bytes([0, 1]))
 ITEM = b'{"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["1.3"]}%s}'
 STORED = b'{"00081190":{"vr":"UR"},"00081199":{"vr":"SQ","Value":[%s]},"00081198":{"vr":"SQ","Value":[%s]}}'
 SEEDS = {
+    "mjpeg": [
+        picture([1]),
+        picture([1], HUFFMAN) + bytes(30),
+        picture([1, 2, 3], segment(0xE0, b"AVI1" + bytes(10)), segment(0xDD, b"\0\1")),
+        picture(b"RGB", segment(0xE1, picture([1])), segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")),
+    ],
     "send_body": SENT,
     "store_response": [
         STORED % (ITEM % b"", ITEM % b',"00081197":{"vr":"US","Value":[42752]}'),

@@ -221,14 +221,14 @@ pub struct Cpu {
     /// Cores.
     #[serde(deserialize_with = "value::whole::<1, 64, _>")]
     pub cores: u32,
-    /// Compressions that are allowed.
-    #[serde(deserialize_with = "value::compressions")]
-    pub compressions: Vec<Compression>,
+    /// Compressions that there is time for; `None` for whatever an operator wants.
+    #[serde(deserialize_with = "value::some_compressions")]
+    pub compressions: Option<Vec<Compression>>,
 }
 
 impl Default for Cpu {
     fn default() -> Self {
-        Self { cores: 1, compressions: vec![Compression::None] }
+        Self { cores: 1, compressions: None }
     }
 }
 

@@ -192,7 +192,9 @@ pub(super) fn range<'de, D: Deserializer<'de>>(from: D) -> Result<RangeChoice, D
     one_of(&String::deserialize(from)?, &table)
 }
 
-pub(super) fn compressions<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Compression>, D::Error> {
+pub(super) fn some_compressions<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<Compression>>, D::Error> {
     let table = [
         ("none", Compression::None),
         ("rle", Compression::Rle),
@@ -201,5 +203,5 @@ pub(super) fn compressions<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Com
         ("as-captured", Compression::AsCaptured),
     ];
     let words: Vec<String> = list(from)?;
-    words.iter().map(|word| one_of(word, &table)).collect()
+    words.iter().map(|word| one_of(word, &table)).collect::<Result<_, _>>().map(Some)
 }

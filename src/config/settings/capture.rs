@@ -39,6 +39,9 @@ pub struct CaptureSettings {
     /// Whether the operator says that crop and masks cover every burnt-in identity. Only then is
     /// Burned In Annotation (0028,0301) `NO`.
     pub masks_cover_identity: bool,
+    /// Width and height (pixels) of the pictures that crop, masks and spacing are made for; others do not go
+    /// out. `None` takes any.
+    pub picture_size: Option<(u32, u32)>,
     /// Frames a second that go out at most; `None` for as captured.
     pub rate: Option<f64>,
     /// Frames equal to the one before do not go out.
@@ -192,6 +195,7 @@ impl fmt::Debug for CaptureSettings {
             .field("crop", &self.crop)
             .field("masks", &self.masks)
             .field("masks_cover_identity", &self.masks_cover_identity)
+            .field("picture_size", &self.picture_size)
             .field("rate", &self.rate)
             .field("changes_only", &self.changes_only)
             .field("keep_alive", &self.keep_alive)
@@ -228,6 +232,7 @@ impl Default for CaptureSettings {
             crop: None,
             masks: Vec::new(),
             masks_cover_identity: false,
+            picture_size: None,
             rate: None,
             changes_only: false,
             keep_alive: Duration::from_secs(1),

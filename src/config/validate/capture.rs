@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fragment::{Capture, Fragment, Withheld};
-use super::super::settings::{CaptureSettings, Compression, PixelChoice};
+use super::super::settings::{CaptureSettings, Compression, PixelChoice, SeriesPolicy};
 use super::super::text;
 use super::{Validation, bounds};
 
@@ -26,6 +26,7 @@ impl Validation<'_> {
         let default = CaptureSettings::default();
         let at = |key: &str| format!("capture.{name}.{key}");
         let crop = section.crop.as_deref().unwrap_or_default();
+        let size = section.picture_size.as_deref().unwrap_or_default();
         let spacing = section.pixel_spacing.as_deref().unwrap_or_default();
         let masks = section.masks.iter().flatten();
         let text = |text: &Option<String>, default: String| text.clone().unwrap_or(default);
@@ -44,6 +45,7 @@ impl Validation<'_> {
             crop: self.typed(&at("crop"), text::rectangle_or_none(crop)).flatten(),
             masks: masks.filter_map(|mask| self.typed(&at("masks"), text::rectangle(mask))).collect(),
             masks_cover_identity: section.masks_cover_identity.unwrap_or(default.masks_cover_identity),
+            picture_size: self.typed(&at("picture_size"), text::size(size)).flatten(),
             rate: section.rate.filter(|rate| *rate > 0.0),
             changes_only: section.changes_only.unwrap_or(default.changes_only),
             keep_alive: bounds::milliseconds(section.keep_alive_ms, default.keep_alive),
@@ -82,6 +84,13 @@ impl Validation<'_> {
                 format!("{} or {} with it, or false", at("masks"), at("crop")),
             );
         }
+        if capture.masks_cover_identity && capture.picture_size.is_none() {
+            self.report(
+                &[&at("masks_cover_identity")],
+                "promises something of pictures of any size",
+                format!("{} with it, or false", at("picture_size")),
+            );
+        }
         if capture.compression != Compression::AsCaptured {
             return;
         }
@@ -89,11 +98,12 @@ impl Validation<'_> {
             ("crop", capture.crop.is_some(), "no crop"),
             ("masks", !capture.masks.is_empty(), "no masks"),
             ("pixels", capture.pixels == PixelChoice::Grey, "pixels = \"color\""),
+            ("series", capture.series == SeriesPolicy::Activity, "another series than \"activity\""),
         ];
         for (key, _, instead) in changed.into_iter().filter(|(_, set, _)| *set) {
             self.report(
                 &[&at(key), &at("compression")],
-                format!("asks for changed pictures, and {} sends them as they are", at("compression")),
+                format!("looks into pictures, and {} passes them on unread", at("compression")),
                 format!("another compression than \"as-captured\", or {instead}"),
             );
         }
@@ -142,9 +152,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::super::load;
-    use super::super::super::settings::{
-        Deinterlace, MatrixChoice, RangeChoice, Rectangle, SeriesPolicy, VideoSopClass,
-    };
+    use super::super::super::settings::{Deinterlace, MatrixChoice, RangeChoice, Rectangle, VideoSopClass};
     use super::*;
 
     /// The captures of a file with a self-signed certificate; the first line of `text` is the second.
@@ -179,7 +187,7 @@ mod tests {
         let text = "device = '/dev/video2'\nprofile = 'cam-link-4k'\ninput = 'HDMI 0'\nsop_class = 'vl-endoscopic'\n\
                     modality = 'ES'\npixels = 'grey'\ncompression = 'jpeg-ls'\njpeg_quality = 71\nmatrix = 'bt709'\n\
                     range = 'limited'\ndeinterlace = 'bob'\ncrop = '320,0,1280,1080'\n\
-                    masks = ['0,0,640,48', '0, 1032, 640, 48']\nmasks_cover_identity = true\nrate = 7.5\n\
+                    masks = ['0,0,640,48', '0, 1032, 640, 48']\nmasks_cover_identity = true\npicture_size = '1920x1080'\nrate = 7.5\n\
                     changes_only = true\nkeep_alive_ms = 10\nseries = 'activity'\nactivity_quiet_seconds = 3\n\
                     activity_threshold = 0.5\npatient_name = 'Room^One'\nstudy_description = 'a'\n\
                     series_description = 'b'\nbody_part = 'COLON'\nmanufacturer = 'c'\nmodel_name = 'd'\n\
@@ -202,6 +210,7 @@ mod tests {
                 Rectangle { x: 0, y: 1032, width: 640, height: 48 },
             ],
             masks_cover_identity: true,
+            picture_size: Some((1920, 1080)),
             rate: Some(7.5),
             changes_only: true,
             keep_alive: Duration::from_millis(10),
@@ -278,12 +287,14 @@ mod tests {
         assert_eq!(room(&masks(32)).unwrap().masks.len(), 32);
         refused(&masks(33), "f.toml:3:9: capture.room.masks: has 33 masks; accepted: at most 32");
         refused(
-            "masks_cover_identity = true",
+            "masks_cover_identity = true\npicture_size = '8x8'",
             "f.toml:3:24: capture.room.masks_cover_identity: promises that crop and masks cover every identity, \
              and there are none; accepted: capture.room.masks or capture.room.crop with it, or false",
         );
         for with in ["crop = '0,0,8,8'", "masks = ['0,0,8,8']"] {
-            assert!(room(&format!("masks_cover_identity = true\n{with}")).unwrap().masks_cover_identity);
+            let with = format!("masks_cover_identity = true\n{with}");
+            assert!(room(&format!("{with}\npicture_size = '8x8'")).unwrap().masks_cover_identity);
+            assert!(room(&with).unwrap_err()[0].contains("pictures of any size"));
         }
     }
 
@@ -292,12 +303,12 @@ mod tests {
         let as_captured = "compression = 'as-captured'\n";
         refused(
             &format!("{as_captured}crop = '0,0,8,8'"),
-            "f.toml:4:8: capture.room.crop: asks for changed pictures, and capture.room.compression sends them \
-             as they are; accepted: another compression than \"as-captured\", or no crop",
+            "f.toml:4:8: capture.room.crop: looks into pictures, and capture.room.compression passes them on \
+             unread; accepted: another compression than \"as-captured\", or no crop",
         );
-        let all = "crop = '0,0,8,8'\nmasks = ['0,0,8,8']\npixels = 'grey'";
+        let all = "crop = '0,0,8,8'\nmasks = ['0,0,8,8']\npixels = 'grey'\nseries = 'activity'";
         let problems = room(&format!("{as_captured}{all}")).unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[2].ends_with("or pixels = \"color\""), "{problems:?}");
         assert!(room(&format!("compression = 'jpeg'\n{all}")).is_ok());
         for class in ["secondary-capture", "vl-photographic", "vl-endoscopic", "ultrasound"] {

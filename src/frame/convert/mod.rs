@@ -168,6 +168,11 @@ impl Converter {
         })
     }
 
+    /// The pictures that go in.
+    pub fn video(&self) -> &VideoDescription {
+        &self.video
+    }
+
     /// The frames that come out.
     pub fn description(&self) -> PixelDescription {
         self.description

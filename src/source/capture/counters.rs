@@ -46,14 +46,23 @@ pub struct CaptureCounters {
     lost: Family<Name, Counter>,
     /// Frames delivered that did not become instances.
     dropped: Family<Why, Counter>,
+    /// The same whatever the reason; whoever reads metrics adds them up.
+    dropped_in_all: Family<Name, Counter>,
     /// What went wrong and had to be healed.
     faults: Family<Why, Counter>,
     /// 1 for the state that it is in.
     state: Family<InState, Gauge>,
     /// Times that the date was set.
     clock_steps: Family<Name, Counter>,
+    /// Converting or decoding one frame (s).
+    conversion: Family<Name, Histogram>,
     /// From dequeued to published (s).
     latency: Family<Name, Histogram>,
+}
+
+/// Bounds of the stages of a frame (s).
+fn stages() -> Histogram {
+    Histogram::new([0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.25])
 }
 
 impl Default for CaptureCounters {
@@ -63,12 +72,12 @@ impl Default for CaptureCounters {
             published: Family::default(),
             lost: Family::default(),
             dropped: Family::default(),
+            dropped_in_all: Family::default(),
             faults: Family::default(),
             state: Family::default(),
             clock_steps: Family::default(),
-            latency: Family::new_with_constructor(|| {
-                Histogram::new([0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.25])
-            }),
+            conversion: Family::new_with_constructor(stages),
+            latency: Family::new_with_constructor(stages),
         }
     }
 }
@@ -84,8 +93,12 @@ pub struct Counters {
     pub published: Counter,
     /// Frames that the driver counted and did not deliver.
     pub lost: Counter,
+    /// Frames delivered that did not become instances, whatever the reason; see [`Counters::dropped`].
+    pub dropped_in_all: Counter,
     /// Times that the date was set.
     pub clock_steps: Counter,
+    /// Converting or decoding one frame (s).
+    pub conversion: Histogram,
     /// From dequeued to published (s).
     pub latency: Histogram,
 }
@@ -100,7 +113,9 @@ impl CaptureCounters {
             frames: self.frames.get_or_create_owned(&label),
             published: self.published.get_or_create_owned(&label),
             lost: self.lost.get_or_create_owned(&label),
+            dropped_in_all: self.dropped_in_all.get_or_create_owned(&label),
             clock_steps: self.clock_steps.get_or_create_owned(&label),
+            conversion: self.conversion.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
         }
     }
@@ -119,6 +134,7 @@ impl CaptureCounters {
         );
         capture.register("state", "1 for the state that the capture is in", self.state.clone());
         capture.register("clock_steps", "Times that the date was set", self.clock_steps.clone());
+        capture.register("convert_seconds", "Converting or decoding one frame", self.conversion.clone());
         capture.register("publish_seconds", "From dequeued to published", self.latency.clone());
     }
 }
@@ -127,6 +143,7 @@ impl Counters {
     /// A frame did not become an instance.
     pub fn dropped(&self, reason: &'static str) {
         self.all.dropped.get_or_create(&Why { capture: self.name.clone(), reason }).inc();
+        self.dropped_in_all.inc();
     }
 
     /// Something went wrong with the device or the stream.

@@ -231,7 +231,7 @@ fn hint(status: u32) -> SignalHint {
 
 /// The text of a driver: up to the first NUL, printable ASCII alone.
 fn text(bytes: &[u8]) -> String {
-    let shown = bytes.iter().take_while(|&&byte| byte != 0).filter(|byte| (b' '..=b'~').contains(byte));
+    let shown = bytes.iter().take_while(|&&byte| byte != 0).filter(|&byte| (b' '..=b'~').contains(byte));
     shown.map(|&byte| char::from(byte)).collect::<String>().trim().to_owned()
 }
 

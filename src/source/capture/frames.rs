@@ -1,30 +1,38 @@
 //! What becomes of one frame: from the driver's buffer to the instance that is published, on the capture
-//! thread, with one pass over the pixels.
+//! thread, with one pass over the pixels. Only compression runs beside it.
 //!
 //! ```text
-//! Frame ─ stamp → moment ─ wanted? ─ whole and fresh? ─ due? ─► convert ─ changed? ─► number ─ head ─► publish
+//! Picture ─ stamp → moment ─ wanted? ─ whole and fresh? ─ due? ─► read ─ signal? moves? ─► number ─► draft
 //!                              └ passed over: no gap    └ dropped: a gap in Instance Number, and counted
+//!
+//! draft ─► (compressing) ─► head ─► publish
 //! ```
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use smallvec::SmallVec;
 
+use super::compressing::Compressing;
 use super::counters::Counters;
+use super::draft::{Draft, Pixels};
 use super::gaps::Gaps;
 use super::pace::Pace;
 use super::picture::{Picture, StampKind};
+use super::pictures::{Pictures, PicturesError, Read, Spoilt};
 use super::plan;
 use super::series::Encounter;
 use super::stamp::{Moment, Reading, STALE, Stamps};
+use super::still::{Look, Stillness};
 use crate::config::profile::{CaptureProfile, Stamp};
-use crate::config::settings::CaptureSettings;
-use crate::frame::convert::{ConvertError, Converted, Converter};
+use crate::config::settings::{CaptureSettings, SeriesPolicy};
+use crate::frame::compress::{Compressor, Encoding};
+use crate::frame::difference;
 use crate::frame::video::VideoDescription;
-use crate::instance::video::{self, ClockState, VideoFrame, VideoSource};
-use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, pool, uid};
+use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
+use crate::instance::video::{self, ClockState, Lossy, VideoFrame};
 
 /// Takes the frames of one capture, whatever stream they come from.
 #[derive(Debug)]
@@ -37,19 +45,36 @@ pub struct Frames {
     gaps: Gaps,
     stamps: Stamps,
     pace: Pace,
-    pictures: Option<Pictures>,
+    still: Stillness,
+    /// When a frame last went out.
+    sent: Option<Instant>,
+    stream: Option<Stream>,
+    compressing: Option<Compressing>,
 }
 
-/// How the pictures of the running stream are read.
+/// The running stream.
 #[derive(Debug)]
-struct Pictures {
-    converter: Converter,
-    source: VideoSource,
-    stamp: Stamp,
-    /// From one picture to the next.
-    period: Option<Duration>,
-    /// A buffer with one field in it.
-    half: Option<BytesMut>,
+struct Stream {
+    pictures: Pictures,
+    profile: CaptureProfile,
+}
+
+/// What is known of a picture before it is read.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    sequence: u32,
+    moment: Moment,
+    kind: StampKind,
+    dequeued: Instant,
+}
+
+/// What a picture says of the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// There is one.
+    Signal,
+    /// There is none: it is the device's own picture.
+    NoSignal,
 }
 
 impl Frames {
@@ -70,7 +95,10 @@ impl Frames {
             gaps: Gaps::default(),
             stamps: Stamps::default(),
             pace: Pace::new(settings.rate),
-            pictures: None,
+            still: Stillness::default(),
+            sent: None,
+            stream: None,
+            compressing: None,
         }
     }
 
@@ -83,19 +111,29 @@ impl Frames {
         video: &VideoDescription,
         profile: &CaptureProfile,
         card: &str,
-    ) -> Result<(), ConvertError> {
-        let converter = Converter::new(video, &plan::options(&self.settings, profile))?;
-        let per_buffer = u32::try_from(converter.frames_per_buffer()).unwrap_or(1);
-        self.gaps.restarted(per_buffer);
-        let period = video.frame_rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
-        self.pictures = Some(Pictures {
-            converter,
-            source: plan::video_source(&self.settings, profile, card),
-            stamp: profile.stamp,
-            period,
-            half: None,
-        });
+    ) -> Result<(), PicturesError> {
+        let pictures = Pictures::new(video, &self.settings, profile, card)?;
+        self.gaps.restarted(u32::try_from(pictures.per_picture()).unwrap_or(1));
+        self.still.forget();
+        let encoding = plan::encoding(&self.settings, profile).filter(|_| !pictures.is_as_captured());
+        if let Some(encoding) = encoding {
+            // What cannot be is told now, and not with every frame.
+            Compressor::new(encoding, pictures.description())?;
+        }
+        if self.compressing.as_ref().map(Compressing::encoding) != encoding {
+            self.compressing = encoding.and_then(|encoding| self.compress(encoding, profile));
+        }
+        self.stream = Some(Stream { pictures, profile: profile.clone() });
         Ok(())
+    }
+
+    fn compress(&self, encoding: Encoding, profile: &CaptureProfile) -> Option<Compressing> {
+        let threads = profile.cpu.cores as usize;
+        let started = Compressing::start(encoding, threads, &self.name, &self.counters);
+        let failed = |error: &std::io::Error| {
+            tracing::error!(capture = self.name, %error, "no threads to compress with: frames go out as they are");
+        };
+        started.inspect_err(failed).ok()
     }
 
     /// The signal is gone.
@@ -108,24 +146,30 @@ impl Frames {
         self.encounter.uids()
     }
 
+    /// Rises when a series begins or ends.
+    pub fn changes(&self) -> u64 {
+        self.encounter.changes()
+    }
+
     /// Ends what is open.
     pub fn end(&mut self) {
         self.encounter.end();
     }
 
-    /// Takes a frame. Says whether the open series is another one now.
-    pub fn take(&mut self, frame: &mut impl Picture) -> bool {
+    /// Takes a picture.
+    pub fn take(&mut self, picture: &mut impl Picture) -> Seen {
         let dequeued = Instant::now();
         self.counters.frames.inc();
-        let Some(pictures) = &mut self.pictures else { return false };
-        let kind = match pictures.stamp {
-            Stamp::Driver => frame.stamp_kind(),
+        let Some(stream) = &self.stream else { return Seen::Signal };
+        let kind = match stream.pictures.stamp {
+            Stamp::Driver => picture.stamp_kind(),
             Stamp::StartOfFrame => StampKind::StartOfFrame,
             Stamp::EndOfFrame => StampKind::EndOfFrame,
             Stamp::Arrival => StampKind::Unknown,
         };
+        let count = stream.pictures.per_picture();
         let now = Reading::now();
-        let moment = self.stamps.moment(frame.stamp(), kind, now);
+        let moment = self.stamps.moment(picture.stamp(), kind, now);
         if let Some(step) = moment.stepped {
             self.counters.clock_steps.inc();
             tracing::warn!(
@@ -134,138 +178,197 @@ impl Frames {
                 "somebody set the clock; frames have the new time from here on"
             );
         }
-        let sequence = frame.sequence();
+        let known = Known { sequence: picture.sequence(), moment, kind, dequeued };
         if !self.encounter.wanted(dequeued) {
-            self.gaps.pass_over(sequence);
-            return true;
+            self.gaps.pass_over(known.sequence);
+            return Seen::Signal;
         }
         if moment.age > STALE {
-            return self.drop(sequence, "stale");
+            self.drop(known.sequence, "stale");
+            return Seen::Signal;
         }
-        if frame.corrupt() {
-            return self.drop(sequence, "corrupt");
+        if picture.corrupt() {
+            self.drop(known.sequence, "corrupt");
+            return Seen::Signal;
         }
         if !self.pace.lets_through(now.monotonic.saturating_sub(moment.age)) {
-            self.counters.lost.inc_by(self.gaps.pass_over(sequence).into());
-            return false;
+            self.pass_over(known.sequence);
+            return Seen::Signal;
         }
-        let mut another = false;
-        let count = pictures.converter.frames_per_buffer();
         for nth in 0..count {
-            let Some(pictures) = &mut self.pictures else { return another };
-            let pixels = match pictures.pixels(frame, nth) {
-                Ok(Some(pixels)) => pixels,
-                Ok(None) => return another,
-                Err(Spoilt::HalfAgain) => {
-                    self.counters.dropped("field");
-                    return another;
-                }
-                Err(Spoilt::Truncated) => return self.drop(sequence, "truncated") || another,
-            };
-            another |= self.publish(pixels, sequence, nth, moment, kind);
-            self.counters.latency.observe(dequeued.elapsed().as_secs_f64());
+            if self.one(picture, nth, known) == Seen::NoSignal {
+                return Seen::NoSignal;
+            }
         }
-        another
+        Seen::Signal
+    }
+
+    /// The `nth` frame of a picture.
+    fn one(&mut self, picture: &mut impl Picture, nth: usize, known: Known) -> Seen {
+        let Some(Stream { pictures, profile }) = &mut self.stream else { return Seen::Signal };
+        let begun = Instant::now();
+        let read = match pictures.read(picture, nth) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Seen::Signal,
+            // The field that came is the first half of the next frame.
+            Err(Spoilt::HalfAgain) => {
+                self.counters.dropped(Spoilt::HalfAgain.reason());
+                return Seen::Signal;
+            }
+            Err(spoilt) => {
+                self.drop(known.sequence, spoilt.reason());
+                return Seen::Signal;
+            }
+        };
+        self.counters.conversion.observe(begun.elapsed().as_secs_f64());
+        let activity = self.settings.series == SeriesPolicy::Activity;
+        if activity || self.settings.changes_only || Stillness::tells_of_signal(profile) {
+            let pixels = match &read.pixels {
+                Pixels::Native(pixels) | Pixels::Encapsulated { codestream: pixels, .. } => pixels,
+            };
+            let look = self.still.look(pixels, nth, profile, known.dequeued, || buffer(picture, pixels));
+            if look == Look::NoSignal {
+                self.pass_over(known.sequence);
+                return Seen::NoSignal;
+            }
+            let description = pictures.description();
+            let moves = !activity || self.moves(&look, pixels, &description, known.dequeued);
+            if !moves || (look == Look::Same && !self.due(known.dequeued)) {
+                self.pass_over(known.sequence);
+                return Seen::Signal;
+            }
+        }
+        self.publish(read, nth, known);
+        Seen::Signal
+    }
+
+    /// Whether the picture moves, by the operator's threshold.
+    fn moves(
+        &mut self,
+        look: &Look,
+        pixels: &Bytes,
+        description: &crate::frame::PixelDescription,
+        now: Instant,
+    ) -> bool {
+        let changed = match look {
+            Look::Changed(Some(before)) => difference::changed(before, pixels, description),
+            // Of the first one nobody knows.
+            Look::Changed(None) | Look::Same | Look::NoSignal => 0.0,
+        };
+        self.encounter.active(changed, now)
+    }
+
+    /// Whether a picture that has not changed goes out all the same.
+    fn due(&self, now: Instant) -> bool {
+        let waited = |sent| now.saturating_duration_since(sent) >= self.settings.keep_alive;
+        !self.settings.changes_only || self.sent.is_none_or(waited)
+    }
+
+    /// A frame that nobody wants: no gap, but for what was lost before it.
+    fn pass_over(&mut self, sequence: u32) {
+        self.counters.lost.inc_by(self.gaps.pass_over(sequence).into());
     }
 
     /// A frame that does not become an instance and should have.
-    fn drop(&mut self, sequence: u32, reason: &'static str) -> bool {
+    fn drop(&mut self, sequence: u32, reason: &'static str) {
         if let Some(place) = self.gaps.place(sequence) {
             self.counters.lost.inc_by(place.lost.into());
         }
         self.counters.dropped(reason);
-        false
     }
 
-    fn publish(&mut self, pixels: Bytes, sequence: u32, nth: usize, moment: Moment, kind: StampKind) -> bool {
-        let Some(pictures) = &self.pictures else { return false };
-        let description = pictures.converter.description();
-        let mut captured = moment.captured;
-        if let Some(period) = pictures.period {
-            // Acquisition DateTime is when the acquisition began.
-            if kind == StampKind::EndOfFrame && !moment.arrival {
-                captured -= period;
-            }
-            captured += period / 2 * u32::try_from(nth).unwrap_or_default();
-        }
-        let clock = self.clock.load();
-        let sop_instance_uid = uid::random();
-        let mut frame = VideoFrame {
-            number: 1,
-            captured,
-            sop_instance_uid: &sop_instance_uid,
-            pixels: description,
-            photometric: None,
-            lossy: None,
+    fn publish(&mut self, read: Read, nth: usize, known: Known) {
+        let Some(Stream { pictures, .. }) = &self.stream else { return };
+        let description = pictures.description();
+        let captured = pictures.captured(&known.moment, known.kind, nth);
+        let clock = self.clock.load_full();
+        let source = pictures.source.clone();
+        let form = self.form(&read);
+        let head = |context: &_| {
+            let frame = VideoFrame {
+                number: 1,
+                captured,
+                sop_instance_uid: &crate::instance::uid::random(),
+                pixels: description,
+                photometric: form.photometric,
+                lossy: &form.lossy,
+            };
+            video::dataset(context, &source, &clock, &frame)
         };
-        let head = |context: &_| video::dataset(context, &pictures.source, &clock, &frame);
-        let opened = self.encounter.series(description, EXPLICIT_VR_LITTLE_ENDIAN, captured, head);
+        let opened = self.encounter.series(description, form.transfer_syntax, captured, head);
         let (series, fresh) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 tracing::warn!(capture = self.name, %error, "no series can be opened");
-                return self.drop(sequence, "no-series");
+                return self.drop(known.sequence, "no-series");
             }
         };
         if fresh {
             self.gaps.new_series();
         }
-        let place = if nth == 0 || fresh { self.gaps.place(sequence) } else { self.gaps.place_next() };
-        let Some(place) = place else {
-            self.counters.dropped("repeated");
-            return fresh;
-        };
+        let place = if nth == 0 || fresh { self.gaps.place(known.sequence) } else { self.gaps.place_next() };
+        let Some(place) = place else { return self.counters.dropped("repeated") };
         self.counters.lost.inc_by(place.lost.into());
-        frame.number = place.number;
-        let dataset = video::dataset(&series.context, &pictures.source, &clock, &frame);
-        let published = Instance::native(&dataset, pixels)
-            .map_err(|error| error.to_string())
-            .and_then(|instance| series.publish(instance).map_err(|error| error.to_string()));
-        match published {
-            Ok(_) => {
-                self.counters.published.inc();
-            }
-            Err(error) => {
-                self.counters.dropped("unpublished");
-                tracing::warn!(capture = self.name, error, "a frame cannot be published");
+        self.sent = Some(known.dequeued);
+        let Read { pixels, lossy } = read;
+        let dequeued = known.dequeued;
+        let draft = Draft {
+            series,
+            source,
+            clock,
+            number: place.number,
+            captured,
+            description,
+            pixels,
+            lossy,
+            dequeued,
+        };
+        match &self.compressing {
+            None => draft.publish(&self.name, &self.counters),
+            Some(compressing) => {
+                if !compressing.submit(draft) {
+                    self.counters.dropped("busy");
+                }
             }
         }
-        fresh
     }
-}
 
-/// Why there are no pixels.
-enum Spoilt {
-    /// The buffer holds less than a picture.
-    Truncated,
-    /// The other field of the one before never came.
-    HalfAgain,
-}
-
-impl Pictures {
-    /// The pixels of the `nth` frame of a buffer; `None` while its other field is still to come.
-    fn pixels(&mut self, frame: &mut impl Picture, nth: usize) -> Result<Option<Bytes>, Spoilt> {
-        let length = self.converter.description().frame_bytes();
-        if self.converter.is_identity()
-            && let Some(taken) = frame.take(length)
-        {
-            return Ok(Some(taken));
-        }
-        let mut out = self.half.take().unwrap_or_else(|| pool::filled(length));
-        match self.converter.convert(&frame.planes(), frame.field(), nth, &mut out) {
-            Ok(Converted::Frame) => Ok(Some(pool::freeze(out))),
-            Ok(Converted::Half) => {
-                self.half = Some(out);
-                Ok(None)
+    /// What the instances of the series will be, as far as it is the same for all of them.
+    fn form(&self, read: &Read) -> Form {
+        let method = |lossy: &Lossy| Lossy { method: lossy.method, ratio: None };
+        let mut lossy: SmallVec<[Lossy; 2]> = read.lossy.iter().map(method).collect();
+        match (&read.pixels, &self.compressing) {
+            (Pixels::Encapsulated { transfer_syntax, photometric, .. }, _) => {
+                Form { transfer_syntax, photometric: Some(photometric), lossy }
             }
-            Ok(Converted::HalfAgain) => {
-                self.half = Some(out);
-                Err(Spoilt::HalfAgain)
+            (Pixels::Native(_), None) => {
+                Form { transfer_syntax: EXPLICIT_VR_LITTLE_ENDIAN, photometric: None, lossy }
             }
-            Err(_) => {
-                self.converter.reset();
-                Err(Spoilt::Truncated)
+            (Pixels::Native(_), Some(compressing)) => {
+                let encoding = compressing.encoding();
+                if let Some(method) = encoding.lossy_method() {
+                    lossy.push(Lossy { method, ratio: None });
+                }
+                let description = self.stream.as_ref().map(|stream| stream.pictures.description());
+                let photometric = description.map(|description| encoding.photometric(&description));
+                Form { transfer_syntax: encoding.transfer_syntax(), photometric, lossy }
             }
         }
     }
 }
+
+/// What is the same for all instances of a series.
+struct Form {
+    transfer_syntax: &'static str,
+    photometric: Option<&'static str>,
+    lossy: SmallVec<[Lossy; 2]>,
+}
+
+/// The bytes that the device delivered. Memory that was given away is the pixels themselves.
+fn buffer(picture: &impl Picture, pixels: &Bytes) -> Vec<u8> {
+    let planes = picture.planes();
+    if planes.is_empty() { pixels.to_vec() } else { planes.concat() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,10 @@
 //! what can be seen of it from outside.
 
 pub mod clock;
+mod compressing;
 pub mod counters;
 pub mod device;
+mod draft;
 pub mod error;
 pub mod events;
 pub mod find;
@@ -22,13 +24,17 @@ pub mod frames;
 pub mod gaps;
 pub mod pace;
 pub mod picture;
+pub mod pictures;
 pub mod plan;
 pub mod replay;
 pub mod series;
+mod session;
 pub mod signal;
 pub mod stamp;
+mod still;
 pub mod stream;
 pub mod timings;
+mod usb;
 pub mod watch;
 pub mod worker;
 

@@ -6,11 +6,12 @@ use super::find;
 use super::stream::Memory;
 use crate::config::profile::{self, CaptureProfile, Conversion, DeviceFacts, Profiles};
 use crate::config::settings::{
-    CaptureSettings, Deinterlace, MatrixChoice, PixelChoice, RangeChoice, VideoSopClass,
+    CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, RangeChoice, VideoSopClass,
 };
 use crate::context::Equipment;
+use crate::frame::compress::Encoding;
 use crate::frame::convert::{Options, Rectangle};
-use crate::frame::video::{Matrix, Range, VideoFormat};
+use crate::frame::video::{Matrix, Range, VideoDescription, VideoFormat};
 use crate::instance::video::{SopClass, VideoSource};
 
 /// The profile of a device of which these `facts` are known, and why it is that one.
@@ -51,7 +52,7 @@ pub fn facts(device: &Device) -> DeviceFacts {
 }
 
 /// Formats in the order in which they are to be asked for: as the profile prefers, but grey formats last
-/// where colour is wanted, and first where it is not.
+/// where colour is wanted, and JPEG first where it is to go out as it is.
 pub fn formats(settings: &CaptureSettings, profile: &CaptureProfile) -> Vec<VideoFormat> {
     let mut formats: Vec<VideoFormat> =
         profile.formats.iter().filter_map(|fourcc| super::format::named(fourcc)).collect();
@@ -61,7 +62,47 @@ pub fn formats(settings: &CaptureSettings, profile: &CaptureProfile) -> Vec<Vide
     if settings.pixels == PixelChoice::Color {
         formats.sort_by_key(is_grey);
     }
+    if settings.compression == Compression::AsCaptured {
+        formats.sort_by_key(|format| *format != VideoFormat::Mjpeg);
+    }
     formats
+}
+
+/// Whether pictures have the size that crop, masks and spacing were made for.
+///
+/// # Errors
+/// When they have not: nobody knows what masks cover then.
+pub fn check_size(settings: &CaptureSettings, video: &VideoDescription) -> Result<(), String> {
+    let (width, height) = (video.width, video.height);
+    match settings.picture_size {
+        Some((w, h)) if (w, h) != (width, height) => Err(format!(
+            "pictures of {width}x{height} do not go out: crop, masks and pixel_spacing are for {w}x{h}; set the \
+             modality's output to that, or capture.*.picture_size with them"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What frames are compressed to, if they are.
+pub fn encoding(settings: &CaptureSettings, profile: &CaptureProfile) -> Option<Encoding> {
+    let encoding = match settings.compression {
+        Compression::None | Compression::AsCaptured => return None,
+        Compression::Rle => Encoding::Rle,
+        Compression::JpegLs => Encoding::JpegLs,
+        Compression::Jpeg => Encoding::Jpeg { quality: settings.jpeg_quality },
+    };
+    let allows = |allowed: &Vec<Compression>| allowed.contains(&settings.compression);
+    profile.cpu.compressions.as_ref().is_none_or(allows).then_some(encoding)
+}
+
+/// What an operator should know of a capture that streams well, how to mend it included; empty for nothing.
+pub fn advice(settings: &CaptureSettings, profile: &CaptureProfile) -> &'static str {
+    let wanted = !matches!(settings.compression, Compression::None | Compression::AsCaptured);
+    if wanted && encoding(settings, profile).is_none() {
+        return "frames go out uncompressed: the hardware profile (cpu.compressions) has no time for \
+                capture.*.compression";
+    }
+    ""
 }
 
 /// What becomes of the pictures.
@@ -146,6 +187,28 @@ mod tests {
         let color = CaptureSettings { pixels: PixelChoice::Color, ..CaptureSettings::default() };
         assert_ne!(formats(&color, profile).first(), Some(&VideoFormat::Grey));
         assert!(formats(&color, profile).contains(&VideoFormat::Grey));
+    }
+
+    #[test]
+    fn pictures_that_are_to_stay_as_they_are_are_asked_for_first() {
+        let profiles = Profiles::load(None).unwrap();
+        let profile = profiles.capture("generic-v4l2").unwrap();
+        let settings = CaptureSettings { compression: Compression::AsCaptured, ..CaptureSettings::default() };
+        assert_eq!(formats(&settings, profile).first(), Some(&VideoFormat::Mjpeg));
+        assert_eq!(encoding(&settings, profile), None);
+    }
+
+    #[test]
+    fn what_the_profile_has_no_time_for_is_not_compressed_and_somebody_is_told() {
+        let profiles = Profiles::load(None).unwrap();
+        let mut profile = profiles.capture("generic-v4l2").unwrap().clone();
+        let settings = CaptureSettings { compression: Compression::Rle, ..CaptureSettings::default() };
+        assert_eq!(encoding(&settings, &profile), Some(Encoding::Rle));
+        assert_eq!(advice(&settings, &profile), "");
+        profile.cpu.compressions = Some(vec![Compression::Jpeg]);
+        assert_eq!(encoding(&settings, &profile), None);
+        assert_ne!(advice(&settings, &profile), "");
+        assert_eq!(advice(&CaptureSettings::default(), &profile), "");
     }
 
     #[test]

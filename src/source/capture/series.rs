@@ -87,6 +87,7 @@ pub struct Encounter {
     last_frame: Option<Instant>,
     open: Option<Arc<OpenSeries>>,
     last_movement: Option<Instant>,
+    changes: u64,
 }
 
 impl Encounter {
@@ -104,6 +105,7 @@ impl Encounter {
             last_frame: None,
             open: None,
             last_movement: None,
+            changes: 0,
         }
     }
 
@@ -161,7 +163,14 @@ impl Encounter {
 
     /// Ends the series; it is complete once the last frame of it is through.
     pub fn end(&mut self) {
-        self.open = None;
+        if self.open.take().is_some() {
+            self.changes += 1;
+        }
+    }
+
+    /// Rises when a series begins or ends.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The series for a frame of such pixels, captured at `captured`, and whether it begins with it. `head`
@@ -206,6 +215,7 @@ impl Encounter {
             publisher: Some(publisher),
         });
         self.open = Some(open.clone());
+        self.changes += 1;
         Ok((open, true))
     }
 

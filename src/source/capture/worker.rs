@@ -7,8 +7,8 @@
 //! stream   ─ per stream: frames, until the signal changes, frames stop, or the driver gives up
 //! ```
 //!
-//! The thread is the only one that touches the device, but for the [`Watch`], and it waits for nobody but the
-//! driver.
+//! The thread is the only one that touches the device, but for the [`Watch`](super::watch::Watch), and it
+//! waits for nobody but the driver.
 
 mod replay;
 
@@ -18,24 +18,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 use super::counters::Counters;
-use super::device::{Device, Input};
 use super::error::{CaptureError, Heal};
 use super::find;
-use super::format;
-use super::frames::Frames;
+use super::frames::{Frames, Seen};
 use super::plan;
 use super::replay::PREFIX;
+use super::session::{Fault, Session};
 use super::signal::State;
-use super::stream::{Memory, Stream};
+use super::stream::Stream;
 use super::timings::{self, NoTimings, Timings};
-use super::watch::{self, Watch};
-use crate::config::profile::{CaptureProfile, Profiles, TimingsSource};
+use crate::config::profile::{CaptureProfile, Profiles};
 use crate::config::settings::CaptureSettings;
 use crate::context::desk::{Desk, Report};
-use crate::frame::convert::ConvertError;
 use crate::frame::video::VideoDescription;
 
 /// How long one wait for a frame is: as long as noticing a change of the signal or a stop may take.
@@ -48,17 +48,6 @@ const ASK: Duration = Duration::from_millis(500);
 const FIRST_FRAME: Duration = Duration::from_secs(3);
 /// After so many restarts in a row without a frame the device is opened anew.
 const MOST_RESTARTS: u32 = 3;
-
-/// Why a session ends.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Device(#[from] CaptureError),
-    #[error("{0}")]
-    Configuration(String),
-    #[error(transparent)]
-    Pictures(#[from] ConvertError),
-}
 
 /// What a capture thread is made of.
 #[derive(Debug)]
@@ -92,8 +81,13 @@ impl Capture {
     pub fn start(self) -> std::io::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
         let report = Report { state: State::Absent.as_str(), ..Report::default() };
-        let mut worker = Worker { capture: self, stop: stop.clone(), state: None, report, streamed: false };
-        let thread = thread::Builder::new().name("capture".to_owned()).spawn(move || worker.run())?;
+        let mut worker =
+            Worker { capture: self, stop: stop.clone(), state: None, report, streamed: false, told: 0 };
+        let run = move || {
+            go_first();
+            worker.run();
+        };
+        let thread = thread::Builder::new().name("capture".to_owned()).spawn(run)?;
         Ok(Running { stop, thread })
     }
 }
@@ -116,13 +110,17 @@ struct Worker {
     report: Report,
     /// A frame has come in this session.
     streamed: bool,
+    /// Changes of the open series that have been reported.
+    told: u64,
 }
 
-/// What a session has found out about its device.
-struct Session<'a> {
-    device: &'a Device,
-    profile: &'a CaptureProfile,
-    watch: Option<Watch>,
+/// A frame that waits for a processor is late: this thread runs before all that serve readers, where the
+/// service may have that (`LimitRTPRIO=`). It works for some milliseconds of a frame's time and sleeps.
+fn go_first() {
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_err() {
+        tracing::info!("captures run at ordinary priority: the service may not have another");
+    }
 }
 
 impl Worker {
@@ -205,20 +203,11 @@ impl Worker {
         self.report.device =
             format!("{} ({}, {})", device.path().display(), capabilities.card, capabilities.driver);
         self.report.profile = format!("{} ({why})", profile.name);
-        let input = self.choose_input(&device)?;
-        let number = input.as_ref().map_or(0, |input| input.index);
-        if let Some(edid) = profile.edid.as_deref().and_then(|name| profiles.edid(name))
-            && let Err(error) = device.set_edid(number, edid)
-        {
-            tracing::warn!(capture = self.capture.name, %error, "the modality cannot be told what the card takes");
-        }
-        let tells = profile.timings != TimingsSource::None;
-        let watch = if tells { Some(Watch::start(device.path(), number)?) } else { None };
-        let mut session = Session { device: &device, profile, watch };
+        let session = Session::begin(&device, profile, &profiles, &self.capture.settings)?;
         let mut restarts = 0;
         while !self.stopped() {
             let frames = self.capture.counters.frames.get();
-            let error = match self.stream(&mut session) {
+            let error = match self.stream(&session) {
                 Ok(()) => {
                     restarts = 0;
                     continue;
@@ -228,6 +217,7 @@ impl Worker {
             };
             restarts = if self.capture.counters.frames.get() > frames { 1 } else { restarts + 1 };
             if restarts > MOST_RESTARTS {
+                session.reset();
                 return Err(error.into());
             }
             self.capture.counters.fault("stream");
@@ -237,82 +227,67 @@ impl Worker {
         Ok(())
     }
 
-    fn choose_input(&self, device: &Device) -> Result<Option<Input>, Fault> {
-        let wanted = self.capture.settings.input.as_str();
-        if wanted.is_empty() {
-            return Ok(device.input());
-        }
-        let inputs = device.inputs();
-        let names = || inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
-        let found = inputs.iter().find(|input| input.name == wanted || input.index.to_string() == wanted);
-        let input = found.ok_or_else(|| {
-            Fault::Configuration(format!(
-                "there is no input {wanted:?}; capture.*.input may be one of {}",
-                names()
-            ))
-        })?;
-        device.set_input(input.index)?;
-        Ok(Some(input.clone()))
-    }
-
     /// One signal and its stream. Returns when the signal has changed or frames have stopped.
-    fn stream(&mut self, session: &mut Session<'_>) -> Result<(), Fault> {
-        let seen = session.watch.as_ref().map_or(0, Watch::changes);
-        let signal = session.signal().and_then(|timings| session.take(timings).map(|()| timings));
-        let timings = match signal {
+    fn stream(&mut self, session: &Session<'_>) -> Result<(), Fault> {
+        let seen = session.changes();
+        let timings = match session.signal() {
             Ok(timings) => timings,
-            Err(NoTimings::Device(error)) => return Err(error.into()),
-            Err(none) => {
-                self.report.format.clear();
-                self.capture.frames.signal_lost();
-                self.enter(State::of(none), "");
-                // Parked, since the watch unparks.
-                if session.watch.as_ref().map_or(0, Watch::changes) == seen {
-                    self.pause(ASK);
-                }
-                return Ok(());
-            }
+            Err(none) => return self.without_signal(session, none, seen),
         };
-        let video = self.agree(session, timings)?;
-        self.report.format = timings::shown(&video, timings);
-        let card = session.device.capabilities().card.clone();
-        self.capture.frames.begin(&video, session.profile, &card)?;
-        let buffers = session.profile.buffers;
-        let started = Stream::start(session.device, &video, buffers, plan::memory(session.profile));
-        let mut stream = match started {
-            Err(CaptureError::Unsupported(_)) => {
-                Stream::start(session.device, &video, buffers, Memory::Mmap)?
-            }
-            started => started?,
+        let pause = |longest| {
+            self.pause(longest);
+            !self.stopped()
         };
-        if self.state != Some(State::Stalled) {
+        if !session.settles(timings, seen, pause) {
+            return Ok(());
+        }
+        if let Err(none) = session.take(timings) {
+            return self.without_signal(session, none, seen);
+        }
+        let video = session.agree(&self.capture.settings, timings)?;
+        self.begin(&video, timings, session.profile, &session.device.capabilities().card)?;
+        let mut stream = session.start(&video)?;
+        // Slow sources take their time from frame to frame.
+        let period = video.frame_rate.and_then(|rate| Duration::try_from_secs_f64(1.0 / rate).ok());
+        let patience = session.profile.stall.max(period.unwrap_or_default() * 3);
+        // Of a device that cannot tell, nothing is known until a frame comes.
+        let is_unknown = match self.state {
+            Some(State::Stalled) => true,
+            Some(State::NoSignal) => !session.is_watched(),
+            _ => false,
+        };
+        if !is_unknown {
             self.enter(State::Starting, "");
         }
-        self.frames(session, &mut stream, timings, seen)
+        self.frames(session, &mut stream, timings, seen, patience)
     }
 
-    /// Agrees on a format for the signal.
-    fn agree(&self, session: &Session<'_>, timings: Option<Timings>) -> Result<VideoDescription, Fault> {
-        let device = session.device;
-        let formats = plan::formats(&self.capture.settings, session.profile);
-        let native = || {
-            let offered = device.formats();
-            let wanted = |format| offered.iter().find(|offered| offered.format == Some(format));
-            let first = formats.iter().find_map(|&format| wanted(format));
-            first.and_then(|offered| offered.sizes.first().copied())
-        };
-        let size = match &timings {
-            Some(timings) => Some((timings.width(), timings.height())),
-            None if session.profile.native_size => native(),
-            None => None,
-        };
-        let rate = timings.as_ref().map(Timings::frame_rate).or_else(|| device.frame_rate());
-        let video = format::agree(device, &formats, size, rate)?;
-        let scaled = size.is_some_and(|size| size != (video.width, video.height));
-        if scaled && session.profile.scaling_forbidden {
-            return Err(CaptureError::Inconsistent("it would scale the picture").into());
+    /// Pictures of this kind are to come.
+    fn begin(
+        &mut self,
+        video: &VideoDescription,
+        timings: Option<Timings>,
+        profile: &CaptureProfile,
+        card: &str,
+    ) -> Result<(), Fault> {
+        self.report.format = timings::shown(video, timings);
+        plan::check_size(&self.capture.settings, video).map_err(Fault::Configuration)?;
+        Ok(self.capture.frames.begin(video, profile, card)?)
+    }
+
+    /// Waits for a signal.
+    fn without_signal(&mut self, session: &Session<'_>, none: NoTimings, seen: u64) -> Result<(), Fault> {
+        if let NoTimings::Device(error) = none {
+            return Err(error.into());
         }
-        Ok(video)
+        self.report.format.clear();
+        self.capture.frames.signal_lost();
+        self.enter(State::of(none), "");
+        // Parked, since the watch unparks.
+        if session.changes() == seen {
+            self.pause(ASK);
+        }
+        Ok(())
     }
 
     fn frames(
@@ -321,14 +296,13 @@ impl Worker {
         stream: &mut Stream,
         timings: Option<Timings>,
         mut seen: u64,
+        longest: Duration,
     ) -> Result<(), Fault> {
         let mut last = Instant::now();
-        let mut patience = FIRST_FRAME.max(session.profile.stall);
+        let mut patience = FIRST_FRAME.max(longest);
         while !self.stopped() {
-            if let Some(watch) = &session.watch
-                && watch.changes() != seen
-            {
-                seen = watch.changes();
+            if session.changes() != seen {
+                seen = session.changes();
                 // The same mode again, or a change that is over: the stream goes on.
                 if session.signal().ok() != Some(timings) {
                     return Ok(());
@@ -341,57 +315,41 @@ impl Worker {
                 continue;
             };
             // The watch may have spoken while we waited: this may be noise already.
-            if session.watch.as_ref().is_some_and(|watch| watch.changes() != seen) {
+            if session.changes() != seen {
                 continue;
             }
-            let another = self.capture.frames.take(&mut frame);
+            let picture = self.capture.frames.take(&mut frame);
             last = Instant::now();
-            patience = session.profile.stall;
+            patience = longest;
             self.streamed = true;
-            self.enter(State::Streaming, "");
-            if another {
-                self.tell();
-            }
+            self.saw(picture, session.profile);
         }
         Ok(())
+    }
+
+    /// A picture came.
+    fn saw(&mut self, picture: Seen, profile: &CaptureProfile) {
+        match picture {
+            Seen::NoSignal => {
+                self.capture.frames.signal_lost();
+                self.enter(State::NoSignal, "");
+            }
+            Seen::Signal => self.enter(State::Streaming, plan::advice(&self.capture.settings, profile)),
+        }
+        if self.capture.frames.changes() != self.told {
+            self.told = self.capture.frames.changes();
+            self.tell();
+        }
     }
 
     /// Frames have stopped. With a signal that is there the driver is at fault; of devices that cannot tell,
     /// it means that the signal is gone. In both cases the stream is begun again.
     fn stalled(&mut self, session: &Session<'_>) -> Result<(), Fault> {
-        if session.watch.is_none() {
+        if !session.is_watched() {
             self.capture.frames.signal_lost();
         }
         self.capture.counters.fault("stalled");
         self.enter(State::Stalled, "");
         Ok(())
-    }
-}
-
-impl Session<'_> {
-    /// The signal that is there; `None` where the input has no timings.
-    fn signal(&self) -> Result<Option<Timings>, NoTimings> {
-        if self.watch.is_none() {
-            return Ok(None);
-        }
-        let signal = watch::look(self.device)?;
-        let beyond = signal.zip(self.profile.limits.as_ref()).is_some_and(|(timings, limits)| {
-            timings.width() > limits.max_width
-                || timings.height() > limits.max_height
-                || timings.pixel_clock() > limits.max_pixel_clock_hz.into()
-        });
-        if beyond { Err(NoTimings::OutOfRange) } else { Ok(signal) }
-    }
-
-    /// Has the receiver take the signal. One that it refuses is one that it cannot take, whatever it found.
-    fn take(&self, timings: Option<Timings>) -> Result<(), NoTimings> {
-        let Some(timings) = timings.filter(|timings| timings::current(self.device).as_ref() != Some(timings))
-        else {
-            return Ok(());
-        };
-        timings::set(self.device, &timings).map_err(|error| match error {
-            CaptureError::Refused { errno: Errno::EINVAL | Errno::ERANGE, .. } => NoTimings::OutOfRange,
-            error => NoTimings::Device(error),
-        })
     }
 }

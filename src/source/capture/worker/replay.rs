@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::{Fault, WAIT, Worker};
 use crate::config::profile::DeviceFacts;
+use crate::source::capture::plan;
 use crate::source::capture::replay::{NAME, Replay, ReplayError};
 use crate::source::capture::signal::State;
 use crate::source::capture::stamp::Reading;
-use crate::source::capture::{plan, timings};
 
 impl Worker {
     /// Plays a clip until we are to stop.
@@ -20,8 +20,7 @@ impl Worker {
             plan::profile_of(&self.capture.settings, &profiles, || facts).map_err(Fault::Configuration)?;
         self.report.device = format!("{} ({NAME})", clip.display());
         self.report.profile = format!("{} ({why})", profile.name);
-        self.report.format = timings::shown(replay.video(), None);
-        self.capture.frames.begin(replay.video(), profile, NAME)?;
+        self.begin(replay.video(), None, profile, NAME)?;
         tracing::warn!(capture = self.capture.name, "frames are those of a file; nothing is captured");
         self.enter(State::Starting, "");
         while !self.stopped() {
@@ -32,12 +31,9 @@ impl Worker {
                     continue;
                 }
             };
-            let another = self.capture.frames.take(&mut frame);
+            let picture = self.capture.frames.take(&mut frame);
             self.streamed = true;
-            self.enter(State::Streaming, "");
-            if another {
-                self.tell();
-            }
+            self.saw(picture, profile);
         }
         Ok(())
     }
