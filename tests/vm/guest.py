@@ -37,6 +37,7 @@ class Guest:
         self._agent = http.client.HTTPConnection("127.0.0.1", self._port, timeout=70)
         self.web = ("127.0.0.1", port)
         self.base = f"https://127.0.0.1:{port}/dicomweb"
+        self._answered = False
         self._gateway: int | None = None
         self._log = folder / "gateway.log"
         self._machine = subprocess.Popen(
@@ -72,9 +73,20 @@ class Guest:
             told = json.load(self._agent.getresponse())
         except (OSError, http.client.HTTPException):
             self._agent.close()
+            if self._answered:
+                self._broken()
             raise
+        self._answered = True
         assert "error" not in told, (wish, told)
         return told
+
+    def _broken(self) -> None:
+        """Tells why a machine that has answered before does so no more, if it has ended."""
+        try:
+            status = self._machine.wait(5)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"the machine ended with {status}:\n{self._machine.stdout.read()}")
 
     def run(self, *command: object) -> str:
         """Runs a command in the machine; its output, standard error included."""

@@ -59,7 +59,7 @@ def codes(fourcc: str) -> numpy.ndarray:
 
 
 def raw(fourcc: str) -> bytes:
-    """The bytes of the picture in a format, its planes one after the other."""
+    """The bytes of the picture in a format, its planes one after the other, as v4l2-ctl sends them."""
     picture = codes(fourcc)
     if fourcc in DEEP:
         return picture.astype("<u2").tobytes()
@@ -76,8 +76,11 @@ def raw(fourcc: str) -> bytes:
             return numpy.stack([pairs[:, :, 0], one[:, ::2], pairs[:, :, 1], one[:, 1::2]], axis=2).tobytes()
         case "NV12" | "NM12":
             return one.tobytes() + pairs[::2].tobytes()
-        case "NV16" | "NM16":
+        case "NV16":
             return one.tobytes() + pairs.tobytes()
+        case "NM16":
+            # vivid's first plane is longer than the picture in it.
+            return one.tobytes() + bytes(128) + pairs.tobytes()
         case "RGB3":
             return picture.tobytes()
         case "BGR3":

@@ -18,7 +18,7 @@ PLANES = HDMI + " vivid.multiplanar=2"
 # What vivid's control dv_timings_signal_mode takes.
 NO_SIGNAL, NO_LOCK, OUT_OF_RANGE, SELECTED = 1, 2, 3, 4
 # Numbers in the menu of its control dv_timings.
-TIMINGS = {"1280x720p60": 9, "1920x1080p30": 12, "1920x1080p60": 16}
+TIMINGS = {"1280x720p30": 7, "1280x720p60": 9, "1920x1080p30": 12, "1920x1080p60": 16}
 
 
 def profile(

@@ -46,7 +46,7 @@ def looped(machines):
         guest.profile(name(fourcc), profile(fourcc, name=name(fourcc)))
     log = guest.folder / "loops.log"
     sending = guest.start(log, sys.executable, f"{HERE}/loops.py", patches.WIDTH, patches.HEIGHT, *loops)
-    wait_for(lambda: "looped" in log.read_text() or guest.ended(sending), "the patches are shown", 120)
+    wait_for(lambda: "all is shown" in log.read_text() or guest.ended(sending), "the patches are shown", 120)
     assert not guest.ended(sending), log.read_text()
     yield guest
     guest.ask({"pid": sending, "say": "end"})
@@ -64,8 +64,8 @@ def name(fourcc: str) -> str:
 
 
 def card(guest, fourcc: str) -> dict:
-    """The settings that capture the card of this format."""
-    return {"device": nodes(guest)[FORMATS.index(fourcc)], "profile": name(fourcc)}
+    """The settings that capture the card of this format, at a rate that one processor has for all of them."""
+    return {"device": nodes(guest)[FORMATS.index(fourcc)], "profile": name(fourcc), "rate": 2.0}
 
 
 def nodes(guest) -> list[str]:

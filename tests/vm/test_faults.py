@@ -80,7 +80,7 @@ class Timed:
 def test_every_fault_is_told_and_healed(machine, capsys):
     guest = machine(HDMI)
     guest.profile("tried", profile("YUYV"))
-    send(guest, "1280x720p60")
+    send(guest, "1280x720p30")
     guest.gateway(xa={"device": "card:vivid", "profile": "tried", "pixels": "grey"})
     guest.is_in("streaming")
     walk, footprints = Walk(guest), []
@@ -94,7 +94,7 @@ def test_every_fault_is_told_and_healed(machine, capsys):
         guest.vivid(inject_vidioc_reqbufs_error=1)
         walk.change("change of mode", "1920x1080p30")
         guest.vivid(inject_vidioc_streamon_error=1)
-        walk.broken("VIDIOC_STREAMON error", dv_timings=TIMINGS["1280x720p60"])
+        walk.broken("VIDIOC_STREAMON error", dv_timings=TIMINGS["1280x720p30"])
         rises(guest, "dropped", lambda: guest.vivid(inject_v4l2_buf_flag_error=1), reason="corrupt")
         rises(guest, "lost", lambda: guest.vivid(percentage_of_dropped_buffers=50), by=5)
         guest.vivid(percentage_of_dropped_buffers=0)
@@ -115,7 +115,7 @@ def test_every_fault_is_told_and_healed(machine, capsys):
 
 def test_a_card_that_is_pulled_out_is_found_again(machine):
     guest = machine(HDMI)
-    send(guest, "1280x720p60")
+    send(guest, "1280x720p30")
     guest.gateway(xa={"device": "card:vivid", "pixels": "grey"})
     guest.is_in("streaming")
     driver = "/sys/bus/platform/drivers/vivid"
@@ -123,6 +123,6 @@ def test_a_card_that_is_pulled_out_is_found_again(machine):
     guest.is_in("absent")
     guest.run("sh", "-c", f"echo vivid.0 > {driver}/bind")
     # Everything is as it was at first.
-    send(guest, "1280x720p60")
+    send(guest, "1280x720p30")
     goes_on(guest)
     guest.stop()

@@ -91,8 +91,8 @@ def test_a_driver_that_writes_into_our_memory(machine, fourcc):
 @pytest.mark.parametrize(
     ("options", "mode", "fourcc", "more", "per_buffer"),
     [
-        (HDMI, "1280x720p60", "YUYV", "", 1),
-        (HDMI, "1280x720p60", "GREY", USERPTR, 1),
+        (HDMI, "1280x720p30", "YUYV", "", 1),
+        (HDMI, "1280x720p30", "GREY", USERPTR, 1),
         (ANALOG, "720x576i50", "YUYV", "", 2),
     ],
 )
@@ -107,11 +107,11 @@ def test_what_the_driver_loses_is_missing_from_the_numbers(machine, options, mod
     guest.vivid(percentage_of_dropped_buffers=0)
 
     def all_told() -> bool:
-        """Every frame that is counted as lost is a gap in what was read."""
+        """Every frame that is counted as lost, and no other, is missing from what was read."""
         instances.append(stream.next_instance())
         while stream.arrived():
             instances.append(stream.next_instance())
-        return gaps(instances) == guest.count("lost")
+        return gaps(instances) == guest.count("lost") + guest.count("dropped")
 
     wait_for(all_told, "the gaps in the numbers are the frames that are counted as lost")
     assert gaps(instances) > 5 * per_buffer

@@ -29,7 +29,7 @@ HOUR = datetime.timedelta(hours=1)
 def capture(guest, **settings) -> None:
     """Starts a gateway that captures 720p."""
     guest.profile("tried", profile("YUYV"))
-    send(guest, "1280x720p60")
+    send(guest, "1280x720p30")
     guest.gateway(xa={"device": "/dev/video0", "profile": "tried", "pixels": "grey"} | settings)
     guest.is_in("streaming")
 
