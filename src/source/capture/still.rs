@@ -29,10 +29,9 @@ pub(super) struct Stillness {
     before: [Option<Bytes>; 2],
     /// Since when it has been the same.
     since: Option<Instant>,
-    /// A splash as it was converted, once it has been recognised: it is known at first sight then.
-    splash: Option<Bytes>,
-    /// The standing picture is a splash; `None` while nobody has looked.
-    is_splash: Option<bool>,
+    /// Splashes as they were converted, once they have been recognised by their sum: to compare them costs
+    /// next to nothing, since pictures differ in their first bytes already.
+    splashes: Vec<Bytes>,
 }
 
 impl Stillness {
@@ -42,7 +41,7 @@ impl Stillness {
     }
 
     /// Looks at a picture of the `nth` field (0 for whole ones). `buffer` gives the bytes that the device
-    /// delivered, plane by plane; it is asked once for a picture that stands still.
+    /// delivered, plane by plane.
     pub(super) fn look(
         &mut self,
         pixels: &Bytes,
@@ -52,35 +51,55 @@ impl Stillness {
         buffer: impl FnOnce() -> Vec<u8>,
     ) -> Look {
         let Some(place) = self.before.get_mut(nth.min(1)) else { return Look::Changed(None) };
-        // Pictures that move differ in their first bytes already.
         let same = place.as_ref().is_some_and(|before| before == pixels);
         let before = place.replace(pixels.clone());
-        if profile.no_signal == NoSignal::Splash && self.splash.as_ref() == Some(pixels) {
-            return Look::NoSignal;
+        let began = !same || self.since.is_none();
+        if !same && nth == 0 {
+            self.since = None;
         }
-        if !same {
-            if nth == 0 {
-                self.since = None;
-                self.is_splash = None;
-            }
-            return Look::Changed(before);
+        if same {
+            self.since.get_or_insert(now);
         }
-        let since = *self.since.get_or_insert(now);
+        let stands = self.since.map(|since| now.saturating_duration_since(since));
         let lost = match profile.no_signal {
-            NoSignal::Frozen => now.saturating_duration_since(since) >= profile.stall,
-            NoSignal::Splash => *self.is_splash.get_or_insert_with(|| {
-                let sum = digest(&SHA256, &buffer());
-                // For whoever writes the profile: what stands still without a cable is the splash.
-                tracing::info!(sha256 = hex(sum.as_ref()), "the picture stands still");
-                let known = profile.splash.iter().any(|splash| splash.sha256 == sum.as_ref());
-                if known {
-                    self.splash = Some(pixels.clone());
-                }
-                known
-            }),
+            NoSignal::Frozen => stands.is_some_and(|stands| stands >= profile.stall),
+            NoSignal::Splash => self.is_splash(pixels, profile, same, began, buffer),
             NoSignal::Event | NoSignal::Stall => false,
         };
-        if lost { Look::NoSignal } else { Look::Same }
+        match (lost, same) {
+            (true, _) => Look::NoSignal,
+            (false, true) => Look::Same,
+            (false, false) => Look::Changed(before),
+        }
+    }
+
+    /// Whether the device's maker drew it. `began`: it differs from the one before, or stands for the first
+    /// time.
+    fn is_splash(
+        &mut self,
+        pixels: &Bytes,
+        profile: &CaptureProfile,
+        same: bool,
+        began: bool,
+        buffer: impl FnOnce() -> Vec<u8>,
+    ) -> bool {
+        if self.splashes.contains(pixels) {
+            return true;
+        }
+        // Until all are known every new picture may be one. What stands without a cable is told to whoever
+        // writes the profile.
+        if !began || (!same && self.splashes.len() >= profile.splash.len()) {
+            return false;
+        }
+        let sum = digest(&SHA256, &buffer());
+        if profile.splash.iter().any(|splash| splash.sha256 == sum.as_ref()) {
+            self.splashes.push(pixels.clone());
+            return true;
+        }
+        if same {
+            tracing::info!(sha256 = hex(sum.as_ref()), "the picture stands still");
+        }
+        false
     }
 
     /// Another stream begins: nothing before it counts.
@@ -124,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_splash_is_recognised_when_it_stands_and_at_first_sight_from_then_on() {
+    fn a_splash_is_recognised_at_first_sight() {
         let profile = profile(NoSignal::Splash, b"splash");
         let seen = looks(
             &profile,
@@ -133,17 +152,15 @@ mod tests {
                 (b"a", 1),
                 (b"splash", 2),
                 (b"splash", 3),
-                (b"splash", 4),
-                (b"b", 5),
-                (b"splash", 6),
+                (b"b", 4),
+                (b"splash", 5),
+                (b"b", 6),
                 (b"b", 7),
-                (b"b", 8),
             ],
         );
         let wanted = [
             changed(None),
             Look::Same,
-            changed(Some(b"a")),
             Look::NoSignal,
             Look::NoSignal,
             changed(Some(b"splash")),
@@ -152,6 +169,26 @@ mod tests {
             Look::Same,
         ];
         assert_eq!(seen, wanted);
+    }
+
+    #[test]
+    fn no_sum_is_made_once_every_splash_is_known() {
+        let profile = profile(NoSignal::Splash, b"splash");
+        let mut still = Stillness::default();
+        let (now, sums) = (Instant::now(), std::cell::Cell::new(0));
+        let mut look = |picture: &'static [u8]| {
+            still.look(&Bytes::from_static(picture), 0, &profile, now, || {
+                sums.set(sums.get() + 1);
+                picture.to_vec()
+            })
+        };
+        look(b"a");
+        look(b"splash");
+        assert_eq!(sums.get(), 2);
+        look(b"b");
+        look(b"c");
+        assert_eq!(look(b"splash"), Look::NoSignal);
+        assert_eq!(sums.get(), 2);
     }
 
     #[test]
