@@ -91,6 +91,7 @@ pub(crate) struct Gateway {
     pub(crate) process: Process,
     pub(crate) dimse: SocketAddr,
     pub(crate) dicomweb: SocketAddr,
+    pub(crate) metrics: SocketAddr,
 }
 
 impl Gateway {
@@ -123,6 +124,6 @@ impl Gateway {
             }
         }
         let process = Process::start(command, folder, &[dimse, dicomweb, metrics])?;
-        Ok(Self { process, dimse, dicomweb })
+        Ok(Self { process, dimse, dicomweb, metrics })
     }
 }

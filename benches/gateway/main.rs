@@ -11,9 +11,13 @@
 //! | e | ceilings of the machine |
 //! | f | pushes to a destination, beside Orthanc as a forwarder |
 //! | g | notifications |
+//! | h | conversion of captured pictures |
+//! | i | a capture, from the card to a reader |
 
+mod capture;
 mod ceiling;
 mod child;
+mod convert;
 mod live;
 mod notify;
 mod object;
@@ -39,7 +43,7 @@ use self::report::{Report, print};
 #[derive(Debug, Parser)]
 struct Options {
     /// Groups to measure
-    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e,f,g")]
+    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
     only: Vec<String>,
     /// Fewer and shorter rounds: to see that all of it works
     #[arg(long)]
@@ -97,7 +101,9 @@ fn main() -> anyhow::Result<()> {
             "e" => ceiling::run(&plan, &mut report)?,
             "f" => push::run(&plan, &mut report)?,
             "g" => notify::run(&plan, &mut report)?,
-            other => anyhow::bail!("no group {other:?}: a, b, c, d, e, f, g"),
+            "h" => convert::run(&plan, &mut report)?,
+            "i" => capture::run(&plan, &mut report)?,
+            other => anyhow::bail!("no group {other:?}: a, b, c, d, e, f, g, h, i"),
         }
     }
     match &options.output {

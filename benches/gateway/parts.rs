@@ -8,6 +8,8 @@ use memchr::memmem;
 
 const MAX_PART: u64 = 1 << 30;
 const MAX_HEAD: usize = 16 << 10;
+/// What of a part is kept.
+const FRONT: usize = 4 << 10;
 
 /// A multipart body.
 #[derive(Debug)]
@@ -19,6 +21,10 @@ pub(crate) struct Parts {
     pub(crate) whole: usize,
     /// Bytes of the body after the end of the last whole part.
     pub(crate) since_whole: usize,
+    /// The beginning of the part that is coming.
+    coming: Vec<u8>,
+    /// That of the last whole one.
+    pub(crate) front: Vec<u8>,
 }
 
 impl Parts {
@@ -26,7 +32,7 @@ impl Parts {
     pub(crate) fn new(content_type: &str) -> anyhow::Result<Self> {
         let content_type = ContentType::parse(content_type)?;
         let reader = Reader::new(&content_type.boundary, MAX_PART);
-        Ok(Self { reader, missing: 0, whole: 0, since_whole: 0 })
+        Ok(Self { reader, missing: 0, whole: 0, since_whole: 0, coming: Vec::new(), front: Vec::new() })
     }
 
     /// Takes more of the body.
@@ -35,11 +41,15 @@ impl Parts {
             match event {
                 Event::PartHead(head) => {
                     self.missing = head.content_length.context("a part without Content-Length")?;
+                    self.coming.clear();
                 }
                 Event::PartData(data) => {
+                    let room = FRONT.saturating_sub(self.coming.len()).min(data.len());
+                    self.coming.extend_from_slice(data.get(..room).unwrap_or_default());
                     self.missing -= data.len() as u64;
                     if self.missing == 0 {
                         self.whole += 1;
+                        std::mem::swap(&mut self.front, &mut self.coming);
                         self.since_whole = body.len();
                     }
                 }

@@ -33,7 +33,8 @@ use crate::object::Object;
 use crate::parts::{Parts, Response};
 use crate::tls::{client_config, server_name};
 
-const READ: usize = 256 << 10;
+/// What is read from a socket at once.
+pub(crate) const READ: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 const ACCEPTED: &str = r#"multipart/related; type="application/dicom""#;
 /// Parts that a counting reader deciphers, to learn how long a part is with all that surrounds it.
@@ -202,9 +203,9 @@ impl Job {
 }
 
 /// The TLS session of an HTTP/1.1 reader, and how far its response has come.
-struct Session {
+pub(crate) struct Session {
     tls: ClientConnection,
-    response: Response,
+    pub(crate) response: Response,
     records: Records,
     /// Deciphered bytes of the response.
     plain: u64,
@@ -224,7 +225,7 @@ struct Counting {
 }
 
 impl Session {
-    fn new(config: Arc<ClientConfig>, path: &str, host: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: Arc<ClientConfig>, path: &str, host: SocketAddr) -> anyhow::Result<Self> {
         let name: ServerName<'static> = server_name()?;
         let mut tls = ClientConnection::new(config, name)?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {ACCEPTED}\r\n\r\n");
@@ -240,7 +241,7 @@ impl Session {
     }
 
     /// What is to be sent.
-    fn out(&mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn out(&mut self) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         while self.tls.wants_write() {
             self.tls.write_tls(&mut out)?;
@@ -256,7 +257,7 @@ impl Session {
     }
 
     /// Takes what has come.
-    fn take(&mut self, mut wire: &[u8], deciphered: usize) -> anyhow::Result<()> {
+    pub(crate) fn take(&mut self, mut wire: &[u8], deciphered: usize) -> anyhow::Result<()> {
         self.records.walk(wire);
         while !wire.is_empty() {
             self.tls.read_tls(&mut wire)?;
