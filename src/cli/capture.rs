@@ -411,12 +411,12 @@ mod tests {
         let clip = folder.path().join("clip.toml");
         let text = "file = 'clip.raw'\nformat = 'GREY'\nwidth = 16\nheight = 16\nrate = 100.0\nlose = [1]\n";
         std::fs::write(&clip, text).unwrap();
-        let save = Some(folder.path().join("out"));
-        let options = Options { save: save.clone(), ..options(&format!("replay:{}", clip.display())) };
+        let save = folder.path().join("out");
+        let options = Options { save: Some(save.clone()), ..options(&format!("replay:{}", clip.display())) };
         let (name, capture) = settings(&options).unwrap();
         run(&options, name, capture).await.unwrap();
         let mut files = Vec::new();
-        let mut open = vec![save.unwrap()];
+        let mut open = vec![save];
         while let Some(path) = open.pop() {
             match std::fs::read_dir(&path) {
                 Ok(entries) => open.extend(entries.map(|entry| entry.unwrap().path())),

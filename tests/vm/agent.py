@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 started: dict[int, subprocess.Popen] = {}
@@ -15,7 +16,7 @@ started: dict[int, subprocess.Popen] = {}
 
 def perform(wish: dict) -> dict:
     """Does one thing: `run` a command to its end, `start` one with its output in a file, send a `signal`
-    to one, give it a line (`say`), `wait` for it."""
+    to one, give it a line (`say`), `wait` for it; or answers with what is at a URL (`get`)."""
     if "run" in wish:
         done = subprocess.run(wish["run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         return {"status": done.returncode, "output": done.stdout.decode(errors="replace")}
@@ -26,6 +27,9 @@ def perform(wish: dict) -> dict:
         child = subprocess.Popen(wish["start"], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log)
         started[child.pid] = child
         return {"pid": child.pid}
+    if "get" in wish:
+        with urllib.request.urlopen(wish["get"], timeout=10) as answer:
+            return {"output": answer.read().decode()}
     child = started[wish["pid"]]
     if "signal" in wish:
         child.send_signal(wish["signal"])
@@ -38,6 +42,8 @@ def perform(wish: dict) -> dict:
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
     def do_POST(self) -> None:
         wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if wish == "end":

@@ -3,6 +3,7 @@ port leads to this side, and an agent in there does what the test asks."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -31,15 +32,18 @@ class Guest:
     def __init__(self, folder: Path, program: Path, authority: Authority, options: str, seconds: int = 900) -> None:
         self.folder, self.program, self.authority = folder, program, authority
         self._server = Authority.leaf(authority, "server-guest", server=True)
-        self._agent, port = free_port(), free_port()
+        self._port, port = free_port(), free_port()
+        # Open for as long as the machine runs: tests ask hundreds of things.
+        self._agent = http.client.HTTPConnection("127.0.0.1", self._port, timeout=70)
         self.web = ("127.0.0.1", port)
         self.base = f"https://127.0.0.1:{port}/dicomweb"
+        self._answered = False
         self._gateway: int | None = None
         self._log = folder / "gateway.log"
         self._machine = subprocess.Popen(
             [
                 HERE / "run", "-s", folder, "-k", options, "-t", str(seconds),
-                "-p", f"{self._agent}:{AGENT}", "-p", f"{port}:{WEB}",
+                "-p", f"{self._port}:{AGENT}", "-p", f"{port}:{WEB}",
                 "--", sys.executable, HERE / "agent.py", str(AGENT),
             ],
             stdin=subprocess.DEVNULL,
@@ -58,21 +62,41 @@ class Guest:
             raise AssertionError(f"the machine ended with {status}:\n{said}")
         try:
             return self.ask({"run": ["true"]})["status"] == 0
-        except OSError:
+        except (OSError, http.client.HTTPException):
+            # Nobody listens yet.
             return False
 
     def ask(self, wish: dict | str) -> dict:
-        request = urllib.request.Request(f"http://127.0.0.1:{self._agent}/", json.dumps(wish).encode())
-        with urllib.request.urlopen(request, timeout=70) as answer:
-            told = json.load(answer)
+        """What the agent answers to a wish; see agent.py."""
+        try:
+            self._agent.request("POST", "/", json.dumps(wish))
+            told = json.load(self._agent.getresponse())
+        except (OSError, http.client.HTTPException):
+            self._agent.close()
+            if self._answered:
+                self._broken()
+            raise
+        self._answered = True
         assert "error" not in told, (wish, told)
         return told
+
+    def _broken(self) -> None:
+        """Tells why a machine that has answered before does so no more, if it has ended."""
+        try:
+            status = self._machine.wait(5)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"the machine ended with {status}:\n{self._machine.stdout.read()}")
 
     def run(self, *command: object) -> str:
         """Runs a command in the machine; its output, standard error included."""
         done = self.ask({"run": [str(word) for word in command]})
         assert done["status"] == 0, (command, done)
         return done["output"]
+
+    def start(self, log: Path, *command: object) -> int:
+        """Starts a command in the machine, its output in a file that both sides see; its process number."""
+        return self.ask({"start": [str(word) for word in command], "log": str(log)})["pid"]
 
     def vivid(self, *, device: str = "/dev/video0", **controls: int) -> None:
         """Sets controls of vivid."""
@@ -95,14 +119,16 @@ class Guest:
         } | {f"capture.{name}": keys for name, keys in captures.items()}
         configuration = self.folder / "framegate.toml"
         configuration.write_text(toml(sections))
-        command = [self.program, "run", "--config", configuration]
-        started = self.ask({"start": [str(word) for word in command], "log": str(self._log)})
-        self._gateway = started["pid"]
+        self._gateway = self.start(self._log, self.program, "run", "--config", configuration)
         wait_for(lambda: "ready" in self.log() or self._dead(), "the gateway is ready", 20)
         assert not self._dead(), self.log()
 
     def _dead(self) -> bool:
-        return self.ask({"pid": self._gateway})["status"] is not None
+        return self.ended(self._gateway)
+
+    def ended(self, pid: int) -> bool:
+        """Whether a command that was started has ended."""
+        return self.ask({"pid": pid})["status"] is not None
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
@@ -122,7 +148,7 @@ class Guest:
 
     def metrics(self) -> dict[str, float]:
         """Name and labels → value, of what concerns captures."""
-        text = self.run("curl", "-s", f"http://127.0.0.1:{METRICS}/metrics")
+        text = self.ask({"get": f"http://127.0.0.1:{METRICS}/metrics"})["output"]
         found = re.findall(r"^framegate_capture_(\w+?)(?:_total)?(\{[^}]*\})? (\S+)$", text, re.M)
         return {name + labels: float(value) for name, labels, value in found}
 
@@ -134,7 +160,12 @@ class Guest:
 
     def state(self) -> str:
         """The state that the (only) capture is in."""
-        return next((re.search(r'state="([a-z-]+)"', k)[1] for k, v in self.metrics().items() if k.startswith("state") and v == 1), "")
+        states = [key for key, value in self.metrics().items() if key.startswith("state{") and value == 1]
+        return re.search(r'state="([a-z-]+)"', states[0])[1] if states else ""
+
+    def is_in(self, state: str, seconds: float = 20) -> None:
+        """Waits until the (only) capture is in this state."""
+        wait_for(lambda: self.state() == state, f"the state is {state}, not {self.state()}", seconds)
 
     def footprint(self) -> tuple[int, int]:
         """Resident memory (KiB) and descriptors of the gateway."""
@@ -142,12 +173,25 @@ class Guest:
         descriptors = self.run("ls", f"/proc/{self._gateway}/fd").split()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]), len(descriptors)
 
+    def maps(self) -> str:
+        """What the gateway has mapped into its memory."""
+        return self.run("cat", f"/proc/{self._gateway}/maps")
+
+    def request(self, method: str, path: str, content: bytes | None = None, kind: str = "") -> bytes:
+        """What the gateway answers to a request by HTTPS, from out here."""
+        headers = {"Content-Type": kind} if kind else {}
+        request = urllib.request.Request(self.base + path, content, headers, method=method)
+        with urllib.request.urlopen(request, context=self.authority.client_context(), timeout=20) as answer:
+            return answer.read()
+
     def series(self) -> list[dict]:
         """The live series, as a search finds them."""
-        context = self.authority.client_context()
-        with urllib.request.urlopen(f"{self.base}/series", context=context, timeout=20) as answer:
-            body = answer.read()
+        body = self.request("GET", "/series")
         return json.loads(body) if body else []
+
+    def report(self, name: str = "xa") -> dict:
+        """How a capture is, as an operator sees it."""
+        return json.loads(self.request("GET", f"/operations/captures/{name}"))
 
     def end(self) -> None:
         try:

@@ -25,14 +25,34 @@ GLYPHS = {
 }
 
 
+def _lines(glyph: int) -> tuple[int, ...]:
+    return tuple(glyph.to_bytes(HEIGHT, "big"))
+
+
 def sequence(picture: numpy.ndarray) -> int:
     """The number in a picture of brightness (rows, columns) of any depth; fails where there is none."""
-    area = picture[TOP : TOP + HEIGHT, LEFT : LEFT + 40 * WIDTH].astype(float)
+    return _read(picture[TOP : TOP + HEIGHT], {_lines(glyph): digit for glyph, digit in GLYPHS.items()})
+
+
+def sequence_and_field(picture: numpy.ndarray) -> tuple[int, int]:
+    """The same of a field whose lines were doubled, and which field it is: 0 the top one, 1 the other."""
+    lines = picture[TOP : TOP + HEIGHT : 2]
+    for field in (0, 1):
+        glyphs = {_lines(glyph)[field::2]: digit for glyph, digit in GLYPHS.items()}
+        try:
+            return _read(lines, glyphs), field
+        except AssertionError:
+            pass
+    raise AssertionError("there is no frame number in this field")
+
+
+def _read(lines: numpy.ndarray, glyphs: dict[tuple[int, ...], str]) -> int:
+    area = lines[:, LEFT : LEFT + 40 * WIDTH].astype(float)
     bright = area > (area.min() + area.max()) / 2
+    rows = numpy.packbits(bright, axis=1)
     digits = ""
     for at in range(BEFORE, 40):
-        cell = bright[:, at * WIDTH : (at + 1) * WIDTH]
-        digit = GLYPHS.get(int("".join("1" if bit else "0" for bit in cell.flat), 2))
+        digit = glyphs.get(tuple(int(row) for row in rows[:, at]))
         if digit is None:
             break
         digits += digit

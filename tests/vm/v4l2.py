@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLASS = Path("/sys/class/video4linux")
-FRAME = re.compile(r"cap dqbuf: *\d+ seq: *(\d+) bytesused: *(\d+) ts: *([\d.]+)(.*)")
+FRAME = re.compile(r"cap dqbuf: *\d+ seq: *(\d+) bytesused: *([\d/]+)(?: offset: *([\d/]+))? ts: *([\d.]+)(.*)")
 
 
 class Refused(Exception):
@@ -31,7 +31,7 @@ class Frame:
     flagged: bool
     """V4L2_BUF_FLAG_ERROR."""
     data: bytes
-    """Empty if flagged: v4l2-ctl neither counts such a frame nor writes it."""
+    """All planes, one after the other. Empty if flagged: v4l2-ctl neither counts such a frame nor writes it."""
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 10):
@@ -88,9 +88,11 @@ def capture(node: str, count: int, seconds: float = 20) -> list[Frame]:
         frames = []
         with raw.open("rb") as file:
             for found in FRAME.finditer(done.stdout + done.stderr):
-                flagged = "error" in found[4].rpartition("(")[2]
-                data = b"" if flagged else file.read(int(found[2]))
-                frames.append(Frame(int(found[1]), float(found[3]), flagged, data))
+                flagged = "error" in found[5].rpartition("(")[2]
+                # What lies before the picture in a plane is counted, but not written.
+                counted, before = (sum(map(int, (sizes or "0").split("/"))) for sizes in (found[2], found[3]))
+                data = b"" if flagged else file.read(counted - before)
+                frames.append(Frame(int(found[1]), float(found[4]), flagged, data))
     finally:
         raw.unlink(missing_ok=True)
     if (got := sum(not frame.flagged for frame in frames)) != count:

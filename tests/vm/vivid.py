@@ -23,9 +23,11 @@ HDMI = 3
 
 # Timings that both ends of the loop understand alike: pixel clock, then front porch, sync and back porch
 # of both directions (CTA-861).
+# The small one takes its time, so that many cards can have theirs.
 TIMINGS = {
-    (1280, 720): "pixelclock=74250000,hfp=110,hs=40,hbp=220,vfp=5,vs=5,vbp=20,polarities=3",
-    (1920, 1080): "pixelclock=148500000,hfp=88,hs=44,hbp=148,vfp=4,vs=5,vbp=36,polarities=3",
+    (640, 480): "cvt,width=640,height=480,fps=36",
+    (1280, 720): "width=1280,height=720,interlaced=0,pixelclock=74250000,hfp=110,hs=40,hbp=220,vfp=5,vs=5,vbp=20,polarities=3",
+    (1920, 1080): "width=1920,height=1080,interlaced=0,pixelclock=148500000,hfp=88,hs=44,hbp=148,vfp=4,vs=5,vbp=36,polarities=3",
 }
 
 
@@ -124,17 +126,22 @@ class Vivid:
         v4l2.control(self.node, "--set-dv-bt-timings", "query")
 
     @contextmanager
-    def looped(self, raw: Path, width: int, height: int, fourcc: str = "YUYV") -> Iterator[None]:
+    def looped(
+        self, raw: Path, width: int, height: int, fourcc: str = "YUYV", colours: str = ""
+    ) -> Iterator[subprocess.Popen]:
         """Sends the frames of a file out over and over, and connects the HDMI input to that. What is
-        captured then are those frames, byte for byte; which one comes first is chance."""
-        timings = f"width={width},height={height},interlaced=0,{TIMINGS[width, height]}"
+        captured then are those frames, byte for byte; which one comes first is chance. `colours` is what the
+        sender says of them, such as `,ycbcr=709,quantization=lim-range`. Yields the sender; while it is
+        stopped, its last frame stays."""
+        timings = TIMINGS[width, height]
         v4l2.control(self.output, "-o", "1")
         v4l2.control(self.output, "--set-dv-bt-timings", timings)
-        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}")
+        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}{colours}")
         v4l2.control(self.node, "-i", str(HDMI))
         # No text over the picture.
         self.set(dv_timings_signal_mode=0, osd_text_mode=2)
-        self._connect(2)
+        # The outputs of all instances follow each other.
+        self._connect(2 + int(self.instance))
         # The input does not learn the output's timings: it sees what it was last set to.
         v4l2.control(self.node, "--set-dv-bt-timings", timings)
         v4l2.set_format(self.node, width, height, fourcc)
@@ -142,12 +149,15 @@ class Vivid:
         sending = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             # One for each frame, as soon as they flow.
-            while (said := sending.stderr.read(1)) != b">":
-                assert said, "v4l2-ctl sends nothing"
+            said = b""
+            while not said.endswith(b">"):
+                said += (more := sending.stderr.read(1))
+                assert more, f"v4l2-ctl sends nothing: {said.decode()}"
             # For some frames yet, the input sees noise.
             sent = raw.read_bytes()
-            v4l2.wait_until(lambda: v4l2.capture(self.node, 1)[0].data in sent, "the first frame sent")
-            yield
+            luma = width * height
+            v4l2.wait_until(lambda: v4l2.capture(self.node, 1)[0].data[:luma] in sent, "the first frame sent")
+            yield sending
         finally:
             sending.kill()
             sending.wait()
@@ -155,7 +165,7 @@ class Vivid:
             self.restore()
 
     def _connect(self, choice: int) -> None:
-        """What the HDMI input is connected to: 0 the pattern generator, 2 the first output."""
+        """What the HDMI input is connected to: 0 the pattern generator, from 2 on the HDMI outputs."""
         self.set(**{f"hdmi_{self.instance}_0_is_connected_to": choice})
 
 

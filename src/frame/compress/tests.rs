@@ -48,7 +48,7 @@ fn frame(pixels: &PixelDescription, kind: u8, seed: u32) -> Vec<u8> {
         match kind {
             0 => noise & most,
             1 => (n + seed) & most,
-            _ if noise % 50 == 0 => most,
+            _ if noise.is_multiple_of(50) => most,
             _ => seed & most,
         }
     });

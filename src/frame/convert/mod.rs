@@ -194,6 +194,11 @@ impl Converter {
         if self.bob && both { 2 } else { 1 }
     }
 
+    /// Whether each buffer holds one field, and each becomes a frame.
+    pub fn fields_apart(&self) -> bool {
+        self.bob && self.video.fields == Fields::Alternate
+    }
+
     /// Forgets a field that waits for the other one: what comes next is from another stream.
     pub fn reset(&mut self) {
         self.have = None;

@@ -34,12 +34,15 @@ struct Job {
     done: SyncSender<Option<Draft>>,
 }
 
+/// Where a frame will come from; nothing comes when it cannot be compressed.
+type Turn = Receiver<Option<Draft>>;
+
 /// The threads.
 #[derive(Debug)]
 pub(super) struct Compressing {
     encoding: Encoding,
     /// `None` only while it is being dropped.
-    queues: Option<(SyncSender<Job>, SyncSender<Receiver<Option<Draft>>>)>,
+    queues: Option<(SyncSender<Job>, SyncSender<Turn>)>,
     under_way: Arc<AtomicUsize>,
     most: usize,
     threads: Vec<JoinHandle<()>>,
@@ -58,7 +61,7 @@ impl Compressing {
     ) -> std::io::Result<Self> {
         let most = threads.max(1) * EACH;
         let (jobs, waiting) = sync_channel::<Job>(most);
-        let (turns, order) = sync_channel::<Receiver<Option<Draft>>>(most);
+        let (turns, order) = sync_channel::<Turn>(most);
         let under_way = Arc::new(AtomicUsize::new(0));
         let mut all = Self { encoding, queues: Some((jobs, turns)), under_way, most, threads: Vec::new() };
         let waiting = Arc::new(Mutex::new(waiting));

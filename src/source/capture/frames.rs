@@ -9,7 +9,7 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -29,10 +29,10 @@ use super::still::{Look, Stillness};
 use crate::config::profile::{CaptureProfile, Stamp};
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
 use crate::frame::compress::{Compressor, Encoding};
-use crate::frame::difference;
 use crate::frame::video::VideoDescription;
-use crate::instance::EXPLICIT_VR_LITTLE_ENDIAN;
+use crate::frame::{PixelDescription, difference};
 use crate::instance::video::{self, ClockState, Lossy, VideoFrame};
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, uid};
 
 /// Takes the frames of one capture, whatever stream they come from.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Frames {
         card: &str,
     ) -> Result<(), PicturesError> {
         let pictures = Pictures::new(video, &self.settings, profile, card)?;
-        self.gaps.restarted(u32::try_from(pictures.per_picture()).unwrap_or(1));
+        self.gaps.restarted(u32::try_from(pictures.per_picture()).unwrap_or(1), pictures.fields_apart());
         self.still.forget();
         let encoding = plan::encoding(&self.settings, profile).filter(|_| !pictures.is_as_captured());
         if let Some(encoding) = encoding {
@@ -243,13 +243,7 @@ impl Frames {
     }
 
     /// Whether the picture moves, by the operator's threshold.
-    fn moves(
-        &mut self,
-        look: &Look,
-        pixels: &Bytes,
-        description: &crate::frame::PixelDescription,
-        now: Instant,
-    ) -> bool {
+    fn moves(&mut self, look: &Look, pixels: &Bytes, description: &PixelDescription, now: Instant) -> bool {
         let changed = match look {
             Look::Changed(Some(before)) => difference::changed(before, pixels, description),
             // Of the first one nobody knows.
@@ -288,7 +282,7 @@ impl Frames {
             let frame = VideoFrame {
                 number: 1,
                 captured,
-                sop_instance_uid: &crate::instance::uid::random(),
+                sop_instance_uid: &uid::random(),
                 pixels: description,
                 photometric: form.photometric,
                 lossy: &form.lossy,

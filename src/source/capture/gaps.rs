@@ -16,11 +16,14 @@ pub struct Gaps {
     last: Option<u32>,
     /// Frames that a buffer becomes: 2 where both its fields do.
     per_buffer: u32,
+    /// The last number of the driver's, where two buffers, each with a field that becomes a frame, have one
+    /// (`V4L2_FIELD_ALTERNATE`).
+    fields: Option<Option<u32>>,
 }
 
 impl Default for Gaps {
     fn default() -> Self {
-        Self { position: 0, last: None, per_buffer: 1 }
+        Self { position: 0, last: None, per_buffer: 1, fields: None }
     }
 }
 
@@ -58,6 +61,14 @@ impl Gaps {
 
     /// Frames lost between the buffer before and this one. `None` for a buffer that came before.
     fn lost(&mut self, sequence: u32) -> Option<u32> {
+        let sequence = match &mut self.fields {
+            None => sequence,
+            Some(last) => {
+                let second = *last == Some(sequence);
+                *last = Some(sequence);
+                sequence.wrapping_mul(2).wrapping_add(second.into())
+            }
+        };
         let step = match self.last {
             None => 1,
             Some(last) => match sequence.wrapping_sub(last) {
@@ -77,10 +88,12 @@ impl Gaps {
         i32::try_from(position).ok()
     }
 
-    /// The driver begins to count anew, in buffers that become so many frames each.
-    pub fn restarted(&mut self, per_buffer: u32) {
+    /// The driver begins to count anew, in buffers that become so many frames each, or in pairs of fields
+    /// that come apart and become a frame each.
+    pub fn restarted(&mut self, per_buffer: u32, fields_apart: bool) {
         self.last = None;
         self.per_buffer = per_buffer;
+        self.fields = fields_apart.then_some(None);
     }
 
     /// A new series begins with the next frame.
@@ -114,7 +127,7 @@ mod tests {
     fn a_stream_that_begins_again_loses_nothing() {
         let mut gaps = Gaps::default();
         gaps.place(500);
-        gaps.restarted(1);
+        gaps.restarted(1, false);
         assert_eq!(gaps.place(0), Some(Place { number: 2, lost: 0 }));
         assert_eq!(gaps.place(5).map(|place| place.lost), Some(4));
         // A driver that says nothing and counts anew.
@@ -131,10 +144,21 @@ mod tests {
     #[test]
     fn a_lost_buffer_of_two_fields_is_two_lost_frames() {
         let mut gaps = Gaps::default();
-        gaps.restarted(2);
+        gaps.restarted(2, false);
         assert_eq!(gaps.place(3), Some(Place { number: 1, lost: 0 }));
         assert_eq!(gaps.place_next(), Some(Place { number: 2, lost: 0 }));
         assert_eq!(gaps.place(5), Some(Place { number: 5, lost: 2 }));
+    }
+
+    #[test]
+    fn two_fields_of_one_number_are_two_frames() {
+        let mut gaps = Gaps::default();
+        gaps.restarted(1, true);
+        let mut place = |sequence| gaps.place(sequence).map(|place| (place.number, place.lost));
+        assert_eq!([place(7), place(7), place(8)], [Some((1, 0)), Some((2, 0)), Some((3, 0))]);
+        // One field of 8 is lost, all of 9, and a third of 10 is none.
+        assert_eq!([place(10), place(10), place(10)], [Some((7, 3)), Some((8, 0)), None]);
+        assert_eq!(place(11), Some((9, 0)));
     }
 
     #[test]
@@ -149,7 +173,7 @@ mod tests {
 
     #[test]
     fn instance_numbers_end_where_the_standard_ends_them() {
-        let mut gaps = Gaps { position: i32::MAX as u32 - 1, last: Some(1), per_buffer: 1 };
+        let mut gaps = Gaps { position: i32::MAX as u32 - 1, last: Some(1), per_buffer: 1, fields: None };
         assert_eq!(gaps.place(2).map(|place| place.number), Some(i32::MAX));
         assert_eq!(gaps.place(3), None);
         gaps.new_series();

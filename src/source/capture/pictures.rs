@@ -52,8 +52,8 @@ pub(super) struct Pictures {
 
 #[derive(Debug)]
 enum Way {
-    /// Native pictures, in one pass. `half` is a frame with one field in it.
-    Converted { converter: Box<Converter>, half: Option<BytesMut> },
+    /// Native pictures, in one pass. `half` is a frame with one field in it, and that field's number.
+    Converted { converter: Box<Converter>, half: Option<(u32, BytesMut)> },
     /// JPEG pictures; `converter` takes the decoded picture, which lies in `whole` where it changes anything.
     Decoded { decoder: Decoder, converter: Box<Converter>, whole: Vec<u8> },
     /// JPEG pictures that go out as they came.
@@ -134,6 +134,14 @@ impl Pictures {
         }
     }
 
+    /// Whether each picture holds one field, and becomes a frame.
+    pub(super) fn fields_apart(&self) -> bool {
+        match &self.way {
+            Way::Converted { converter, .. } | Way::Decoded { converter, .. } => converter.fields_apart(),
+            Way::AsCaptured { .. } => false,
+        }
+    }
+
     /// Whether what comes out is the device's own JPEG.
     pub(super) fn is_as_captured(&self) -> bool {
         matches!(self.way, Way::AsCaptured { .. })
@@ -181,7 +189,7 @@ fn decoded(video: &VideoDescription, color: bool) -> VideoDescription {
 
 fn convert(
     converter: &mut Converter,
-    half: &mut Option<BytesMut>,
+    half: &mut Option<(u32, BytesMut)>,
     picture: &mut impl Picture,
     nth: usize,
 ) -> Result<Option<Bytes>, Spoilt> {
@@ -191,15 +199,21 @@ fn convert(
     {
         return Ok(Some(taken));
     }
-    let mut out = half.take().unwrap_or_else(|| pool::filled(length));
+    // The fields of a picture have one number (kernel doc `v4l2_buffer`); others are of two pictures.
+    let sequence = picture.sequence();
+    let alone = half.as_ref().is_some_and(|(of, _)| *of != sequence);
+    if alone {
+        converter.reset();
+    }
+    let mut out = half.take().map_or_else(|| pool::filled(length), |(_, out)| out);
     match converter.convert(&picture.planes(), picture.field(), nth, &mut out) {
         Ok(Converted::Frame) => Ok(Some(pool::freeze(out))),
-        Ok(Converted::Half) => {
-            *half = Some(out);
+        Ok(Converted::Half) if !alone => {
+            *half = Some((sequence, out));
             Ok(None)
         }
-        Ok(Converted::HalfAgain) => {
-            *half = Some(out);
+        Ok(Converted::Half | Converted::HalfAgain) => {
+            *half = Some((sequence, out));
             Err(Spoilt::HalfAgain)
         }
         Err(_) => {

@@ -262,7 +262,7 @@ fn part(
     }
     let sizes = || video.sizes.iter().map(|&size| size as usize);
     let buffer = sizes().sum::<usize>();
-    if length == 0 || buffer == 0 || length % buffer != 0 {
+    if length == 0 || buffer == 0 || !length.is_multiple_of(buffer) {
         return Err(format!("has {length} bytes; write whole buffers of {buffer} bytes, at least one"));
     }
     let planes_at = |mut start: usize| {

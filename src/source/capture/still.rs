@@ -4,7 +4,7 @@
 //! the last picture for ever. Which of the two is said by the hardware profile, and nothing is concluded
 //! from a still picture elsewhere: a monitor may hold its last image for minutes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -95,6 +95,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::profile::{Profiles, Splash};
 

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::*;
 use crate::config::profile::{NoSignal, Profiles, Splash};
@@ -215,8 +215,7 @@ fn compressed_frames_keep_their_order_and_what_there_is_no_room_for_is_a_gap() {
         settings.compression = Compression::Rle;
         profile.cpu.cores = 3;
     });
-    let sent: VecDeque<Drawn> = (0..200).map(|number| drawn(number, number as u8)).collect();
-    room.take(sent);
+    room.take((0..200).map(|number| drawn(number, number as u8)));
     let changes = room.frames.changes();
     // Threads end after what is under way.
     room.frames.compressing = None;
