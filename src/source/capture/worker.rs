@@ -112,58 +112,6 @@ struct Worker {
     told: u64,
 }
 
-impl Capture {
-    /// Starts the thread. There need be no device yet.
-    ///
-    /// # Errors
-    /// When the kernel has no thread for it.
-    pub fn start(self) -> std::io::Result<Running> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let report = Report { state: State::Absent.as_str(), ..Report::default() };
-        let mut worker =
-            Worker { capture: self, stop: stop.clone(), state: None, report, streamed: false, told: 0 };
-        let run = move || {
-            if priority::first().is_err() {
-                tracing::info!("captures run at ordinary priority: the service may not have another");
-            }
-            worker.run();
-        };
-        let thread = thread::Builder::new().name("capture".to_owned()).spawn(run)?;
-        Ok(Running { stop, thread })
-    }
-}
-
-impl Running {
-    /// Ends the series as complete, gives the device back, and waits for that.
-    pub fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
-        if self.thread.join().is_err() {
-            tracing::error!("a capture thread had panicked");
-        }
-    }
-}
-
-struct Worker {
-    capture: Capture,
-    stop: Arc<AtomicBool>,
-    state: Option<State>,
-    report: Report,
-    /// A frame has come in this session.
-    streamed: bool,
-    /// Changes of the open series that have been reported.
-    told: u64,
-}
-
-/// A frame that waits for a processor is late: this thread runs before all that serve readers, where the
-/// service may have that (`LimitRTPRIO=`). It works for some milliseconds of a frame's time and sleeps.
-fn go_first() {
-    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_err() {
-        tracing::info!("captures run at ordinary priority: the service may not have another");
-    }
-}
-
 impl Worker {
     fn run(&mut self) {
         let mut pause = PAUSES.0;
