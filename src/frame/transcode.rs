@@ -442,7 +442,7 @@ mod tests {
     /// A decoder that expects a marker there would not come back.
     #[test]
     fn jpegls_that_ends_in_zeros_is_damaged() {
-        let noise: Vec<u8> = (0..30_u32).map(|n| (n * n * 7919 >> 3) as u8).collect();
+        let noise: Vec<u8> = (0..30_u32).map(|n| ((n * n * 7919) >> 3) as u8).collect();
         let stream = jpegls(&noise, 1, 8, 0, InterleaveMode::None);
         for kept in 26..stream.len() {
             for zeros in 0..5 {

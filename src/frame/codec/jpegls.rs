@@ -87,7 +87,7 @@ fn segment(stream: &[u8]) -> Result<(u8, &[u8], &[u8]), TranscodeError> {
 
 /// How long entropy-coded data is: up to a byte of ones that a one follows (§A.1).
 fn entropy_coded(stream: &[u8]) -> usize {
-    let end = stream.array_windows().position(|[first, second]| *first == 0xFF && *second >= 0x80);
+    let end = stream.windows(2).position(|pair| matches!(pair, [0xFF, 0x80..=0xFF]));
     end.unwrap_or(stream.len())
 }
 
