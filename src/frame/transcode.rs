@@ -439,6 +439,25 @@ mod tests {
         assert_eq!(value(&object, tags::LOSSY_IMAGE_COMPRESSION_METHOD).as_deref(), Some("ISO_14495_1"));
     }
 
+    /// A decoder that expects a marker there would not come back.
+    #[test]
+    fn jpegls_that_ends_in_zeros_is_damaged() {
+        let noise: Vec<u8> = (0..30_u32).map(|n| ((n * n * 7919) >> 3) as u8).collect();
+        let stream = jpegls(&noise, 1, 8, 0, InterleaveMode::None);
+        for kept in 26..stream.len() {
+            for zeros in 0..5 {
+                let mut cut = stream[..kept].to_vec();
+                cut.resize(kept + zeros, 0);
+                let object = encapsulated(grey(5, 6, 8, 8), uids::JPEGLS_LOSSLESS, &[&cut]);
+                let _ = to_explicit_little_endian(object, LIMIT);
+            }
+        }
+        let cut = [&stream[..30], &[0; 4]].concat();
+        let object = encapsulated(grey(5, 6, 8, 8), uids::JPEGLS_LOSSLESS, &[&cut]);
+        let error = to_explicit_little_endian(object, LIMIT).unwrap_err();
+        assert!(matches!(error, TranscodeError::Decode { .. }), "{error}");
+    }
+
     #[test]
     fn jpegls_of_another_image_is_refused() {
         let stream = jpegls(&[7; 30], 1, 8, 0, InterleaveMode::None);

@@ -267,7 +267,26 @@ def picture(components, *segments):
 HUFFMAN = segment(0xC4, bytes([0, 0, 2]) + bytes(14) + bytes([0, 1]))
 ITEM = b'{"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["1.3"]}%s}'
 STORED = b'{"00081190":{"vr":"UR"},"00081199":{"vr":"SQ","Value":[%s]},"00081198":{"vr":"SQ","Value":[%s]}}'
+# The example of ISO/IEC 14495-1 §H.3, 4 × 4, grey.
+JPEG_LS = bytes.fromhex(
+    "FFD8 FFF7000B0800040004 01011100 FFDA0008010100000000"
+    "C000006C80208E01C0000057400000 6EE6000001BC18000005D800009160 FFD9"
+)
+# The same three times, a scan each; and the beginning of one by sample, near-lossless, with a preset.
+THREE_SCANS = b"\xFF\xD8" + segment(0xF7, b"\x08\0\x04\0\x04\x03\x01\x11\0\x02\x11\0\x03\x11\0") + b"".join(
+    segment(0xDA, bytes([1, component, 0, 0, 0, 0])) + JPEG_LS[25:-2] for component in (1, 2, 3)
+) + b"\xFF\xD9"
+BY_SAMPLE = b"\xFF\xD8" + segment(0xF8, struct.pack(">B5H", 1, 255, 5, 9, 25, 32)) + THREE_SCANS[2:21] + segment(
+    0xDA, b"\x03\x01\0\x02\0\x03\0\x01\x02\0"
+) + JPEG_LS[25:]
 SEEDS = {
+    "jpegls": [
+        b"\x00" + JPEG_LS,
+        b"\x02" + JPEG_LS[:6] + b"\x10" + JPEG_LS[7:],
+        b"\x01" + THREE_SCANS,
+        b"\x01" + BY_SAMPLE,
+        b"\x01" + BY_SAMPLE.replace(b"\x01\x02\0\xC0", b"\0\x01\0\xC0"),
+    ],
     "mjpeg": [
         picture([1]),
         picture([1], HUFFMAN) + bytes(30),

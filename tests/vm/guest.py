@@ -108,13 +108,17 @@ class Guest:
         self.run("mkdir", "-p", PROFILES)
         self.run("sh", "-c", f"cat > {PROFILES}/{name}.toml <<'END'\n{text}\nEND")
 
-    def gateway(self, **captures: dict) -> None:
-        """Starts the gateway with these `[capture.NAME]` sections, and waits until it is ready."""
+    def gateway(self, budget: int = 128 << 20, **captures: dict) -> None:
+        """Starts the gateway with these `[capture.NAME]` sections and so many bytes for frames, and waits until
+        it is ready."""
         sections = {
             "dicomweb": {"listen": f"0.0.0.0:{WEB}", "allow": ["10.0.2.0/24"]},
             "dicomweb.tls": {"certificate": str(self._server.certificate), "key": str(self._server.key)},
             "access": {"anonymous": ["search", "retrieve", "subscribe", "operate"]},
-            "hub": {"budget_bytes": 128 << 20, "quiet_seconds": 20},
+            "hub": {"budget_bytes": budget, "quiet_seconds": 20},
+            # The largest frame that may come must fit.
+            "dimse.limits": {"frame_bytes": budget},
+            "send.limits": {"frame_bytes": budget},
             "service": {"metrics_listen": f"127.0.0.1:{METRICS}"},
         } | {f"capture.{name}": keys for name, keys in captures.items()}
         configuration = self.folder / "framegate.toml"

@@ -1,7 +1,7 @@
 """Runs in the guest: connects the HDMI output of some of vivid's instances to their inputs, each with the
 frame of a file, and says so when all of them show it. Goes on until it is given a line.
 
-    python3 tests/vm/loops.py WIDTH HEIGHT INSTANCE:FOURCC:FILE[:COLOURS]…
+    python3 tests/vm/loops.py WIDTH HEIGHT INSTANCE:FOURCC:FILE…
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def main() -> None:
     width, height, *loops = sys.argv[1:]
     with ExitStack() as stack:
         for loop in loops:
-            instance, fourcc, file, *colours = loop.split(":")
-            frame = Vivid(int(instance)).looped(Path(file), int(width), int(height), fourcc, *colours)
+            instance, fourcc, file = loop.split(":")
+            frame = Vivid(int(instance)).looped(Path(file), int(width), int(height), fourcc)
             # Sending it again and again would take all of the processor.
             stack.enter_context(frame).send_signal(signal.SIGSTOP)
         print("all is shown", flush=True)

@@ -115,7 +115,7 @@ def grey(fourcc: str, meaning: Meaning) -> numpy.ndarray:
     picture, bits = codes(fourcc), DEEP.get(fourcc, 8)
     if fourcc in RGB:
         kr, kb = WEIGHTS[meaning.matrix]
-        red, green, blue = (numpy.clip(_luma(picture[:, :, at], meaning.limited), 0, 255) for at in range(3))
+        red, green, blue = (_luma(picture[:, :, at], meaning.limited) for at in range(3))
         return _rounded(kr * red + (1 - kr - kb) * green + kb * blue, 255)
     luma = picture if picture.ndim == 2 else picture[:, :, 0]
     return _rounded(_luma(luma, meaning.limited, bits), (1 << bits) - 1)

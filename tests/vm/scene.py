@@ -11,6 +11,8 @@ import osd
 from gateway import wait_for
 from live import LiveRead
 
+SMALL_BUDGET = 16 << 20
+"""Bytes for frames that are soon used up, so that what is used beyond shows."""
 # Options of the kernel: one card with an HDMI input, one with an analog one, one with planes of their own.
 HDMI = "vivid.n_devs=1 vivid.input_types=0x3 vivid.num_inputs=1"
 ANALOG = "vivid.n_devs=1 vivid.input_types=0x2 vivid.num_inputs=1"

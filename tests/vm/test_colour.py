@@ -15,23 +15,16 @@ from dciodvfy import errors
 from gateway import wait_for
 from live import LiveRead
 from patches import FORMATS, Meaning
-from scene import path_now, profile
+from scene import HDMI, path_now, profile, send
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CARDS = len(FORMATS)
 PLANES = ",".join("2" if fourcc.startswith("NM") else "1" for fourcc in FORMATS)
 MACHINE = f"vivid.n_devs={CARDS} vivid.multiplanar={PLANES} vivid.node_types={','.join(['0x101'] * CARDS)}"
-# What senders say of their pictures, and what that is.
-SAID = {
-    "YUYV": (",ycbcr=601,quantization=lim-range", Meaning("bt601", True)),
-    "UYVY": (",ycbcr=709,quantization=full-range", Meaning("bt709", False)),
-    "NV12": (",ycbcr=709,quantization=lim-range", Meaning("bt709", True)),
-    "NV16": (",ycbcr=601,quantization=full-range", Meaning("bt601", False)),
-    "NM12": (",ycbcr=601,quantization=full-range", Meaning("bt601", False)),
-    "NM16": (",ycbcr=709,quantization=lim-range", Meaning("bt709", True)),
-    "RGB3": (",quantization=full-range", Meaning("bt709", False)),
-    "BGR3": (",quantization=lim-range", Meaning("bt709", True)),
-}
+# Bars of 100 %, from the left, as vivid draws them.
+BARS = [(255, 255, 255), (255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 255), (255, 0, 0), (0, 0, 255)]
+# Numbers in the menus of its controls.
+BARS_OF_100_PERCENT, SRGB, ENCODINGS, RANGES = 1, 2, {"bt601": 1, "bt709": 2}, {"full": 1, "limited": 2}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def looped(machines):
     for at, fourcc in enumerate(FORMATS):
         raw = guest.folder / f"{fourcc.strip()}.raw"
         raw.write_bytes(patches.raw(fourcc))
-        loops.append(f"{at}:{fourcc}:{raw}:{SAID.get(fourcc, ('',))[0]}")
+        loops.append(f"{at}:{fourcc}:{raw}")
         guest.profile(name(fourcc), profile(fourcc, name=name(fourcc)))
     log = guest.folder / "loops.log"
     sending = guest.start(log, sys.executable, f"{HERE}/loops.py", patches.WIDTH, patches.HEIGHT, *loops)
@@ -95,7 +88,6 @@ def difference(guest, fourcc: str, meaning: Meaning, pixels: str) -> tuple[int, 
         ("color", "bt601", "full"),
         ("color", "bt709", "limited"),
         ("color", "bt709", "full"),
-        ("color", "auto", "auto"),
         ("grey", "bt601", "limited"),
         ("grey", "bt709", "full"),
     ],
@@ -105,13 +97,36 @@ def test_patches_are_the_reference_conversion_of_what_was_sent(patched, pixels, 
     patched.gateway(**{name(fourcc): card(patched, fourcc) | settings for fourcc in FORMATS})
     found = {}
     for fourcc in FORMATS:
-        meaning = Meaning(matrix, range_ == "limited")
-        if matrix == "auto":
-            # Deep grey comes from sensors, whose values are all used.
-            _, meaning = SAID.get(fourcc, ("", Meaning("bt709", False)))
-        found[fourcc] = difference(patched, fourcc, meaning, pixels)
-    assert all(off <= 1 and grey == 0 for off, grey in found.values()), found
+        off, grey = difference(patched, fourcc, Meaning(matrix, range_ == "limited"), pixels)
+        if off > 1 or grey > 0:
+            found[fourcc] = (off, grey)
+    assert not found, f"off by so much at most, and where there is no colour: {found}"
     patched.stop()
+
+
+@pytest.mark.parametrize(
+    ("fourcc", "encoding", "range_"),
+    [
+        ("YUYV", "bt601", "limited"),
+        ("UYVY", "bt709", "full"),
+        ("NV12", "bt709", "limited"),
+        ("NV16", "bt601", "full"),
+        ("RGB3", "bt709", "limited"),
+        ("BX24", "bt709", "full"),
+    ],
+)
+def test_what_the_driver_says_of_colours_is_believed(machine, fourcc, encoding, range_):
+    guest = machine(HDMI)
+    send(guest, "1280x720p30")
+    guest.vivid(test_pattern=BARS_OF_100_PERCENT, horizontal_movement=3, colorspace=SRGB)
+    guest.vivid(y_cbcr_encoding=ENCODINGS[encoding], quantization=RANGES[range_])
+    guest.profile("tried", profile(fourcc))
+    guest.gateway(xa={"device": "/dev/video0", "profile": "tried", "pixels": "color"})
+    picture = pulled(guest, "xa").pixel_array.astype(int)
+    # The last of eight bars is black. vivid itself is off by some; other equations, by ten times that.
+    seen = [picture[600, (2 * bar + 1) * 1280 // 16] for bar in range(8)]
+    assert numpy.abs(numpy.array(seen) - [*BARS, (0, 0, 0)]).max() <= 5, seen
+    guest.stop()
 
 
 @pytest.mark.parametrize("pixels", ["grey", "color"])
@@ -125,6 +140,7 @@ def test_what_is_cut_off_or_masked_is_not_there(patched, pixels):
         "crop": "101,51,400,301",
         "masks": ["90,40,60,60", "301,203,77,33"],
         "masks_cover_identity": True,
+        "picture_size": f"{patches.WIDTH}x{patches.HEIGHT}",
     }
     patched.gateway(**{name(fourcc): card(patched, fourcc) | settings for fourcc in formats})
     for fourcc in formats:

@@ -9,7 +9,19 @@ import pytest
 
 from gateway import wait_for
 from live import LiveRead, part10
-from scene import brightness, check_order, gaps, goes_on, number, path_of, profile, read, rises, series_of
+from recovery import Recoveries
+from scene import (
+    SMALL_BUDGET,
+    brightness,
+    check_order,
+    gaps,
+    goes_on,
+    path_of,
+    profile,
+    read,
+    rises,
+    series_of,
+)
 from usb import ID, camera, drawn
 
 PLUGS = 50
@@ -29,7 +41,7 @@ def uvc(*formats: str, no_signal: str = "stall", more: str = "") -> str:
 def capture(guest, text: str, **settings) -> None:
     """Starts a gateway that captures the camera by its USB identifiers, and waits until frames come."""
     guest.profile("tried", text)
-    guest.gateway(xa={"device": f"usb:{ID}", "profile": "tried", "pixels": "grey"} | settings)
+    guest.gateway(SMALL_BUDGET, xa={"device": f"usb:{ID}", "profile": "tried", "pixels": "grey"} | settings)
     guest.is_in("streaming")
 
 
@@ -38,25 +50,26 @@ def check_numbers(instances: list) -> None:
     check_order(instances, [drawn(brightness(instance)) for instance in instances])
 
 
-def test_it_is_pulled_out_and_plugged_in_again_and_again(machine):
+def test_it_is_pulled_out_and_plugged_in_again_and_again(machine, capsys):
     guest = machine(MACHINE)
     with camera(guest, *SMALL) as plugged:
         capture(guest, uvc("YUYV"))
         series = guest.report()["series"]
-        footprints = []
+        plugs = Recoveries(guest)
         for _ in range(PLUGS):
             rises(guest, "faults", lambda: plugged.command("unplug"), reason="gone")
             guest.is_in("absent")
-            plugged.command("plug")
-            goes_on(guest)
-            footprints.append(guest.footprint())
+            with plugs.timed("unplugged"):
+                plugged.command("plug")
+                goes_on(guest)
+            plugs.round_ends()
         assert guest.state() == "streaming"
         assert guest.count("faults", reason="gone") == PLUGS
         # It is one series all along.
         assert guest.report()["series"] == series
         guest.stop()
-    (settled, least), (memory, descriptors) = footprints[PLUGS // 4], footprints[-1]
-    assert descriptors <= least + 1 and memory <= settled * 1.1 + 8 * 1024, footprints
+    with capsys.disabled():
+        plugs.check()
 
 
 def test_a_stall_is_the_loss_of_a_signal(machine):
@@ -83,15 +96,15 @@ def test_a_frame_that_the_driver_throws_away_is_a_gap(machine, fault):
         stream = read(guest)
         instances = [stream.next_instance()]
         plugged.command(f"{fault} 4")
-        instances += [stream.next_instance() for _ in range(20)]
+        while gaps(instances) < 5:
+            instances.append(stream.next_instance())
         plugged.command(f"{fault} 0")
 
         def all_told() -> bool:
             instances.append(stream.next_instance())
-            return gaps(instances) == guest.count("lost")
+            return gaps(instances) == guest.count("lost") + guest.count("dropped")
 
         wait_for(all_told, "the gaps in the numbers are the frames that are counted as lost")
-        assert gaps(instances) >= 5
         check_numbers(instances)
         guest.stop()
 
@@ -104,7 +117,8 @@ def test_a_jpeg_that_is_cut_off_is_a_gap(machine):
         instances = [stream.next_instance()]
         # This one the driver delivers.
         plugged.command("truncate 4")
-        instances += [stream.next_instance() for _ in range(20)]
+        while gaps(instances) < 5:
+            instances.append(stream.next_instance())
         plugged.command("truncate 0")
 
         def all_told() -> bool:
@@ -112,7 +126,7 @@ def test_a_jpeg_that_is_cut_off_is_a_gap(machine):
             return gaps(instances) == guest.count("lost") + guest.count("dropped", reason="truncated")
 
         wait_for(all_told, "the gaps in the numbers are the frames that are counted")
-        assert guest.count("dropped", reason="truncated") >= 5
+        assert guest.count("dropped", reason="truncated") == guest.count("dropped") >= 5
         check_numbers(instances)
         guest.stop()
 

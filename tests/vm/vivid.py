@@ -126,17 +126,14 @@ class Vivid:
         v4l2.control(self.node, "--set-dv-bt-timings", "query")
 
     @contextmanager
-    def looped(
-        self, raw: Path, width: int, height: int, fourcc: str = "YUYV", colours: str = ""
-    ) -> Iterator[subprocess.Popen]:
+    def looped(self, raw: Path, width: int, height: int, fourcc: str = "YUYV") -> Iterator[subprocess.Popen]:
         """Sends the frames of a file out over and over, and connects the HDMI input to that. What is
-        captured then are those frames, byte for byte; which one comes first is chance. `colours` is what the
-        sender says of them, such as `,ycbcr=709,quantization=lim-range`. Yields the sender; while it is
-        stopped, its last frame stays."""
+        captured then are those frames, byte for byte; which one comes first is chance. Yields the sender;
+        while it is stopped, its last frame stays."""
         timings = TIMINGS[width, height]
         v4l2.control(self.output, "-o", "1")
         v4l2.control(self.output, "--set-dv-bt-timings", timings)
-        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}{colours}")
+        v4l2.control(self.output, "-x", f"width={width},height={height},pixelformat={fourcc}")
         v4l2.control(self.node, "-i", str(HDMI))
         # No text over the picture.
         self.set(dv_timings_signal_mode=0, osd_text_mode=2)

@@ -82,12 +82,29 @@ fn put_literals(bytes: &[u8], stream: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Photometric;
     use super::*;
 
     fn row(bytes: &[u8]) -> Vec<u8> {
         let mut stream = Vec::new();
         encode_row(bytes, &mut stream);
         stream
+    }
+
+    /// PS3.5 §G.3.1; and of 16 bits the high byte comes first.
+    #[test]
+    fn no_run_goes_over_the_end_of_its_row() {
+        let pixels = PixelDescription {
+            rows: 2,
+            columns: 3,
+            samples: 1,
+            bits_allocated: 16,
+            bits_stored: 16,
+            photometric: Photometric::Monochrome2,
+        };
+        let stream = Encoder::default().encode(&[7, 1, 7, 1, 7, 1, 7, 1, 7, 1, 7, 1], &pixels);
+        assert_eq!(stream[..12], [2, 0, 0, 0, 64, 0, 0, 0, 68, 0, 0, 0]);
+        assert_eq!(stream[64..], [0xFE, 1, 0xFE, 1, 0xFE, 7, 0xFE, 7]);
     }
 
     #[test]

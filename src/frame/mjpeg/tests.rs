@@ -214,6 +214,23 @@ fn colour_is_what_the_picture_says() {
     assert_eq!(Picture::parse(&named).unwrap().photometric(), "RGB");
 }
 
+/// Two blocks of mid grey with a restart between them, by the tables that are not there.
+#[test]
+fn restarts_and_fill_bytes_end_no_picture() {
+    let quantization = [&[0xFF, 0xDB, 0, 67, 0][..], &[1; 64]].concat();
+    let headers = [
+        &[0xFF, 0xDD, 0, 4, 0, 1][..],
+        &[0xFF, 0xFF, 0xC0, 0, 11, 8, 0, 8, 0, 16, 1, 1, 0x11, 0],
+        &[0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0],
+    ];
+    // Of each block: no difference (00), end of block (1010), filled up with ones.
+    let data = [0x2B, 0xFF, 0xD0, 0x2B, 0xFF, 0xD9];
+    let stream = [&[0xFF, 0xD8][..], &quantization, &headers.concat(), &data].concat();
+    assert_eq!(decoded(&stream, Photometric::Monochrome2), [128; 128]);
+    let picture = Picture::parse(&stream).unwrap();
+    assert_eq!(decoded(&picture.complete(), Photometric::Monochrome2), [128; 128]);
+}
+
 #[test]
 fn grey_is_the_luma_as_coded() {
     // What the library makes of a picture that has nothing but the same luma.

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use super::counters::Counters;
 use super::draft::{Draft, Pixels};
+use super::priority;
 use crate::frame::PixelDescription;
 use crate::frame::compress::{CompressError, Compressor, Encoding};
 use crate::instance::video::Lossy;
@@ -119,6 +120,8 @@ impl Drop for Compressing {
 }
 
 fn compress_all(encoding: Encoding, waiting: &Mutex<Receiver<Job>>) {
+    // What cannot be had is no harm to the frames.
+    let _ = priority::ordinary();
     let mut compressor: Option<(PixelDescription, Compressor)> = None;
     loop {
         // Held while waiting: whoever has it is the next one to get work.

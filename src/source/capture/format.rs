@@ -6,6 +6,8 @@
 
 #![allow(non_upper_case_globals, reason = "constants are named as in the kernel")]
 
+use std::iter;
+
 use v4l::sys::*;
 
 use super::device::{Device, refused};
@@ -59,11 +61,30 @@ pub fn fourcc_of(format: VideoFormat) -> &'static str {
     code.and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default().trim_end()
 }
 
+/// A fourcc that may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its four characters, the first one lowest.
+    pub fourcc: u32,
+    /// What it is to us.
+    pub format: VideoFormat,
+}
+
 /// The format of a fourcc in text, such as `YUYV`; blanks at its end may be left out.
-pub fn named(fourcc: &str) -> Option<VideoFormat> {
+pub fn named(fourcc: &str) -> Option<Wanted> {
     let same =
         |code: &&[u8; 4]| std::str::from_utf8(*code).is_ok_and(|code| code.trim_end() == fourcc.trim_end());
-    FOURCCS.iter().find(|(code, _)| same(code)).map(|(_, format)| *format)
+    let found = FOURCCS.iter().find(|(code, _)| same(code));
+    found.map(|(code, format)| Wanted { fourcc: u32::from_le_bytes(**code), format: *format })
+}
+
+/// What to ask for, the first one first: each that is wanted, and after it what differs from it in the
+/// number of its planes alone (NV12 and NM12).
+fn in_order(wanted: &[Wanted]) -> impl Iterator<Item = u32> {
+    let alike = |format| FOURCCS.iter().filter(move |(_, known)| *known == format);
+    wanted.iter().flat_map(move |wanted| {
+        iter::once(wanted.fourcc).chain(alike(wanted.format).map(|(code, _)| u32::from_le_bytes(**code)))
+    })
 }
 
 /// Agrees with the driver on the first of `wanted` that it offers, in pictures of `size` (pixels) or, by
@@ -74,14 +95,12 @@ pub fn named(fourcc: &str) -> Option<VideoFormat> {
 /// answers cannot be.
 pub fn agree(
     device: &Device,
-    wanted: &[VideoFormat],
+    wanted: &[Wanted],
     size: Option<(u32, u32)>,
     frame_rate: Option<f64>,
 ) -> Result<VideoDescription, CaptureError> {
     let offered = device.formats();
-    let codes = wanted.iter().flat_map(|format| FOURCCS.iter().filter(move |(_, known)| known == format));
-    let code = codes
-        .map(|(code, _)| u32::from_le_bytes(**code))
+    let code = in_order(wanted)
         .find(|&code| offered.iter().any(|offered| offered.fourcc == fourcc_text(code)))
         .ok_or(CaptureError::Unsupported("it offers no format that is wanted and that we can read"))?;
     let mut raw = RawFormat::default().encode(device.kind());
@@ -253,9 +272,21 @@ mod tests {
     }
 
     #[test]
+    fn planes_are_as_many_as_the_profile_wants_where_the_driver_has_both() {
+        let asked = |names: &[&str]| -> Vec<String> {
+            let wanted: Vec<Wanted> = names.iter().filter_map(|name| named(name)).collect();
+            let mut codes: Vec<String> = in_order(&wanted).map(fourcc_text).collect();
+            codes.dedup();
+            codes
+        };
+        assert_eq!(asked(&["NM12", "YUYV"]), ["NM12", "NV12", "NM12", "YUYV"]);
+        assert_eq!(asked(&["NV12", "YUYV"]), ["NV12", "NM12", "YUYV"]);
+    }
+
+    #[test]
     fn formats_have_names() {
-        assert_eq!(named("YUYV"), Some(VideoFormat::Yuyv));
-        assert_eq!(named("Y10"), Some(VideoFormat::Y10));
+        assert_eq!(named("YUYV").unwrap().format, VideoFormat::Yuyv);
+        assert_eq!(named("Y10").unwrap().fourcc, u32::from_le_bytes(*b"Y10 "));
         assert_eq!(named("H264"), None);
         assert_eq!(fourcc_text(u32::from_le_bytes(*b"Y10 ")), "Y10 ");
     }

@@ -26,6 +26,7 @@ pub mod pace;
 pub mod picture;
 pub mod pictures;
 pub mod plan;
+mod priority;
 pub mod replay;
 pub mod series;
 mod session;

@@ -265,6 +265,9 @@ fn pass_on(picture: &impl Picture, description: &PixelDescription) -> Result<Rea
     let planes = picture.planes();
     let bytes = planes.first().copied().unwrap_or_default();
     let jpeg = parse(bytes, description.rows.into(), description.columns.into())?;
+    if jpeg.samples() != description.samples {
+        return Err(Spoilt::Damaged);
+    }
     let lossy = SmallVec::from_iter([Lossy { method: JPEG, ratio: Some(jpeg.ratio()) }]);
     let pixels = Pixels::Encapsulated {
         transfer_syntax: uids::JPEG_BASELINE8_BIT,

@@ -3,6 +3,7 @@
 
 use super::device::Device;
 use super::find;
+use super::format::Wanted;
 use super::stream::Memory;
 use crate::config::profile::{self, CaptureProfile, Conversion, DeviceFacts, Profiles};
 use crate::config::settings::{
@@ -53,17 +54,17 @@ pub fn facts(device: &Device) -> DeviceFacts {
 
 /// Formats in the order in which they are to be asked for: as the profile prefers, but grey formats last
 /// where colour is wanted, and JPEG first where it is to go out as it is.
-pub fn formats(settings: &CaptureSettings, profile: &CaptureProfile) -> Vec<VideoFormat> {
-    let mut formats: Vec<VideoFormat> =
+pub fn formats(settings: &CaptureSettings, profile: &CaptureProfile) -> Vec<Wanted> {
+    let mut formats: Vec<Wanted> =
         profile.formats.iter().filter_map(|fourcc| super::format::named(fourcc)).collect();
-    let is_grey = |format: &VideoFormat| {
-        matches!(format, VideoFormat::Grey | VideoFormat::Y10 | VideoFormat::Y12 | VideoFormat::Y16)
+    let is_grey = |wanted: &Wanted| {
+        matches!(wanted.format, VideoFormat::Grey | VideoFormat::Y10 | VideoFormat::Y12 | VideoFormat::Y16)
     };
     if settings.pixels == PixelChoice::Color {
         formats.sort_by_key(is_grey);
     }
     if settings.compression == Compression::AsCaptured {
-        formats.sort_by_key(|format| *format != VideoFormat::Mjpeg);
+        formats.sort_by_key(|wanted| wanted.format != VideoFormat::Mjpeg);
     }
     formats
 }
@@ -185,8 +186,9 @@ mod tests {
         let profiles = Profiles::load(None).unwrap();
         let profile = profiles.capture("generic-v4l2").unwrap();
         let color = CaptureSettings { pixels: PixelChoice::Color, ..CaptureSettings::default() };
-        assert_ne!(formats(&color, profile).first(), Some(&VideoFormat::Grey));
-        assert!(formats(&color, profile).contains(&VideoFormat::Grey));
+        let asked = formats(&color, profile);
+        assert_ne!(asked.first().unwrap().format, VideoFormat::Grey);
+        assert!(asked.iter().any(|wanted| wanted.format == VideoFormat::Grey));
     }
 
     #[test]
@@ -194,7 +196,7 @@ mod tests {
         let profiles = Profiles::load(None).unwrap();
         let profile = profiles.capture("generic-v4l2").unwrap();
         let settings = CaptureSettings { compression: Compression::AsCaptured, ..CaptureSettings::default() };
-        assert_eq!(formats(&settings, profile).first(), Some(&VideoFormat::Mjpeg));
+        assert_eq!(formats(&settings, profile).first().unwrap().format, VideoFormat::Mjpeg);
         assert_eq!(encoding(&settings, profile), None);
     }
 

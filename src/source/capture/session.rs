@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
         let native = || {
             let offered = device.formats();
             let wanted = |format| offered.iter().find(|offered| offered.format == Some(format));
-            let first = formats.iter().find_map(|&format| wanted(format));
+            let first = formats.iter().find_map(|one| wanted(one.format));
             first.and_then(|offered| offered.sizes.first().copied())
         };
         let size = match &timings {

@@ -18,16 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use thread_priority::{
-    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
-};
-
 use super::counters::Counters;
 use super::error::{CaptureError, Heal};
 use super::find;
 use super::frames::{Frames, Seen};
 use super::plan;
+use super::priority;
 use super::replay::PREFIX;
 use super::session::{Fault, Session};
 use super::signal::State;
@@ -84,7 +80,9 @@ impl Capture {
         let mut worker =
             Worker { capture: self, stop: stop.clone(), state: None, report, streamed: false, told: 0 };
         let run = move || {
-            go_first();
+            if priority::first().is_err() {
+                tracing::info!("captures run at ordinary priority: the service may not have another");
+            }
             worker.run();
         };
         let thread = thread::Builder::new().name("capture".to_owned()).spawn(run)?;
@@ -112,15 +110,6 @@ struct Worker {
     streamed: bool,
     /// Changes of the open series that have been reported.
     told: u64,
-}
-
-/// A frame that waits for a processor is late: this thread runs before all that serve readers, where the
-/// service may have that (`LimitRTPRIO=`). It works for some milliseconds of a frame's time and sleeps.
-fn go_first() {
-    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
-    if set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy).is_err() {
-        tracing::info!("captures run at ordinary priority: the service may not have another");
-    }
 }
 
 impl Worker {

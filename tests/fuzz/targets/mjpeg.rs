@@ -18,7 +18,8 @@ fuzz_target!(|input: &[u8]| {
     for photometric in [Photometric::Monochrome2, Photometric::Rgb] {
         let bytes = Decoder::frame_bytes(&picture, photometric);
         if bytes <= MOST_BYTES {
-            let _ = Decoder::new().map(|mut decoder| decoder.decode(&picture, photometric, &mut vec![0; bytes]));
+            let _ =
+                Decoder::new().map(|mut decoder| decoder.decode(&picture, photometric, &mut vec![0; bytes]));
         }
     }
 });
