@@ -17,8 +17,8 @@ use super::format;
 use super::sys::{self, Plain};
 use crate::frame::video::VideoFormat;
 
-/// Entries of any list of a driver that are looked at.
-const MOST_LISTED: u32 = 64;
+/// Entries of any list of a driver that are looked at; some have a hundred formats.
+const MOST_LISTED: u32 = 256;
 
 /// What a device says that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
