@@ -2,7 +2,7 @@
 //! deadlines, with stamps of `CLOCK_MONOTONIC` and rising numbers.
 //!
 //! For trying a configuration without hardware, and for tests and benchmarks. What a driver would tell of
-//! its format, the clip tells, and it is held against the same rules ([`format`]). A player
+//! its format, the clip tells, and it is held against the same rules ([`mod@format`]). A player
 //! that comes too late loses buffers as a card does that has nowhere to put them; losses, corrupt and cut
 //! off frames can be written into the clip.
 
