@@ -21,6 +21,11 @@ const OLDEST: Duration = Duration::from_secs(10);
 /// Drivers that compute their stamps may be ahead of the frame by less than this.
 const AHEAD: Duration = Duration::from_millis(100);
 
+/// Readings that are no further apart are of one moment.
+const TOGETHER: Duration = Duration::from_micros(50);
+/// The most attempts at that.
+const ATTEMPTS: u32 = 8;
+
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -31,10 +36,32 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads both, one directly after the other.
+    /// Reads both at one moment.
     pub fn now() -> Self {
-        let read = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
-        Self { monotonic: read(ClockId::CLOCK_MONOTONIC), realtime: read(ClockId::CLOCK_REALTIME) }
+        Self::read(|clock| clock_gettime(clock).map(Duration::from).unwrap_or_default())
+    }
+
+    /// A thread that has to wait between two readings would take its wait for a piece of the date, and its
+    /// frame for later than the next one. So the date is read between two looks at the other clock, again
+    /// until those are close to each other; of attempts that all had to wait, the shortest counts.
+    fn read(mut clock: impl FnMut(ClockId) -> Duration) -> Self {
+        let mut attempt = || {
+            let before = clock(ClockId::CLOCK_MONOTONIC);
+            let realtime = clock(ClockId::CLOCK_REALTIME);
+            let apart = clock(ClockId::CLOCK_MONOTONIC).saturating_sub(before);
+            (apart, Self { monotonic: before + apart / 2, realtime })
+        };
+        let mut best = attempt();
+        for _ in 1..ATTEMPTS {
+            if best.0 <= TOGETHER {
+                break;
+            }
+            let next = attempt();
+            if next.0 < best.0 {
+                best = next;
+            }
+        }
+        best.1
     }
 }
 
@@ -86,6 +113,22 @@ mod tests {
 
     fn at(ms: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_wait_between_two_readings_is_not_taken_for_time_that_has_passed() {
+        // Each reading takes 1 µs; this many of them are followed by a wait of 5 ms.
+        for waits in [0, 1, 2, 3, 4, 20] {
+            let (mut now, mut readings) = (Duration::from_secs(7), 0);
+            let date = Duration::from_secs(1_000_000);
+            let reading = Reading::read(|clock| {
+                readings += 1;
+                now += Duration::from_micros(if readings <= waits { 5001 } else { 1 });
+                if clock == ClockId::CLOCK_REALTIME { date + now } else { now }
+            });
+            let off = reading.realtime.abs_diff(date + reading.monotonic);
+            assert!(off <= Duration::from_micros(25), "{waits}: {off:?}");
+        }
     }
 
     #[test]
