@@ -67,8 +67,8 @@ impl Compressing {
         let mut all = Self { encoding, queues: Some((jobs, turns)), under_way, most, threads: Vec::new() };
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads.max(1) {
-            let waiting = waiting.clone();
-            let run = move || compress_all(encoding, &waiting);
+            let (waiting, capture) = (waiting.clone(), capture.to_owned());
+            let run = move || compress_all(encoding, &waiting, &capture);
             all.threads.push(thread::Builder::new().name("compress".to_owned()).spawn(run)?);
         }
         let (under_way, counters, capture) = (all.under_way.clone(), counters.clone(), capture.to_owned());
@@ -119,7 +119,7 @@ impl Drop for Compressing {
     }
 }
 
-fn compress_all(encoding: Encoding, waiting: &Mutex<Receiver<Job>>) {
+fn compress_all(encoding: Encoding, waiting: &Mutex<Receiver<Job>>, capture: &str) {
     // What cannot be had is no harm to the frames.
     let _ = priority::ordinary();
     let mut compressor: Option<(PixelDescription, Compressor)> = None;
@@ -132,7 +132,7 @@ fn compress_all(encoding: Encoding, waiting: &Mutex<Receiver<Job>>) {
         let draft = match compressed {
             Ok(Ok(draft)) => Some(draft),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a frame cannot be compressed");
+                tracing::warn!(capture, %error, "a frame cannot be compressed");
                 None
             }
             Err(_) => {

@@ -226,7 +226,8 @@ impl Frames {
             let pixels = match &read.pixels {
                 Pixels::Native(pixels) | Pixels::Encapsulated { codestream: pixels, .. } => pixels,
             };
-            let look = self.still.look(pixels, nth, profile, known.dequeued, || buffer(picture, pixels));
+            let look =
+                self.still.look(&self.name, pixels, nth, profile, known.dequeued, || buffer(picture, pixels));
             if look == Look::NoSignal {
                 self.pass_over(known.sequence);
                 return Seen::NoSignal;

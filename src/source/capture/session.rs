@@ -31,6 +31,8 @@ pub(super) enum Fault {
 
 /// An opened device, and what is known of its kind.
 pub(super) struct Session<'a> {
+    /// `[capture.NAME]`.
+    name: &'a str,
     pub(super) device: &'a Device,
     pub(super) profile: &'a CaptureProfile,
     watch: Option<Watch>,
@@ -42,6 +44,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When there is no such input, or the driver refuses.
     pub(super) fn begin(
+        name: &'a str,
         device: &'a Device,
         profile: &'a CaptureProfile,
         profiles: &Profiles,
@@ -52,11 +55,11 @@ impl<'a> Session<'a> {
         if let Some(edid) = profile.edid.as_deref().and_then(|name| profiles.edid(name))
             && let Err(error) = device.set_edid(number, edid)
         {
-            tracing::warn!(%error, "the modality cannot be told what the card takes");
+            tracing::warn!(capture = name, %error, "the modality cannot be told what the card takes");
         }
         let tells = profile.timings != TimingsSource::None;
         let watch = if tells { Some(Watch::start(device.path(), number)?) } else { None };
-        Ok(Self { device, profile, watch })
+        Ok(Self { name, device, profile, watch })
     }
 
     /// Whether the device can tell of its signal.
@@ -165,10 +168,10 @@ impl<'a> Session<'a> {
     /// Resets a USB device that answers no more, as the profile says.
     pub(super) fn reset(&self) {
         match usb::reset(Path::new(usb::CLASS), self.device.path(), self.profile.usb_reset) {
-            Ok(true) => tracing::warn!("the USB device is reset"),
+            Ok(true) => tracing::warn!(capture = self.name, "the USB device is reset"),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, "the USB device cannot be reset: may the service write to it in sysfs?");
+                tracing::warn!(capture = self.name, %error, "the USB device cannot be reset: may the service write to it in sysfs?");
             }
         }
     }

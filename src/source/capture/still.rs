@@ -44,6 +44,7 @@ impl Stillness {
     /// delivered, plane by plane.
     pub(super) fn look(
         &mut self,
+        capture: &str,
         pixels: &Bytes,
         nth: usize,
         profile: &CaptureProfile,
@@ -63,7 +64,7 @@ impl Stillness {
         let stands = self.since.map(|since| now.saturating_duration_since(since));
         let lost = match profile.no_signal {
             NoSignal::Frozen => stands.is_some_and(|stands| stands >= profile.stall),
-            NoSignal::Splash => self.is_splash(pixels, profile, same, began, buffer),
+            NoSignal::Splash => self.is_splash(capture, pixels, profile, same, began, buffer),
             NoSignal::Event | NoSignal::Stall => false,
         };
         match (lost, same) {
@@ -77,6 +78,7 @@ impl Stillness {
     /// time.
     fn is_splash(
         &mut self,
+        capture: &str,
         pixels: &Bytes,
         profile: &CaptureProfile,
         same: bool,
@@ -97,7 +99,7 @@ impl Stillness {
             return true;
         }
         if same {
-            tracing::info!(sha256 = hex(sum.as_ref()), "the picture stands still");
+            tracing::info!(capture, sha256 = hex(sum.as_ref()), "the picture stands still");
         }
         false
     }
@@ -133,7 +135,7 @@ mod tests {
         let mut still = Stillness::default();
         let look = |&(picture, at): &(&'static [u8], u64)| {
             let now = start + Duration::from_millis(at);
-            still.look(&Bytes::from_static(picture), 0, profile, now, || picture.to_vec())
+            still.look("room", &Bytes::from_static(picture), 0, profile, now, || picture.to_vec())
         };
         pictures.iter().map(look).collect()
     }
@@ -177,7 +179,7 @@ mod tests {
         let mut still = Stillness::default();
         let (now, sums) = (Instant::now(), std::cell::Cell::new(0));
         let mut look = |picture: &'static [u8]| {
-            still.look(&Bytes::from_static(picture), 0, &profile, now, || {
+            still.look("room", &Bytes::from_static(picture), 0, &profile, now, || {
                 sums.set(sums.get() + 1);
                 picture.to_vec()
             })
@@ -208,7 +210,7 @@ mod tests {
         let mut still = Stillness::default();
         let now = Instant::now();
         let mut look = |picture: &'static [u8], nth| {
-            still.look(&Bytes::from_static(picture), nth, &profile, now, Vec::new)
+            still.look("room", &Bytes::from_static(picture), nth, &profile, now, Vec::new)
         };
         assert_eq!(look(b"top", 0), changed(None));
         assert_eq!(look(b"bottom", 1), changed(None));

@@ -192,7 +192,8 @@ impl Worker {
         self.report.device =
             format!("{} ({}, {})", device.path().display(), capabilities.card, capabilities.driver);
         self.report.profile = format!("{} ({why})", profile.name);
-        let session = Session::begin(&device, profile, &profiles, &self.capture.settings)?;
+        let name = self.capture.name.clone();
+        let session = Session::begin(&name, &device, profile, &profiles, &self.capture.settings)?;
         let mut restarts = 0;
         while !self.stopped() {
             let frames = self.capture.counters.frames.get();
