@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod dicomweb;
+pub mod dimse;
 pub mod frame;
 pub mod hub;
 pub mod instance;

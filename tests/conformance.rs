@@ -19,9 +19,10 @@ use dicom_ul::pdu::{
 };
 use framegate::config::settings::DimseSettings;
 use framegate::dicomweb::routes::TEMPLATES;
+use framegate::dimse::command::VERIFICATION;
 use framegate::instance::encode::IMPLEMENTATION_CLASS_UID;
 use framegate::instance::video::SopClass;
-use framegate::source::dimse::negotiate::{VERIFICATION, negotiate};
+use framegate::source::dimse::negotiate::negotiate;
 
 const WORKLIST: &str = "1.2.840.10008.5.1.4.31";
 const COMMITMENT: &str = "1.2.840.10008.1.20.1";

@@ -15,12 +15,12 @@ use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use super::command::{self, Command, CommandError, Status};
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::{Accepted, Context, Refusal, negotiate};
-use super::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
 use super::store;
 use crate::config::settings::DimseSettings;
+use crate::dimse::command::{self, Command, CommandError, Status};
+use crate::dimse::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
 use crate::net::counters::Open;
 use crate::source::claims::Claims;

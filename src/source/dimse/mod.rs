@@ -2,16 +2,13 @@
 //! modality C-STOREs while it is still arriving.
 //!
 //! `listener` accepts connections, plain or TLS, and holds the policy on addresses and numbers;
-//! `association` runs one of them: `negotiate` answers its request, `pdu` reads its stream,
-//! `command` its command sets, and `store` its data sets, out of which
-//! [`crate::instance::assemble`] makes instances.
+//! `association` runs one of them: `negotiate` answers its request, [`crate::dimse`] reads its stream and its
+//! command sets, and `store` its data sets, out of which [`crate::instance::assemble`] makes instances.
 
 mod association;
-pub mod command;
 pub mod counters;
 mod listener;
 pub mod negotiate;
-pub mod pdu;
 mod store;
 
 pub use self::counters::DimseCounters;

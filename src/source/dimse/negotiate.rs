@@ -18,12 +18,11 @@ use dicom_ul::pdu::{
 };
 
 use crate::config::settings::DimseSettings;
+use crate::dimse::command::VERIFICATION;
 use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::instance::{IMPLICIT_VR_LITTLE_ENDIAN, Uid};
 use crate::source::sop_class;
 
-/// Verification SOP Class (C-ECHO).
-pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// An accepted presentation context.

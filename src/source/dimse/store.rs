@@ -8,10 +8,10 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::association::{AssociationError, Service};
-use super::command::Status;
 use super::negotiate::Context;
-use super::pdu::{Next, PduStream};
 use crate::config::settings::DimseLimits;
+use crate::dimse::command::Status;
+use crate::dimse::pdu::{Next, PduStream};
 use crate::hub::Published;
 use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Limits, Transfer};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dicom_ul::pdu::{Pdu, read_pdu, write_pdu};
 use framegate::config::settings::DimseSettings;
 use framegate::source::dimse::negotiate::negotiate;
-use framegate::source::dimse::pdu::PduStream;
+use framegate::dimse::pdu::PduStream;
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Runtime};

@@ -1,7 +1,7 @@
 //! A command set, and the response to it.
 #![no_main]
 
-use framegate::source::dimse::command::{self, Status};
+use framegate::dimse::command::{self, Status};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use framegate::source::dimse::command;
-use framegate::source::dimse::pdu::{Next, PduStream};
+use framegate::dimse::command;
+use framegate::dimse::pdu::{Next, PduStream};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::{Builder, Runtime};

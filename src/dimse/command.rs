@@ -9,6 +9,8 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode_flat};
 
+/// Verification SOP Class (C-ECHO).
+pub const VERIFICATION: &str = "1.2.840.10008.1.1";
 const C_STORE: u16 = 0x0001;
 const C_ECHO: u16 = 0x0030;
 const C_CANCEL: u16 = 0x0FFF;
@@ -135,7 +137,7 @@ fn uid(set: &Dataset, tag: Tag) -> Option<Uid> {
 /// characters.
 pub fn response(command: &Command, status: Status, comment: Option<&str>) -> Vec<u8> {
     let (field, message, uids) = match command {
-        Command::Echo { message } => (C_ECHO, *message, Some((super::negotiate::VERIFICATION, None))),
+        Command::Echo { message } => (C_ECHO, *message, Some((VERIFICATION, None))),
         Command::Store { message, sop_class, sop_instance } => {
             (C_STORE, *message, Some((&**sop_class, Some(&**sop_instance))))
         }
