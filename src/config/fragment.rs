@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::WITHHELD;
 use super::settings::{
     Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
-    SeriesPolicy, VideoSopClass,
+    SeriesPolicy, VideoSopClass, WhenUnreachable,
 };
 
 /// The whole file.
@@ -29,6 +29,8 @@ pub(super) struct Fragment {
     pub(super) destination: BTreeMap<String, Destination>,
     pub(super) subscription: BTreeMap<String, Standing>,
     pub(super) availability: BTreeMap<String, Availability>,
+    pub(super) relay: BTreeMap<String, Relay>,
+    pub(super) spool: Spool,
     pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
@@ -240,6 +242,36 @@ pub(super) struct Availability {
     pub(super) ca: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
+}
+
+/// `[relay.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Relay {
+    pub(super) called_ae_title: Option<String>,
+    pub(super) calling_ae_titles: Option<Vec<String>>,
+    pub(super) address: Option<String>,
+    pub(super) upstream_called_ae_title: Option<String>,
+    pub(super) upstream_calling_ae_title: Option<String>,
+    pub(super) listen: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) stream: Option<bool>,
+    pub(super) when_unreachable: Option<WhenUnreachable>,
+    pub(super) connect_seconds: Option<u64>,
+    pub(super) idle_seconds: Option<u64>,
+}
+
+/// `[spool]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Spool {
+    pub(super) directory: Option<String>,
+    pub(super) key_file: Option<String>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) free_bytes: Option<u64>,
+    pub(super) max_age_hours: Option<u64>,
 }
 
 /// `[capture.NAME]`

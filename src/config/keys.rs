@@ -260,6 +260,33 @@ pub(super) const KEYS: &[Key] = &[
     live("availability.*.ca", PEM_FILE),
     live("availability.*.certificate", PEM_FILE),
     live("availability.*.key", PEM_FILE),
+    required("relay.*.called_ae_title", words(AE_TITLE, text::ae_title)),
+    live("relay.*.calling_ae_titles", list("list of AE titles", text::ae_title)),
+    required(
+        "relay.*.address",
+        words("\"HOST:PORT\", for instance \"pacs.example:104\"", text::peer_address),
+    ),
+    live(
+        "relay.*.upstream_called_ae_title",
+        words("AE title, or \"\" for the one that was called", text::ae_title_or_none),
+    ),
+    live(
+        "relay.*.upstream_calling_ae_title",
+        words("AE title, or \"\" for that of the modality", text::ae_title_or_none),
+    ),
+    fixed("relay.*.listen", LISTENER),
+    live("relay.*.ca", PEM_FILE),
+    live("relay.*.certificate", PEM_FILE),
+    live("relay.*.key", PEM_FILE),
+    live("relay.*.stream", Kind::Bool),
+    live("relay.*.when_unreachable", Kind::OneText(&["reject", "stream", "spool"])),
+    live("relay.*.connect_seconds", seconds(1, 300)),
+    live("relay.*.idle_seconds", seconds(1, DAY)),
+    fixed("spool.directory", words("path of a directory, or \"\" for no spool", |_| Ok(()))),
+    fixed("spool.key_file", words("path of a file of 32 bytes, or \"\" for a transient key", |_| Ok(()))),
+    fixed("spool.max_bytes", bytes(MIB, 1024 * GIB)),
+    fixed("spool.free_bytes", bytes(0, 1024 * GIB)),
+    fixed("spool.max_age_hours", Kind::Integer { min: 1, max: 24 * 366, unit: "hours" }),
     fixed("capture.*.device", words(DEVICE, text::device)),
     fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
     fixed(
@@ -421,6 +448,8 @@ mod tests {
             "destination",
             "subscription",
             "availability",
+            "relay",
+            "spool",
             "capture",
             "pattern",
             "service",
@@ -450,7 +479,7 @@ mod tests {
         assert!(find("hub.budget_bytes").is_some());
         assert!(find("hub").is_none());
         let named: Vec<_> = members("").into_iter().filter(|section| is_named(section)).collect();
-        assert_eq!(named, ["principal", "destination", "subscription", "availability", "capture"]);
+        assert_eq!(named, ["principal", "destination", "subscription", "availability", "relay", "capture"]);
         assert_eq!(find("destination.pacs.url").unwrap().variable(), None);
     }
 }

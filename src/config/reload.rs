@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use super::keys;
 use super::load::Loaded;
-use super::settings::{DicomwebSettings, DimseSettings, HubSettings, ServiceSettings, Settings};
+use super::settings::{
+    DicomwebSettings, DimseSettings, HubSettings, RelaySettings, ServiceSettings, Settings,
+};
 
 /// The keys that differ between two configurations, in the order of the sections, those that have
 /// gone last. A named section that has come or gone is named as a whole, such as `destination.pacs`.
@@ -60,6 +62,15 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
         destinations: new.destinations.clone(),
         standing: new.standing.clone(),
         availability: new.availability.clone(),
+        relays: new
+            .relays
+            .iter()
+            .map(|(name, relay)| {
+                let listen = old.relays.get(name).and_then(|old| old.listen);
+                (name.clone(), RelaySettings { listen, ..relay.clone() })
+            })
+            .collect(),
+        spool: old.spool.clone(),
         captures: old.captures.clone(),
         pattern: old.pattern.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
@@ -172,6 +183,24 @@ mod tests {
         ("subscription.a.from", "'latest'"),
         ("subscription.a.transfer_syntax", "'1.2.840.10008.1.2.1'"),
         ("subscription.a.representation", "'rendered'"),
+        ("relay.a.called_ae_title", "'OTHER'"),
+        ("relay.a.calling_ae_titles", "['OTHER']"),
+        ("relay.a.address", "'other:104'"),
+        ("relay.a.upstream_called_ae_title", "'OTHER'"),
+        ("relay.a.upstream_calling_ae_title", "'OTHER'"),
+        ("relay.a.listen", "'127.0.0.1:2764'"),
+        ("relay.a.ca", "'/other'"),
+        ("relay.a.certificate", "'/other'"),
+        ("relay.a.key", "'/other'"),
+        ("relay.a.stream", "false"),
+        ("relay.a.when_unreachable", "'stream'"),
+        ("relay.a.connect_seconds", "7"),
+        ("relay.a.idle_seconds", "7"),
+        ("spool.directory", "/other"),
+        ("spool.key_file", "/other"),
+        ("spool.max_bytes", "7000000"),
+        ("spool.free_bytes", "7"),
+        ("spool.max_age_hours", "7"),
         ("availability.a.address", "'other:104'"),
         ("availability.a.ae_title", "'OTHER'"),
         ("availability.a.calling_ae_title", "'OTHER'"),
@@ -242,6 +271,11 @@ mod tests {
         ("availability.a.ca", "'/a'"),
         ("availability.a.certificate", "'/c'"),
         ("availability.a.key", "'/k'"),
+        ("relay.a.called_ae_title", "'A'"),
+        ("relay.a.address", "'a:104'"),
+        ("relay.a.ca", "'/a'"),
+        ("relay.a.certificate", "'/c'"),
+        ("relay.a.key", "'/k'"),
         ("capture.a.crop", "'0,0,8,8'"),
         ("capture.a.picture_size", "'8x8'"),
     ];

@@ -5,6 +5,7 @@
 mod access;
 mod capture;
 mod live;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PeerTls, PushMode, SendSettings,
     StandingSettings, SubscriptionSettings,
 };
+pub use relay::{RelaySettings, SpoolSettings, WhenUnreachable};
 
 /// Everything `framegate run` needs, validated. The default is what runs without any file: all on
 /// loopback, DICOMweb with a [self-signed certificate](HttpTls::SelfSigned).
@@ -45,6 +47,10 @@ pub struct Settings {
     pub standing: BTreeMap<String, StandingSettings>,
     /// Peers that are told over DIMSE what has become available, by name.
     pub availability: BTreeMap<String, AvailabilitySettings>,
+    /// Peers that associations are passed on to, by name.
+    pub relays: BTreeMap<String, RelaySettings>,
+    /// Where objects wait for such a peer.
+    pub spool: SpoolSettings,
     /// Video outputs that become live series, by name.
     pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.

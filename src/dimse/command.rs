@@ -11,7 +11,12 @@ use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode_flat};
 
 /// Verification SOP Class (C-ECHO).
 pub const VERIFICATION: &str = "1.2.840.10008.1.1";
-const C_STORE: u16 = 0x0001;
+/// Command Field of a C-STORE-RQ.
+pub const C_STORE: u16 = 0x0001;
+/// Command Field of an N-SET-RQ.
+pub const N_SET: u16 = 0x0120;
+/// Command Field of an N-CREATE-RQ.
+pub const N_CREATE: u16 = 0x0140;
 const C_ECHO: u16 = 0x0030;
 const C_CANCEL: u16 = 0x0FFF;
 const RESPONSE: u16 = 0x8000;
@@ -131,6 +136,59 @@ fn uid(set: &Dataset, tag: Tag) -> Option<Uid> {
     let uid = text.trim_matches(['\0', ' ']);
     let valid = !uid.is_empty() && uid.len() <= 64 && uid.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     valid.then(|| uid.into())
+}
+
+/// What any command set says of its message, request or response, for whoever only looks on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// Command Field (0000,0100).
+    pub field: u16,
+    /// Message ID (0000,0110), in a response Message ID Being Responded To (0000,0120).
+    pub message: u16,
+    /// Whether a data set follows.
+    pub data_set: bool,
+    /// Status (0000,0900) of a response.
+    pub status: Option<u16>,
+    /// Affected or Requested SOP Class UID (0000,0002), (0000,0003).
+    pub sop_class: Option<Uid>,
+    /// Affected or Requested SOP Instance UID (0000,1000), (0000,1001).
+    pub sop_instance: Option<Uid>,
+}
+
+impl Heading {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the bytes are no command set, or lack what every one has.
+    pub fn read(bytes: &[u8]) -> Result<Self, CommandError> {
+        let set = decode_flat(bytes, IMPLICIT_VR_LITTLE_ENDIAN)?;
+        let number = |tag| set.get(tag).and_then(|element| element.to_int::<u16>().ok());
+        let field = number(tags::COMMAND_FIELD).ok_or(CommandError::Element("Command Field"))?;
+        let answers = field & RESPONSE != 0 || field == C_CANCEL;
+        let message =
+            if answers { number(tags::MESSAGE_ID_BEING_RESPONDED_TO) } else { number(tags::MESSAGE_ID) };
+        let data_set = number(tags::COMMAND_DATA_SET_TYPE);
+        Ok(Self {
+            field,
+            message: message.ok_or(CommandError::Element("Message ID"))?,
+            data_set: data_set.ok_or(CommandError::Element("Command Data Set Type"))? != NO_DATA_SET,
+            status: number(tags::STATUS),
+            sop_class: uid(&set, tags::AFFECTED_SOP_CLASS_UID)
+                .or_else(|| uid(&set, tags::REQUESTED_SOP_CLASS_UID)),
+            sop_instance: uid(&set, tags::AFFECTED_SOP_INSTANCE_UID)
+                .or_else(|| uid(&set, tags::REQUESTED_SOP_INSTANCE_UID)),
+        })
+    }
+
+    /// Whether it asks for a response.
+    pub fn is_request(&self) -> bool {
+        self.field & RESPONSE == 0 && self.field != C_CANCEL
+    }
+
+    /// Whether it is the last response to its request: any but a pending one (PS3.7 §C.5).
+    pub fn is_final_response(&self) -> bool {
+        self.field & RESPONSE != 0 && !matches!(self.status, Some(0xFF00 | 0xFF01))
+    }
 }
 
 /// Writes the response to a request. `comment` becomes Error Comment (0000,0902), cut to 64

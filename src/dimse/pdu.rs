@@ -133,6 +133,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
         Self { stream, socket, ahead: BytesMut::new(), limit, stall, pdu_left: 0, pdv_left: 0, large: false }
     }
 
+    /// Gives up reading PDUs: the stream, its socket, and what has been read ahead.
+    pub fn into_parts(self) -> (S, Option<socket2::Socket>, BytesMut) {
+        (self.stream, self.socket, self.ahead)
+    }
+
     /// Sends one PDU in one write.
     ///
     /// # Errors
@@ -289,7 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
     }
 }
 
-fn arm_quick_ack(socket: Option<&socket2::Socket>) {
+/// Has the kernel acknowledge at once what comes next; to be repeated before each read.
+pub(crate) fn arm_quick_ack(socket: Option<&socket2::Socket>) {
     if let Some(socket) = socket {
         // It is an optimisation; a socket that refuses it still works.
         let _ = socket.set_tcp_quickack(true);

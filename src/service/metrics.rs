@@ -29,6 +29,7 @@ use crate::sink::notify::NotifyCounters;
 use crate::sink::push::PushCounters;
 use crate::source::capture::counters::CaptureCounters;
 use crate::source::dimse::DimseCounters;
+use crate::source::dimse::relay::counters::RelayCounters;
 use crate::source::send::SendCounters;
 
 const CONNECTIONS: usize = 8;
@@ -42,6 +43,8 @@ pub struct Counters {
     pub hub: Hub,
     /// The DIMSE source.
     pub dimse: DimseCounters,
+    /// Relays.
+    pub relay: RelayCounters,
     /// Send and Store.
     pub send: SendCounters,
     /// The DICOMweb origin server.
@@ -63,6 +66,7 @@ impl Counters {
     pub fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
+        self.relay.register(&mut registry);
         self.send.register(&mut registry);
         self.dicomweb.register(&mut registry);
         self.availability.register(&mut registry);

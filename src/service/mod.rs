@@ -47,6 +47,8 @@ use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
 use crate::sink::workers::Workers;
 use crate::source::capture::counters::CaptureCounters;
+use crate::source::dimse::relay::Relays;
+use crate::source::dimse::relay::counters::RelayCounters;
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
@@ -145,6 +147,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
+        relay: RelayCounters::default(),
         send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
@@ -161,19 +164,31 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     }
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
-    let source =
-        DimseSource::new(hub.clone(), dimse_settings.clone(), counters.dimse.clone(), stopping.clone());
+    let relays = Arc::new(ArcSwap::from_pointee(Relays::new(&settings.relays, &counters.relay)));
+    let source = DimseSource::new(
+        hub.clone(),
+        dimse_settings.clone(),
+        relays.clone(),
+        counters.dimse.clone(),
+        stopping.clone(),
+    );
+    for (name, relay) in &settings.relays {
+        let Some(address) = relay.listen else { continue };
+        let (listener, bound) = listen(address, "relay.NAME.listen").await?;
+        tracing::info!(relay = name, address = %bound, "the relay listens");
+        tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
+    }
     let mut dimse = None;
     if let Some(address) = settings.dimse.listen {
         let (listener, bound) = listen(address, "dimse.listen").await?;
         dimse = Some(bound);
-        tasks.spawn(source.clone().serve(listener, None));
+        tasks.spawn(source.clone().serve(listener, None, None));
     }
     let dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &dimse_tls {
         let (listener, bound) = listen(*address, "dimse.tls.listen").await?;
         tracing::info!(address = %bound, "DICOM over TLS");
-        tasks.spawn(source.serve(listener, Some(tls.clone())));
+        tasks.spawn(source.serve(listener, Some(tls.clone()), None));
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
@@ -264,6 +279,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         hub: hub.clone(),
         push,
         dimse: dimse_settings,
+        relays,
+        relay_counters: counters.relay.clone(),
         dicomweb: dicomweb_settings,
         registry,
         destinations,

@@ -17,6 +17,8 @@ use crate::net::limits::Limits;
 use crate::net::tls::Reloading;
 use crate::sink::notify::Notifier;
 use crate::sink::push::Push;
+use crate::source::dimse::relay::Relays;
+use crate::source::dimse::relay::counters::RelayCounters;
 use crate::subscription::registry::{Registry, Request};
 
 /// What a reload reaches.
@@ -27,6 +29,8 @@ pub(super) struct Reloader {
     pub(super) hub: Hub,
     pub(super) push: Push,
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
+    pub(super) relays: Arc<ArcSwap<Relays>>,
+    pub(super) relay_counters: RelayCounters,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) registry: Registry,
     pub(super) destinations: Destinations,
@@ -79,6 +83,7 @@ impl Reloader {
         self.registry.review(|known| standing::verdict(known, &grants));
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
+        self.relays.store(Arc::new(Relays::new(&settings.relays, &self.relay_counters)));
         let web = &settings.dicomweb;
         if web.allow != self.loaded.settings.dicomweb.allow
             || web.limits != self.loaded.settings.dicomweb.limits

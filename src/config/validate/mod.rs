@@ -8,6 +8,7 @@ mod bounds;
 mod capture;
 mod listening;
 mod peers;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),
         availability: check.availability(fragment),
+        relays: check.relays(fragment),
+        spool: check.spool(&fragment.spool),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };
@@ -82,6 +85,7 @@ impl Validation<'_> {
         self.names_of("destination", &fragment.destination);
         self.names_of("subscription", &fragment.subscription);
         self.names_of("availability", &fragment.availability);
+        self.names_of("relay", &fragment.relay);
         self.names_of("capture", &fragment.capture);
     }
 
@@ -136,13 +140,17 @@ impl Validation<'_> {
     }
 
     fn listeners(&mut self, settings: &Settings) {
-        let open: Vec<(&str, SocketAddr)> = [
+        let relays =
+            settings.relays.iter().map(|(name, relay)| (format!("relay.{name}.listen"), relay.listen));
+        let open: Vec<(String, SocketAddr)> = [
             ("dimse.listen", settings.dimse.listen),
             ("dimse.tls.listen", settings.dimse.tls.as_ref().map(|tls| tls.listen)),
             ("dicomweb.listen", Some(settings.dicomweb.listen)),
             ("service.metrics_listen", settings.service.metrics_listen),
         ]
         .into_iter()
+        .map(|(key, address)| (key.to_owned(), address))
+        .chain(relays)
         .filter_map(|(key, address)| Some((key, address?)))
         .collect();
         for (at, (key, address)) in open.iter().enumerate() {

@@ -105,28 +105,41 @@ impl Validation<'_> {
         let at = |key: &str| format!("availability.{name}.{key}");
         let retrieve_url = section.retrieve_url.as_deref().unwrap_or_default();
         let retrieve_url = self.typed(&at("retrieve_url"), text::service_url_or_none(retrieve_url)).flatten();
-        let before = self.problems.len();
-        let identity = self.pair(
-            &format!("availability.{name}"),
-            section.certificate.as_deref(),
-            section.key.as_deref(),
-        );
-        let ca = section.ca.as_deref().and_then(text::path);
-        if ca.is_none() && identity.is_some() && self.problems.len() == before {
-            let what = "stands without roots to check the peer by: the connection would be plain";
-            self.report(&[&at("certificate")], what, format!("{} with it; {PAIR}", at("ca")));
-        }
         AvailabilitySettings {
             address: section.address.clone().unwrap_or_default(),
             ae_title: section.ae_title.clone().unwrap_or_default(),
             calling_ae_title: set(section.calling_ae_title.as_ref()).unwrap_or_else(|| ours.to_owned()),
             retrieve_url: retrieve_url.map(|url| url.url).unwrap_or_default(),
-            tls: ca.map(|ca| PeerTls { ca, identity }),
+            tls: self.peer_tls(
+                &format!("availability.{name}"),
+                section.ca.as_deref(),
+                section.certificate.as_deref(),
+                section.key.as_deref(),
+            ),
         }
+    }
+
+    /// TLS towards a DIMSE peer: roots, and our own certificate and key where it asks for them.
+    pub(super) fn peer_tls(
+        &mut self,
+        section: &str,
+        ca: Option<&str>,
+        certificate: Option<&str>,
+        key: Option<&str>,
+    ) -> Option<PeerTls> {
+        let before = self.problems.len();
+        let identity = self.pair(section, certificate, key);
+        let ca = ca.and_then(text::path);
+        if ca.is_none() && identity.is_some() && self.problems.len() == before {
+            let what = "stands without roots to check the peer by: the connection would be plain";
+            let certificate = format!("{section}.certificate");
+            self.report(&[&certificate], what, format!("{section}.ca with it; {PAIR}"));
+        }
+        ca.map(|ca| PeerTls { ca, identity })
     }
 }
 
 /// A text that is not empty.
-fn set(text: Option<&String>) -> Option<String> {
+pub(super) fn set(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }

@@ -8,27 +8,32 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, read_pdu, write_pdu};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRQ, Pdu, read_pdu, write_pdu};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::{Accepted, Context, Refusal, negotiate};
+use super::relay::{Answer, Broken, CALLED, CALLING, Opened, Relay, Relays, Upstream};
 use super::store;
-use crate::config::settings::DimseSettings;
+use crate::config::settings::{DimseSettings, WhenUnreachable};
 use crate::dimse::command::{self, Command, CommandError, Status};
-use crate::dimse::pdu::{Next, PduError, PduStream, Pdv, command_pdu};
+use crate::dimse::pdu::{AssociateRequest, Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
 use crate::net::counters::Open;
 use crate::source::claims::Claims;
 
 /// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
-const REQUEST_LIMIT: u32 = 512 << 10;
+pub(super) const REQUEST_LIMIT: u32 = 512 << 10;
 /// The longest command set; real ones have a few hundred bytes.
 const COMMAND_LIMIT: usize = 64 << 10;
+
+/// What a peer is told of a message that should have been passed on.
+const AWAY: &str = "the upstream cannot be reached; try again later";
 
 /// Why an association ended, other than by release.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +59,12 @@ pub(super) enum AssociationError {
     /// We are shutting down.
     #[error("the service is shutting down")]
     Draining,
+    /// An association that was passed on has ended; both sides have been told.
+    #[error(transparent)]
+    Relayed(#[from] Broken),
+    /// The upstream has refused it, and the peer has got its answer.
+    #[error("the upstream of [relay.{0}] refuses it")]
+    RefusedUpstream(String),
     /// A reload no longer accepts the peer's certificate.
     #[error("its certificate is no longer accepted: {0}")]
     Withdrawn(rustls::Error),
@@ -70,6 +81,8 @@ impl AssociationError {
             Self::Protocol(_) => "protocol",
             Self::Command(_) => "command",
             Self::Draining => "draining",
+            Self::Relayed(broken) => broken.word(),
+            Self::RefusedUpstream(_) => "upstream",
             Self::Withdrawn(_) => "revoked",
         }
     }
@@ -78,7 +91,7 @@ impl AssociationError {
         let provider = |reason| Some(Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason) });
         match self {
             Self::Pdu(error) => error.abort(),
-            Self::Refused(_) | Self::Withdrawn(_) => None,
+            Self::Refused(_) | Self::RefusedUpstream(_) | Self::Relayed(_) | Self::Withdrawn(_) => None,
             Self::Request(_) | Self::Protocol(_) | Self::Command(_) => {
                 provider(AbortRQServiceProviderReason::InvalidPduParameter)
             }
@@ -94,6 +107,19 @@ pub(super) struct Service {
     pub(super) settings: Arc<DimseSettings>,
     pub(super) counters: DimseCounters,
     pub(super) shutdown: watch::Receiver<bool>,
+    /// Associations that are passed on.
+    pub(super) relays: Arc<Relays>,
+    /// Where the listener belongs to a relay: everything is passed on by that one.
+    pub(super) relay: Option<Arc<Relay>>,
+}
+
+/// What is done with the objects of an association that is not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// They are streamed.
+    Stream,
+    /// They are streamed, and the peer is told that they did not get where they were meant to.
+    StreamOnly,
 }
 
 /// Runs an association on `stream` to its end. `admitted` is what the listener thinks of the peer.
@@ -107,23 +133,35 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     admitted: Result<(), Refusal>,
 ) -> Result<(), AssociationError> {
     let handshake = service.settings.limits.handshake;
-    let accepted = match tokio::time::timeout(handshake, establish(&mut stream, &service, admitted)).await {
-        Ok(Ok(accepted)) => accepted,
-        Ok(Err(error)) => {
-            service.counters.refused.get_or_create(&Reason { reason: error.kind() }).inc();
-            return fail(&mut stream, error).await;
+    let refused = service.counters.refused.clone();
+    let established = Box::pin(establish(&mut stream, &service, admitted)).await;
+    let (accepted, duty) = match established {
+        Ok(Established::Here(accepted, duty)) => (accepted, duty),
+        Ok(Established::PassedOn(request, upstream)) => {
+            return Box::pin(passed_on(stream, peer, service, request, *upstream)).await;
         }
-        Err(_) => {
-            let error = AssociationError::Handshake;
-            service.counters.refused.get_or_create(&Reason { reason: error.kind() }).inc();
+        Err(error) => {
+            refused.get_or_create(&Reason { reason: error.kind() }).inc();
             return fail(&mut stream, error).await;
         }
     };
+    let answer = Pdu::AssociationAC(accepted.answer);
+    let answered = tokio::time::timeout(handshake, send(&mut stream, &answer)).await;
+    if let Err(error) = answered.unwrap_or(Err(AssociationError::Handshake)) {
+        refused.get_or_create(&Reason { reason: error.kind() }).inc();
+        return fail(&mut stream, error).await;
+    }
     service.counters.accepted.inc();
     tracing::info!(%peer, calling = %printable(&accepted.calling), contexts = accepted.contexts.len(), "association accepted");
     let calling = accepted.calling.clone();
-    let mut association =
-        Association { stream, contexts: accepted.contexts, calling, service, claims: Claims::default() };
+    let mut association = Association {
+        stream,
+        contexts: accepted.contexts,
+        calling,
+        service,
+        claims: Claims::default(),
+        duty,
+    };
     let open = Open::new(&association.service.counters.open);
     let ended = association.messages().await;
     drop(open);
@@ -141,19 +179,102 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Runs an association that is passed on.
+async fn passed_on<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: PduStream<S>,
+    peer: SocketAddr,
+    service: Service,
+    request: AssociateRequest,
+    upstream: Upstream,
+) -> Result<(), AssociationError> {
+    let relay = upstream.name().to_owned();
+    match upstream.answer() {
+        Answer::Accepted(answer) => {
+            if let Err(error) = stream.send(answer).await {
+                return fail(&mut stream, error.into()).await;
+            }
+        }
+        Answer::Refused(answer) => {
+            // The peer may be gone already.
+            let _ = stream.send(answer).await;
+            stream.close().await;
+            return Err(AssociationError::RefusedUpstream(relay));
+        }
+    }
+    let calling = ae_title(&request.0, CALLING);
+    tracing::info!(%peer, calling = %printable(&calling), relay, "association passed on");
+    Ok(upstream.pass_on(stream, &request.0, &calling, service).await?)
+}
+
+/// The AE title in this field of an A-ASSOCIATE-RQ, trimmed; bytes that none may have do not match any.
+fn ae_title(request: &[u8], field: Range<usize>) -> String {
+    String::from_utf8_lossy(request.get(field).unwrap_or_default()).trim_matches([' ', '\0']).to_owned()
+}
+
 /// An AE title is the peer's text: only what cannot break a log line.
-fn printable(title: &str) -> String {
+pub(super) fn printable(title: &str) -> String {
     title.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(16).collect()
+}
+
+/// An association that there is to be.
+#[derive(Debug)]
+enum Established {
+    /// With us.
+    Here(Accepted, Duty),
+    /// With an upstream, which has answered.
+    PassedOn(AssociateRequest, Box<Upstream>),
 }
 
 async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     service: &Service,
     admitted: Result<(), Refusal>,
-) -> Result<Accepted, AssociationError> {
-    let request = stream.associate_request(REQUEST_LIMIT).await?;
-    let parsed = read_pdu(&request.0[..], REQUEST_LIMIT, true);
-    let request = match parsed {
+) -> Result<Established, AssociationError> {
+    let handshake = service.settings.limits.handshake;
+    let request = tokio::time::timeout(handshake, stream.associate_request(REQUEST_LIMIT)).await;
+    let request = request.map_err(|_| AssociationError::Handshake)??;
+    let answer = match admitted {
+        Ok(()) => decide(request, service).await?,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
+        Ok(established) => Ok(established),
+        Err(refusal) => {
+            let answer = Pdu::AssociationRJ(refusal.answer());
+            tokio::time::timeout(handshake, send(stream, &answer)).await.unwrap_or(Ok(()))?;
+            Err(AssociationError::Refused(refusal))
+        }
+    }
+}
+
+/// Whether an association is passed on, is ours, or is refused.
+async fn decide(
+    request: AssociateRequest,
+    service: &Service,
+) -> Result<Result<Established, Refusal>, AssociationError> {
+    let (called, calling) = (ae_title(&request.0, CALLED), ae_title(&request.0, CALLING));
+    let relay = service.relay.clone().or_else(|| service.relays.find(&called, &calling));
+    let Some(relay) = relay else {
+        let accepted = negotiate(parse(&request)?, &service.settings);
+        return Ok(accepted.map(|accepted| Established::Here(accepted, Duty::Stream)));
+    };
+    match Box::pin(relay.open(&request.0, service.settings.limits.handshake)).await {
+        Opened::Answered(upstream) => Ok(Ok(Established::PassedOn(request, upstream))),
+        Opened::Unreachable(WhenUnreachable::Reject) => Ok(Err(Refusal::Unreachable)),
+        Opened::Unreachable(WhenUnreachable::Stream | WhenUnreachable::Spool) => {
+            let policy = DimseSettings {
+                accept_any_called_ae_title: true,
+                calling_ae_titles: Vec::new(),
+                ..(*service.settings).clone()
+            };
+            let accepted = negotiate(parse(&request)?, &policy);
+            Ok(accepted.map(|accepted| Established::Here(accepted, Duty::StreamOnly)))
+        }
+    }
+}
+
+fn parse(request: &AssociateRequest) -> Result<AssociationRQ, AssociationError> {
+    let request = match read_pdu(&request.0[..], REQUEST_LIMIT, true) {
         Ok(Some(Pdu::AssociationRQ(request))) => request,
         Ok(_) => return Err(AssociationError::Request("it ends early".to_owned())),
         Err(error) => return Err(AssociationError::Request(error.to_string())),
@@ -168,17 +289,7 @@ async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
             ));
         }
     }
-    let answer = admitted.and_then(|()| negotiate(request, &service.settings));
-    match answer {
-        Ok(accepted) => {
-            send(stream, &Pdu::AssociationAC(accepted.answer.clone())).await?;
-            Ok(accepted)
-        }
-        Err(refusal) => {
-            send(stream, &Pdu::AssociationRJ(refusal.answer())).await?;
-            Err(AssociationError::Refused(refusal))
-        }
-    }
+    Ok(request)
 }
 
 async fn send<S: AsyncRead + AsyncWrite + Unpin>(
@@ -209,6 +320,7 @@ struct Association<S> {
     calling: String,
     service: Service,
     claims: Claims,
+    duty: Duty,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
@@ -236,7 +348,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         };
         let command = self.command(first).await?;
         let (status, comment) = match &command {
-            Command::Echo { .. } => (Status::Success, None),
+            Command::Echo { .. } if self.duty == Duty::Stream => (Status::Success, None),
+            Command::Echo { .. } => (Status::ProcessingFailure, Some(AWAY.to_owned())),
             Command::Store { sop_class, sop_instance, .. } => {
                 let outcome = store::receive(
                     &mut self.stream,
@@ -252,6 +365,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
                 )
                 .await?;
                 match outcome {
+                    Ok(()) if self.duty == Duty::StreamOnly => {
+                        (Status::OutOfResources, Some(AWAY.to_owned()))
+                    }
                     Ok(()) => {
                         self.service.counters.stored.inc();
                         (Status::Success, None)

@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::association::{self, AssociationError, Service};
 use super::counters::{DimseCounters, Reason};
 use super::negotiate::Refusal;
+use super::relay::Relays;
 use crate::config::settings::DimseSettings;
 use crate::dimse::pdu::PduStream;
 use crate::hub::Hub;
@@ -32,6 +33,7 @@ pub struct DimseSource {
     hub: Hub,
     settings: Arc<ArcSwap<DimseSettings>>,
     counters: DimseCounters,
+    relays: Arc<ArcSwap<Relays>>,
     connections: Connections,
     shutdown: watch::Receiver<bool>,
 }
@@ -42,14 +44,16 @@ impl DimseSource {
     pub fn new(
         hub: Hub,
         settings: Arc<ArcSwap<DimseSettings>>,
+        relays: Arc<ArcSwap<Relays>>,
         counters: DimseCounters,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
-        Self { hub, settings, counters, connections: Connections::new(), shutdown }
+        Self { hub, settings, counters, relays, connections: Connections::new(), shutdown }
     }
 
-    /// Accepts until shutdown, then waits for the associations that are in a message.
-    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Reloading>>) {
+    /// Accepts until shutdown, then waits for the associations that are in a message. With the name of a relay,
+    /// everything that comes in is passed on by that one.
+    pub async fn serve(self, listener: TcpListener, tls: Option<Arc<Reloading>>, relay: Option<String>) {
         let mut shutdown = self.shutdown.clone();
         loop {
             let accepted = tokio::select! {
@@ -58,7 +62,7 @@ impl DimseSource {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, tls.clone()),
+                Ok((stream, peer)) => self.admit(stream, peer, tls.clone(), relay.as_deref()),
                 Err(error) => {
                     tracing::error!(%error, "the DIMSE listener cannot accept; it tries again");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -70,7 +74,7 @@ impl DimseSource {
     }
 
     /// Starts the association's task.
-    fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Reloading>>) {
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Reloading>>, relay: Option<&str>) {
         let settings = self.settings.load_full();
         let limits = &settings.limits;
         // A few more than allowed are let in, to be told that they are too many.
@@ -88,11 +92,15 @@ impl DimseSource {
         } else {
             Ok(())
         };
+        let relays = self.relays.load_full();
+        let relay = relay.and_then(|name| relays.named(name));
         let service = Service {
             hub: self.hub.clone(),
             settings,
             counters: self.counters.clone(),
             shutdown: self.shutdown.clone(),
+            relays,
+            relay,
         };
         tokio::spawn(connection(stream, peer, tls, service, admitted, permit));
     }
@@ -161,7 +169,7 @@ async fn drive(
 }
 
 /// Turns Nagle's algorithm off and gives a second handle on the socket, for TCP_QUICKACK.
-fn prepare(stream: &TcpStream) -> io::Result<socket2::Socket> {
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<socket2::Socket> {
     stream.set_nodelay(true)?;
     Ok(stream.as_fd().try_clone_to_owned()?.into())
 }
@@ -199,11 +207,11 @@ mod tests {
         let (stop, stopping) = watch::channel(false);
         let hub = Hub::new(HubSettings::default());
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        let source = DimseSource::new(hub, settings, counters.clone(), stopping);
+        let source = DimseSource::new(hub, settings, Arc::default(), counters.clone(), stopping);
         let connections = source.connections.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let served = tokio::spawn(source.serve(listener, Some(Arc::clone(&tls))));
+        let served = tokio::spawn(source.serve(listener, Some(Arc::clone(&tls)), None));
 
         let mut peers = Vec::new();
         for serial in [7, 8] {

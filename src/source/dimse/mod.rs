@@ -9,6 +9,7 @@ mod association;
 pub mod counters;
 mod listener;
 pub mod negotiate;
+pub mod relay;
 mod store;
 
 pub use self::counters::DimseCounters;

@@ -57,6 +57,9 @@ pub enum Refusal {
     /// We are shutting down.
     #[error("the service is shutting down")]
     Draining,
+    /// The upstream that it was meant for cannot be reached.
+    #[error("the upstream that it was meant for cannot be reached")]
+    Unreachable,
     /// Not protocol version 1.
     #[error("it speaks another version of the upper layer protocol")]
     ProtocolVersion,
@@ -81,7 +84,7 @@ impl Refusal {
                 AssociationRJResult::Transient,
                 ServiceProviderPresentation(PresentationReason::LocalLimitExceeded),
             ),
-            Self::Draining => (
+            Self::Draining | Self::Unreachable => (
                 AssociationRJResult::Transient,
                 ServiceProviderPresentation(PresentationReason::TemporaryCongestion),
             ),
@@ -107,6 +110,7 @@ impl Refusal {
             Self::Address => "address",
             Self::Limit => "limit",
             Self::Draining => "draining",
+            Self::Unreachable => "unreachable",
             Self::ProtocolVersion => "protocol_version",
             Self::ApplicationContext => "application_context",
             Self::CalledAeTitle => "called_ae_title",

@@ -114,7 +114,8 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn begin(service: &Service, request: &Request<'_>) -> Result<Assembler, Refused> {
+/// Begins to take the object of a C-STORE.
+pub(super) fn begin(service: &Service, request: &Request<'_>) -> Result<Assembler, Refused> {
     if *request.sop_class != request.negotiated.abstract_syntax {
         return Err(Refused::SopClass);
     }
@@ -142,16 +143,28 @@ async fn publish(
     claims: &mut Claims,
     ended: bool,
 ) -> Result<(), Refused> {
-    while let Some(event) = assembler.poll(ended).map_err(refused::Refused::from)? {
-        let published = claims.take(&service.hub, assembler, event)?;
-        match published {
-            Some(Published::Accepted) => service.counters.published.inc(),
-            Some(Published::Duplicate) => service.counters.duplicates.inc(),
-            None => continue,
-        };
-        tokio::task::yield_now().await;
+    while let Some(is_instance) = publish_next(assembler, service, claims, ended)? {
+        if is_instance {
+            tokio::task::yield_now().await;
+        }
     }
     Ok(())
+}
+
+/// Publishes the next of what has become whole, if there is any, and says whether it was an instance. Never waits.
+pub(super) fn publish_next(
+    assembler: &mut Assembler,
+    service: &Service,
+    claims: &mut Claims,
+    ended: bool,
+) -> Result<Option<bool>, Refused> {
+    let Some(event) = assembler.poll(ended).map_err(refused::Refused::from)? else { return Ok(None) };
+    match claims.take(&service.hub, assembler, event)? {
+        Some(Published::Accepted) => service.counters.published.inc(),
+        Some(Published::Duplicate) => service.counters.duplicates.inc(),
+        None => return Ok(Some(false)),
+    };
+    Ok(Some(true))
 }
 
 /// Reads a data set to its end for nobody.
