@@ -13,6 +13,7 @@
 //! | g | notifications |
 //! | h | conversion of captured pictures |
 //! | i | a capture, from the card to a reader |
+//! | j | the relay: latency and throughput beside the direct path |
 
 mod capture;
 mod ceiling;
@@ -24,6 +25,7 @@ mod object;
 mod parts;
 mod push;
 mod reader;
+mod relay;
 mod report;
 mod sender;
 mod sink;
@@ -43,7 +45,7 @@ use self::report::{Report, print};
 #[derive(Debug, Parser)]
 struct Options {
     /// Groups to measure
-    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i")]
+    #[arg(long, value_delimiter = ',', default_value = "a,b,c,d,e,f,g,h,i,j")]
     only: Vec<String>,
     /// Fewer and shorter rounds: to see that all of it works
     #[arg(long)]
@@ -103,7 +105,8 @@ fn main() -> anyhow::Result<()> {
             "g" => notify::run(&plan, &mut report)?,
             "h" => convert::run(&plan, &mut report)?,
             "i" => capture::run(&plan, &mut report)?,
-            other => anyhow::bail!("no group {other:?}: a, b, c, d, e, f, g, h, i"),
+            "j" => relay::run(&plan, &mut report)?,
+            other => anyhow::bail!("no group {other:?}: a, b, c, d, e, f, g, h, i, j"),
         }
     }
     match &options.output {
