@@ -24,7 +24,7 @@ use framegate::config::EXAMPLE;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("net", &["config"]),
-    ("context", &[]),
+    ("context", &["config"]),
     ("frame", &[]),
     ("instance", &["context", "frame"]),
     ("dimse", &["instance", "net"]),

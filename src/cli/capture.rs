@@ -122,7 +122,7 @@ async fn run(options: &Options, name: String, settings: CaptureSettings) -> anyh
     let mut stop = Stop::listen()?;
     let saver = options.save.as_deref().map(Saver::start).transpose()?;
     let hub = Hub::new(HubSettings::default());
-    let desk = Desk::new([name.clone()]);
+    let desk = Desk::by([(name.clone(), desk::Rules::of(&settings))]);
     // There is nobody else to say so, where the series is an operator's.
     desk.wish(&name, |wanted| wanted.running = Some(true))?;
     let counters = CaptureCounters::default();

@@ -332,6 +332,11 @@ impl From<&CaptureSettings> for Capture {
             serial_number: Some(capture.serial_number.clone()),
             station_name: Some(capture.station_name.clone()),
             pixel_spacing: Some(String::new()),
+            precedence: Some(capture.precedence.iter().map(|who| who.word().to_owned()).collect()),
+            modality_ae_titles: Some(capture.modality_ae_titles.clone()),
+            stale_minutes: Some(capture.stale.unwrap_or_default().as_secs() / 60),
+            emergency_name: Some(Withheld(capture.emergency_name.clone())),
+            mpps: Some(capture.mpps.clone()),
         }
     }
 }

@@ -308,6 +308,11 @@ pub(super) struct Capture {
     pub(super) serial_number: Option<String>,
     pub(super) station_name: Option<String>,
     pub(super) pixel_spacing: Option<String>,
+    pub(super) precedence: Option<Vec<String>>,
+    pub(super) modality_ae_titles: Option<Vec<String>>,
+    pub(super) stale_minutes: Option<u64>,
+    pub(super) emergency_name: Option<Withheld>,
+    pub(super) mpps: Option<String>,
 }
 
 /// `[pattern]`

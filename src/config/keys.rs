@@ -97,6 +97,7 @@ const RECTANGLES: &str = "list of at most 32 \"X,Y,WIDTH,HEIGHT\" (pixels, up to
 const MODALITY: &str = "1 to 16 capital letters, digits, spaces and _ (CS), for instance \"XA\"";
 const LO: &str = "text of at most 64 characters, no backslash; \"\" for unknown";
 const SH: &str = "text of at most 16 characters, no backslash; \"\" for unknown";
+const PROVIDERS: &str = "list of \"operator\", \"mpps\", \"association\", \"worklist\", each once";
 const SIZE: &str = "\"WIDTHxHEIGHT\" in pixels, each 1 to 16384, or \"\"";
 const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" where nobody calibrated it";
 const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
@@ -326,6 +327,11 @@ pub(super) const KEYS: &[Key] = &[
     fixed("capture.*.serial_number", words(LO, text::long_string)),
     fixed("capture.*.station_name", words(SH, text::short_string)),
     fixed("capture.*.pixel_spacing", words(SPACING, |text| text::pixel_spacing(text).map(drop))),
+    fixed("capture.*.precedence", list(PROVIDERS, |text| text::provider(text).map(drop))),
+    fixed("capture.*.modality_ae_titles", list("list of AE titles", text::ae_title)),
+    fixed("capture.*.stale_minutes", Kind::Integer { min: 0, max: 10_080, unit: "minutes" }),
+    fixed("capture.*.emergency_name", Kind::Person),
+    fixed("capture.*.mpps", words("name of an [mpps.NAME] section, or \"\" for none", text::name_or_none)),
     fixed("pattern.enabled", Kind::Bool),
     fixed("pattern.rows", pixels(64, 4096)),
     fixed("pattern.columns", pixels(64, 4096)),

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 pub use access::{AccessSettings, JwtSettings, PrincipalSettings, Right, Rights};
 pub use capture::{
-    CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, RangeChoice, Rectangle,
+    CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, Provider, RangeChoice, Rectangle,
     SeriesPolicy, VideoSopClass,
 };
 pub use live::{

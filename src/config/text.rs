@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::settings::{Rectangle, Right};
+use super::settings::{Provider, Rectangle, Right};
 
 /// Longest name of a section, or of a subscriber (characters).
 const NAME_CHARS: usize = 64;
@@ -152,6 +152,14 @@ pub(super) fn subscriber(text: &str) -> Parsed<()> {
 /// The word for a right.
 pub(super) fn right(text: &str) -> Parsed<Right> {
     Right::ALL.into_iter().find(|right| right.word() == text).ok_or_else(|| "is not a right".to_owned())
+}
+
+/// The word for a provider of a context.
+pub(super) fn provider(text: &str) -> Parsed<Provider> {
+    Provider::ALL
+        .into_iter()
+        .find(|who| who.word() == text)
+        .ok_or_else(|| "says nothing of patients".to_owned())
 }
 
 /// A name in a certificate, with the field that it stands in.

@@ -1,40 +1,32 @@
-//! The desk: what an operator wants of each capture, and what each capture says of itself.
+//! The desk: what is said of who is imaged by each capture, what is wanted of it, and what it says of itself.
 //!
-//! The operations endpoint writes wishes (start, stop, who is imaged), the capture source reads them
-//! and writes its report. Neither knows the other. The names are those of the `[capture.NAME]`
-//! sections; a name that is not there is refused, so the table is bounded by the configuration.
+//! ```text
+//!  operator ──wish──► ┌──────┐
+//!  relay ─performing─►│ desk │ ◄─at (moment of a frame)── capture
+//!  relay ───imaging──►│      │ ◄──── report, own steps ── capture
+//!  worklist ─replace─►└──────┘ ◄─own_steps── who speaks MPPS
+//! ```
+//!
+//! Everybody leaves words here and goes on; nobody waits, and nobody knows the others. The names are those of
+//! the `[capture.NAME]` sections; a name that is not there is refused, so the table is bounded by the
+//! configuration. Words hold from their moment on ([`super::timeline`]), and a capture asks for the moment at
+//! which its frame was captured.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::Patient;
-
-/// What an operator has said of the encounter. `Debug` shows no value.
-#[derive(Clone, PartialEq, Default)]
-pub struct Order {
-    /// Who is imaged.
-    pub patient: Patient,
-    /// Study Instance UID (0020,000D) to use; `None` for a fresh one.
-    pub study_instance_uid: Option<String>,
-    /// Study ID (0020,0010), SH; empty for a generated one.
-    pub study_id: String,
-    /// Accession Number (0008,0050), SH; empty without one.
-    pub accession_number: String,
-    /// Referring Physician's Name (0008,0090), PN; empty when unknown.
-    pub referring_physician: String,
-    /// Study Description (0008,1030), LO; empty for that of the configuration.
-    pub study_description: String,
-}
-
-impl fmt::Debug for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Order(withheld)")
-    }
-}
+use super::order::Order;
+use super::own_steps::{OwnStep, OwnSteps};
+use super::timeline::{History, Objects, Steps};
+use super::told::{Said, Told};
+use super::warning::{self, Warning};
+use super::worklist::{Station, Worklist};
+use super::{Origin, Provider, Series};
+use crate::config::settings::CaptureSettings;
 
 /// What is wanted of one capture.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
     /// An operator's start (true) or stop (false); `None` when nobody has said either.
     pub running: Option<bool>,
@@ -61,6 +53,60 @@ pub struct Report {
     pub study: String,
     /// Series Instance UID of the open series; empty when none is open.
     pub series: String,
+    /// Attributes of the open series by keyword, and who says each.
+    pub context: BTreeMap<&'static str, Origin>,
+}
+
+/// Whose words count for a capture, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Who is believed, the first before the next; who is not listed is not heard.
+    pub precedence: Vec<Provider>,
+    /// AE titles of the modality whose picture it is.
+    pub ae_titles: Vec<String>,
+    /// Station Name (0008,1010) of the modality; empty for unknown.
+    pub station_name: String,
+    /// A word that is older shows as a warning; `None` for never.
+    pub stale: Option<Duration>,
+    /// Patient's Name (0010,0010) of an emergency. `Debug` of the settings withholds it; this one is by rule.
+    pub emergency_name: String,
+    /// Whom to tell of performed steps; empty for nobody.
+    pub mpps: String,
+}
+
+impl Rules {
+    /// Those that a capture is configured with.
+    pub fn of(settings: &CaptureSettings) -> Self {
+        Self {
+            precedence: settings.precedence.clone(),
+            ae_titles: settings.modality_ae_titles.clone(),
+            station_name: settings.station_name.clone(),
+            stale: settings.stale,
+            emergency_name: settings.emergency_name.clone(),
+            mpps: settings.mpps.clone(),
+        }
+    }
+
+    fn hears(&self, provider: Provider, ae_title: &str) -> bool {
+        self.precedence.contains(&provider) && self.ae_titles.iter().any(|title| title == ae_title.trim())
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::of(&CaptureSettings::default())
+    }
+}
+
+/// What holds for a capture at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Truth {
+    /// As [`Wanted::running`].
+    pub running: Option<bool>,
+    /// As [`Wanted::encounter`].
+    pub encounter: u64,
+    /// What is said of who is imaged, the first to be believed first.
+    pub said: Vec<Said>,
 }
 
 /// Why a wish is not taken.
@@ -71,50 +117,203 @@ pub enum DeskError {
     Unknown,
 }
 
+/// All that concerns one capture.
+#[derive(Debug, Default)]
+struct Place {
+    rules: Rules,
+    report: Report,
+    wishes: History<Wanted>,
+    steps: Steps,
+    objects: Objects,
+}
+
+impl Place {
+    fn wanted(&self) -> Wanted {
+        self.wishes.latest().cloned().unwrap_or_default()
+    }
+
+    fn said(&self, worklist: &Worklist, moment: Instant, date: SystemTime) -> Vec<Said> {
+        let say = |provider, (at, order): (Instant, &Arc<Order>)| Said { provider, order: order.clone(), at };
+        let said = |provider: &Provider| match *provider {
+            Provider::Operator => {
+                let order = self.wishes.at(moment)?.1.order.as_ref()?;
+                let since = self.wishes.since(moment, |wanted| wanted.order.as_ref() == Some(order))?;
+                Some(say(Provider::Operator, (since, order)))
+            }
+            Provider::Mpps => Some(say(Provider::Mpps, self.steps.at(moment)?)),
+            Provider::Association => Some(say(Provider::Association, self.objects.at(moment, &self.steps)?)),
+            Provider::Worklist => {
+                let Rules { ae_titles, station_name, .. } = &self.rules;
+                let (at, order) = worklist.due(&Station { ae_titles, name: station_name }, date)?;
+                let age = date.duration_since(at).unwrap_or_default();
+                let at = moment.checked_sub(age).unwrap_or(moment);
+                Some(say(Provider::Worklist, (at, &order)))
+            }
+        };
+        self.rules.precedence.iter().filter_map(said).collect()
+    }
+}
+
 /// The table. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Desk {
-    places: Arc<Mutex<BTreeMap<String, (Wanted, Report)>>>,
+    places: Arc<Mutex<BTreeMap<String, Place>>>,
+    worklist: Worklist,
+    own: Arc<Mutex<OwnSteps>>,
 }
 
 impl Desk {
-    /// A desk for the captures of these names.
+    /// A desk for the captures of these names, by the rules that hold where nothing is configured.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let places = names.into_iter().map(|name| (name, Default::default())).collect();
-        Self { places: Arc::new(Mutex::new(places)) }
+        Self::by(names.into_iter().map(|name| (name, Rules::default())))
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<String, (Wanted, Report)>> {
+    /// A desk for captures by their names, each with its rules.
+    pub fn by(captures: impl IntoIterator<Item = (String, Rules)>) -> Self {
+        let place = |(name, rules)| (name, Place { rules, ..Place::default() });
+        let places = captures.into_iter().map(place).collect();
+        Self { places: Arc::new(Mutex::new(places)), ..Self::default() }
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
         // Nothing that runs under this lock can panic half way through a change.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wanted of this capture; nothing, for a name that is not there.
+    fn own(&self) -> MutexGuard<'_, OwnSteps> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is scheduled.
+    pub fn worklist(&self) -> &Worklist {
+        &self.worklist
+    }
+
+    /// What is wanted of this capture by the latest word; nothing, for a name that is not there.
     pub fn wanted(&self, name: &str) -> Wanted {
-        self.places().get(name).map(|(wanted, _)| wanted.clone()).unwrap_or_default()
+        self.places().get(name).map(Place::wanted).unwrap_or_default()
+    }
+
+    /// By which rules this capture is told of; the default, for a name that is not there.
+    pub fn rules(&self, name: &str) -> Rules {
+        self.places().get(name).map(|place| place.rules.clone()).unwrap_or_default()
+    }
+
+    /// What holds for this capture at `moment`, which was at the date `date`; nothing, for a name that is not
+    /// there.
+    pub fn at(&self, name: &str, moment: Instant, date: SystemTime) -> Truth {
+        let places = self.places();
+        let Some(place) = places.get(name) else { return Truth::default() };
+        let (running, encounter) =
+            place.wishes.at(moment).map(|(_, wanted)| (wanted.running, wanted.encounter)).unwrap_or_default();
+        Truth { running, encounter, said: place.said(&self.worklist, moment, date) }
     }
 
     /// What all captures say of themselves, by name.
     pub fn reports(&self) -> Vec<(String, Wanted, Report)> {
         let places = self.places();
-        places.iter().map(|(name, (wanted, report))| (name.clone(), wanted.clone(), report.clone())).collect()
+        places.iter().map(|(name, place)| (name.clone(), place.wanted(), place.report.clone())).collect()
     }
 
     /// Replaces what this capture says of itself.
     pub fn report(&self, name: &str, report: Report) {
         if let Some(place) = self.places().get_mut(name) {
-            place.1 = report;
+            place.report = report;
         }
     }
 
-    /// Changes what is wanted of a capture.
+    /// Changes what is wanted of a capture, from now on.
     ///
     /// # Errors
     /// When there is none of this name.
     pub fn wish(&self, name: &str, change: impl FnOnce(&mut Wanted)) -> Result<(), DeskError> {
+        self.wish_at(name, Instant::now(), change)
+    }
+
+    /// Changes what is wanted of a capture, from `at` on. Operators' words hold in the order in which they come:
+    /// none is earlier than the one before.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn wish_at(
+        &self,
+        name: &str,
+        at: Instant,
+        change: impl FnOnce(&mut Wanted),
+    ) -> Result<(), DeskError> {
         let mut places = self.places();
-        let (wanted, _) = places.get_mut(name).ok_or(DeskError::Unknown)?;
-        change(wanted);
+        let place = places.get_mut(name).ok_or(DeskError::Unknown)?;
+        let mut wanted = place.wanted();
+        change(&mut wanted);
+        if wanted != place.wanted() {
+            place.wishes.push(at, wanted);
+        }
         Ok(())
+    }
+
+    /// The modality of this AE title performs a step from `at` on (N-CREATE, IN PROGRESS), or says more of it
+    /// (N-SET). `step` is the SOP Instance UID, `order` what [`Order::from_performed`] reads of the data set.
+    pub fn performing(&self, ae_title: &str, step: &str, order: Arc<Order>, at: Instant) {
+        for place in self.places().values_mut().filter(|place| place.rules.hears(Provider::Mpps, ae_title)) {
+            place.steps.performing(step, &order, at);
+        }
+    }
+
+    /// The modality of this AE title has ended a step at `at` (COMPLETED or DISCONTINUED), whether or not its
+    /// beginning was heard yet.
+    pub fn performed(&self, ae_title: &str, step: &str, at: Instant) {
+        for place in self.places().values_mut().filter(|place| place.rules.hears(Provider::Mpps, ae_title)) {
+            place.steps.performed(step, at);
+        }
+    }
+
+    /// An object of the modality of this AE title arrives at `at`; `order` is what [`Order::from_instance`] reads
+    /// of its head.
+    pub fn imaging(&self, ae_title: &str, order: Arc<Order>, at: Instant) {
+        let mut places = self.places();
+        for place in places.values_mut().filter(|place| place.rules.hears(Provider::Association, ae_title)) {
+            place.objects.imaging(order.clone(), at);
+        }
+    }
+
+    /// What is doubtful in what is said for a capture at `moment`.
+    pub fn warnings(&self, name: &str, moment: Instant, date: SystemTime) -> Vec<Warning> {
+        let stale = self.rules(name).stale;
+        warning::of(&self.at(name, moment, date).said, stale, moment)
+    }
+
+    /// Which attributes the next series of a capture would have from whom, by what is said at `moment`.
+    pub fn told(&self, name: &str, moment: Instant, date: SystemTime) -> BTreeMap<&'static str, Origin> {
+        let told = Told::of(&self.at(name, moment, date).said);
+        let from = told.into_iter().flat_map(|told| told.from);
+        from.map(|(tag, provider)| (super::keyword(tag), Origin::Told(provider))).collect()
+    }
+
+    /// A capture begins a performed step of its own.
+    pub fn own_step_begins(&self, step: OwnStep) {
+        if self.own().begin(step) {
+            tracing::warn!("too many performed steps wait to be told; the oldest is given up");
+        }
+    }
+
+    /// A series belongs to the step `uid`.
+    pub fn own_step_series(&self, uid: &str, series: Series) {
+        self.own().series(uid, series);
+    }
+
+    /// The step `uid` has ended at `at`; `discontinued` because the gateway stops.
+    pub fn own_step_ends(&self, uid: &str, at: SystemTime, discontinued: bool) {
+        self.own().end(uid, at, discontinued);
+    }
+
+    /// The performed steps of our captures that are in progress, or have ended and not been told: for whoever
+    /// speaks MPPS, who drops them with [`Desk::own_step_told`].
+    pub fn own_steps(&self) -> Vec<OwnStep> {
+        self.own().all()
+    }
+
+    /// The end of the step `uid` was told, or will never be.
+    pub fn own_step_told(&self, uid: &str) {
+        self.own().told(uid);
     }
 }

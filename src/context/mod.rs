@@ -1,24 +1,74 @@
 //! Who and what is being imaged: patient, study, series and equipment, for frames that do not come as
 //! DICOM and so bring no answer of their own.
 //!
-//! A [`Context`] belongs to one series. Where neither a worklist nor an operator has named the patient,
-//! it is generated for the encounter ([`Context::encounter`]): identifiers that are unique and plainly
-//! ours, and empty values where the truth is not known. [`Context::dataset`] writes the Patient, General
-//! Study, General Series and General Equipment modules (PS3.3 §C.7.1–C.7.5); what differs from frame to
-//! frame is the business of [`crate::instance`].
+//! ```text
+//!  operator, MPPS, objects, worklist ─► Order ─► desk: what is true when ─► Told ─► Context of a series
+//!                                     (order)    (timeline)              (told)
+//! ```
+//!
+//! A [`Context`] belongs to one series. What several [`Provider`]s say of it is kept by the [`desk`], with the
+//! moment from which it holds, and made one by their precedence without mixing two patients ([`told`]). What
+//! nobody says is generated for the encounter ([`Context::encounter`]): identifiers that are unique and plainly
+//! ours, and empty values where the truth is not known. A context knows of each attribute where it is from
+//! ([`Origin`]). [`Context::dataset`] writes the Patient, General Study, General Series and General Equipment
+//! modules (PS3.3 §C.7.1–C.7.5); what differs from frame to frame is the business of [`crate::instance`].
 
 pub mod desk;
-mod order;
+pub mod heard;
+mod operator;
+pub mod order;
+pub mod own_steps;
+mod timeline;
+pub mod told;
+mod value;
+pub mod warning;
+pub mod worklist;
+mod write;
 
-pub use self::order::OrderError;
+pub use self::heard::Heard;
+pub use self::operator::OrderError;
+pub use self::order::Order;
+pub use crate::config::settings::Provider;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use dicom_core::chrono::{DateTime, Utc};
-use dicom_core::{DataElement, PrimitiveValue, VR};
-use dicom_dictionary_std::tags;
+use dicom_core::chrono::{DateTime, Timelike, Utc};
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::{Tag, VR};
+use dicom_dictionary_std::{StandardDataDictionary, tags};
 use dicom_object::InMemDicomObject;
+
+use self::order::{Performed, Request};
+use self::told::Told;
+use self::write::text;
+
+/// Tells what is generated in one second apart, for all captures of this process.
+static ENCOUNTERS: AtomicU32 = AtomicU32::new(0);
+
+/// Where the value of an attribute is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody has said so.
+    Told(Provider),
+    /// The configuration has it.
+    Configuration,
+    /// It was made for the encounter, since nobody says otherwise.
+    Generated,
+}
+
+impl Origin {
+    /// In one word, as the operations resource has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Told(provider) => provider.word(),
+            Self::Configuration => "configuration",
+            Self::Generated => "generated",
+        }
+    }
+}
 
 /// Who and what one series is of.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +81,8 @@ pub struct Context {
     pub series: Series,
     /// What makes the images.
     pub equipment: Equipment,
+    /// Where the attributes of patient, study and series are from that have a value.
+    pub origins: BTreeMap<Tag, Origin>,
 }
 
 /// The patient. `Debug` shows no value, so that none gets into a log.
@@ -40,6 +92,8 @@ pub struct Patient {
     pub name: String,
     /// Patient ID (0010,0020), LO, at most 64 characters.
     pub id: String,
+    /// Issuer of Patient ID (0010,0021), LO; empty when unknown.
+    pub issuer: String,
     /// Patient's Birth Date (0010,0030), DA `YYYYMMDD`; empty when unknown.
     pub birth_date: String,
     /// Patient's Sex (0010,0040): `M`, `F`, `O`; empty when unknown.
@@ -67,6 +121,12 @@ pub struct Study {
     pub referring_physician: String,
     /// Study Description (0008,1030), LO; left out when empty.
     pub description: String,
+    /// Admission ID (0038,0010), LO, of the visit; left out when empty.
+    pub admission_id: String,
+    /// The requests that it fulfils: Request Attributes Sequence (0040,0275) of its series.
+    pub requests: Vec<Request>,
+    /// The performed step that its series are of, where there is one.
+    pub performed: Option<Performed>,
 }
 
 impl fmt::Debug for Study {
@@ -154,6 +214,9 @@ impl Context {
             accession_number: String::new(),
             referring_physician: String::new(),
             description: String::new(),
+            admission_id: String::new(),
+            requests: Vec::new(),
+            performed: None,
         };
         let series = Series {
             instance_uid: new_uid(),
@@ -163,7 +226,45 @@ impl Context {
             description: String::new(),
             unpaired_body_part: String::new(),
         };
-        Self { patient, study, series, equipment }
+        let generated = [tags::PATIENT_ID, tags::STUDY_INSTANCE_UID, tags::STUDY_ID];
+        let mut origins: BTreeMap<_, _> = generated.map(|tag| (tag, Origin::Generated)).into();
+        if !patient_name.is_empty() {
+            origins.insert(tags::PATIENT_NAME, Origin::Configuration);
+        }
+        Self { patient, study, series, equipment, origins }
+    }
+
+    /// This context of what is configured and generated, where what is told takes the place of that. A patient
+    /// who is told has nothing of the generated one but the ID, and that only if none is told.
+    pub fn told(&self, told: &Told) -> Self {
+        let mut context = self.clone();
+        let Told { order, from, .. } = told;
+        let patient = &mut context.patient;
+        let generated = std::mem::replace(patient, order.patient.clone());
+        if patient.id.is_empty() {
+            patient.id = generated.id;
+            patient.issuer.clear();
+        }
+        let study = &mut context.study;
+        for (told, ours) in [
+            (&order.study_id, &mut study.id),
+            (&order.accession_number, &mut study.accession_number),
+            (&order.referring_physician, &mut study.referring_physician),
+            (&order.study_description, &mut study.description),
+            (&order.admission_id, &mut study.admission_id),
+        ] {
+            if !told.is_empty() {
+                ours.clone_from(told);
+            }
+        }
+        if let Some(uid) = &order.study_instance_uid {
+            study.instance_uid.clone_from(uid);
+        }
+        study.requests.clone_from(&order.requests);
+        study.performed.clone_from(&order.performed);
+        context.origins.remove(&tags::PATIENT_NAME);
+        context.origins.extend(from.iter().map(|(tag, provider)| (*tag, Origin::Told(*provider))));
+        context
     }
 
     /// The context of the synthetic angiogram ([`crate::source::pattern`]).
@@ -173,6 +274,12 @@ impl Context {
         context.series.description = "Synthetic coronary run".to_owned();
         context.series.unpaired_body_part = "HEART".to_owned();
         context
+    }
+
+    /// The series is of this step of ours, whatever the modality performs beside it.
+    pub fn performs(&mut self, step: Performed) {
+        self.study.performed = Some(step);
+        self.origins.insert(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, Origin::Generated);
     }
 
     /// The next series of the same study: after a change of the frame format or a restart, when the old
@@ -185,22 +292,19 @@ impl Context {
         next
     }
 
+    /// Where the attributes are from that have a value, by keyword.
+    pub fn provenance(&self) -> BTreeMap<&'static str, Origin> {
+        self.origins.iter().map(|(tag, origin)| (keyword(*tag), *origin)).collect()
+    }
+
     /// The attributes that all instances of the series share, with the Specific Character Set
     /// (0008,0005) `ISO_IR 192` and the Timezone Offset From UTC (0008,0201) `+0000` that every date
     /// and time in it is meant in.
     pub fn dataset(&self) -> InMemDicomObject {
-        let Self { patient, study, series, equipment } = self;
-        let text = |tag, vr, value: &str| {
-            let value = if value.is_empty() { PrimitiveValue::Empty } else { PrimitiveValue::from(value) };
-            DataElement::new(tag, vr, value)
-        };
+        let Self { patient, study, series, equipment, origins: _ } = self;
         let mut dataset = InMemDicomObject::from_element_iter([
             text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
             text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0000"),
-            text(tags::PATIENT_NAME, VR::PN, &patient.name),
-            text(tags::PATIENT_ID, VR::LO, &patient.id),
-            text(tags::PATIENT_BIRTH_DATE, VR::DA, &patient.birth_date),
-            text(tags::PATIENT_SEX, VR::CS, &patient.sex),
             text(tags::STUDY_INSTANCE_UID, VR::UI, &study.instance_uid),
             text(tags::STUDY_DATE, VR::DA, &date(study.started)),
             text(tags::STUDY_TIME, VR::TM, &time(study.started)),
@@ -216,6 +320,11 @@ impl Context {
             text(tags::MANUFACTURER_MODEL_NAME, VR::LO, &equipment.model_name),
             text(tags::SOFTWARE_VERSIONS, VR::LO, &equipment.software_versions),
         ]);
+        write::patient(patient, &mut dataset);
+        write::requests(&study.requests, &mut dataset);
+        if let Some(performed) = &study.performed {
+            write::performed(performed, &mut dataset);
+        }
         dataset.put(if series.unpaired_body_part.is_empty() {
             text(tags::LATERALITY, VR::CS, "")
         } else {
@@ -224,6 +333,7 @@ impl Context {
         // Type 3: present only when there is something to say.
         for (tag, vr, value) in [
             (tags::STUDY_DESCRIPTION, VR::LO, &study.description),
+            (tags::ADMISSION_ID, VR::LO, &study.admission_id),
             (tags::SERIES_DESCRIPTION, VR::LO, &series.description),
             (tags::DEVICE_SERIAL_NUMBER, VR::LO, &equipment.serial_number),
             (tags::STATION_NAME, VR::SH, &equipment.station_name),
@@ -236,8 +346,20 @@ impl Context {
     }
 }
 
+/// Keyword of a standard attribute (PS3.6).
+fn keyword(tag: Tag) -> &'static str {
+    StandardDataDictionary.by_tag(tag).map_or("", |entry| entry.alias())
+}
+
+/// A number for what is generated at `now`: the time of day, and what tells those of one second apart.
+pub fn encounter_number(now: SystemTime) -> u32 {
+    let time = utc(now);
+    let clock = time.hour() * 10_000 + time.minute() * 100 + time.second();
+    clock * 100 + ENCOUNTERS.fetch_add(1, Ordering::Relaxed) % 100
+}
+
 /// A UID under the root for UUIDs (PS3.5 §B.2): `2.25.` and the UUID as a decimal number.
-fn new_uid() -> String {
+pub fn new_uid() -> String {
     format!("2.25.{}", uuid::Uuid::new_v4().as_u128())
 }
 

@@ -1,349 +1,370 @@
-//! Reads what an operator says of an encounter: a data set with who is imaged, and for which study.
+//! What one provider has said of who is imaged and why, and when two of them speak of the same patient and
+//! the same study.
 //!
-//! What is taken becomes part of every instance that follows, so that nothing is taken that a data set
-//! may not hold (PS3.5 §6.2), and nothing passed over: an attribute that is not for an [`Order`] is
-//! refused, not ignored. No error holds a value.
+//! An [`Order`] holds what the Patient, Patient Study, General Study and General Series modules take from
+//! an order or a performed step. It is read strictly from an operator ([`super::operator`]) and tolerantly
+//! from peers ([`super::heard`]). An empty text is what nobody has said.
 
 use std::fmt;
+use std::time::SystemTime;
 
-use dicom_core::chrono::NaiveDate;
-use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
-use dicom_core::{PrimitiveValue, Tag, VR};
-use dicom_dictionary_std::{StandardDataDictionary, tags};
-use dicom_object::InMemDicomObject;
-use dicom_object::mem::InMemElement;
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
 
-use super::desk::Order;
+use super::{Patient, date, encounter_number, new_uid};
 
-/// Longest LO, and longest group of a PN (characters, PS3.5 §6.2).
-const LONG: usize = 64;
-/// Longest SH (characters, PS3.5 §6.2).
-const SHORT: usize = 16;
-/// Longest UID (characters, PS3.5 §9.1).
-const MAX_UID: usize = 64;
-/// Most groups of a PN, and most components of a group (PS3.5 §6.2.1).
-const NAME_GROUPS: usize = 3;
-const NAME_COMPONENTS: usize = 5;
+/// Most requests that one order may fulfil; more are left out.
+pub const MOST_REQUESTS: usize = 8;
+/// Most protocol codes of one request; more are left out.
+pub const MOST_CODES: usize = 8;
 
-/// What a value has to be.
-type Check = fn(&str) -> bool;
-/// Where it goes.
-type Place = fn(&mut Order) -> &mut String;
-
-/// One attribute that may be given.
-struct Attribute {
-    tag: Tag,
-    vr: VR,
-    expected: &'static str,
-    check: Check,
-    place: Place,
+/// What a provider has said of the encounter. `Debug` shows no value.
+#[derive(Clone, PartialEq, Default)]
+pub struct Order {
+    /// Who is imaged.
+    pub patient: Patient,
+    /// Study Instance UID (0020,000D) to use; `None` for a fresh one.
+    pub study_instance_uid: Option<String>,
+    /// Study ID (0020,0010), SH; empty for a generated one.
+    pub study_id: String,
+    /// Accession Number (0008,0050), SH; empty without one.
+    pub accession_number: String,
+    /// Referring Physician's Name (0008,0090), PN; empty when unknown.
+    pub referring_physician: String,
+    /// Study Description (0008,1030), LO; empty for that of the configuration.
+    pub study_description: String,
+    /// Admission ID (0038,0010), LO; empty when unknown.
+    pub admission_id: String,
+    /// The requested procedures and their scheduled steps; at most [`MOST_REQUESTS`].
+    pub requests: Vec<Request>,
+    /// The step that is performed, where one is known.
+    pub performed: Option<Performed>,
+    /// A Patient ID or a Study Instance UID was said that cannot be used. It is somebody, but nobody knows
+    /// who, and what others say of theirs is not taken for it.
+    pub doubtful: bool,
 }
 
-const NAME: &str =
-    "one name of at most 3 groups of 64 characters, each of at most 5 components with ^ between them";
-const LONG_TEXT: &str = "one text of at most 64 characters, without backslash and control characters";
-const SHORT_TEXT: &str = "one text of at most 16 characters, without backslash and control characters";
-
-/// All but Study Instance UID, whose absence means something.
-const ATTRIBUTES: [Attribute; 8] = [
-    Attribute {
-        tag: tags::PATIENT_NAME,
-        vr: VR::PN,
-        expected: NAME,
-        check: is_name,
-        place: |order| &mut order.patient.name,
-    },
-    Attribute {
-        tag: tags::PATIENT_ID,
-        vr: VR::LO,
-        expected: LONG_TEXT,
-        check: |text| is_text(text, LONG),
-        place: |order| &mut order.patient.id,
-    },
-    Attribute {
-        tag: tags::PATIENT_BIRTH_DATE,
-        vr: VR::DA,
-        expected: "one day of the calendar as YYYYMMDD",
-        check: is_date,
-        place: |order| &mut order.patient.birth_date,
-    },
-    Attribute {
-        tag: tags::PATIENT_SEX,
-        vr: VR::CS,
-        expected: "M, F or O",
-        check: |text| matches!(text, "M" | "F" | "O"),
-        place: |order| &mut order.patient.sex,
-    },
-    Attribute {
-        tag: tags::STUDY_ID,
-        vr: VR::SH,
-        expected: SHORT_TEXT,
-        check: |text| is_text(text, SHORT),
-        place: |order| &mut order.study_id,
-    },
-    Attribute {
-        tag: tags::ACCESSION_NUMBER,
-        vr: VR::SH,
-        expected: SHORT_TEXT,
-        check: |text| is_text(text, SHORT),
-        place: |order| &mut order.accession_number,
-    },
-    Attribute {
-        tag: tags::REFERRING_PHYSICIAN_NAME,
-        vr: VR::PN,
-        expected: NAME,
-        check: is_name,
-        place: |order| &mut order.referring_physician,
-    },
-    Attribute {
-        tag: tags::STUDY_DESCRIPTION,
-        vr: VR::LO,
-        expected: LONG_TEXT,
-        check: |text| is_text(text, LONG),
-        place: |order| &mut order.study_description,
-    },
-];
-
-/// Why a data set is no [`Order`]. Names the attribute and what would be right, never a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OrderError {
-    /// An attribute that is not an operator's to give.
-    #[error("{} cannot be given here; what can is {}", Named(*.0), allowed())]
-    NotForAnOrder(Tag),
-    /// An attribute in another VR than PS3.6 has for it.
-    #[error("{} has the VR {vr}", Named(*.tag))]
-    Representation {
-        /// Which.
-        tag: Tag,
-        /// The right one.
-        vr: VR,
-    },
-    /// A value that the attribute cannot have.
-    #[error("{} takes {expected}, or no value", Named(*.tag))]
-    Value {
-        /// Which.
-        tag: Tag,
-        /// What it takes.
-        expected: &'static str,
-    },
-    /// Nothing is said.
-    #[error("no attribute has a value; to go back to who would be imaged without a word, delete the patient")]
-    Empty,
+/// One requested procedure and its scheduled step: an item of Request Attributes Sequence (0040,0275).
+/// `Debug` shows no value.
+#[derive(Clone, PartialEq, Default)]
+pub struct Request {
+    /// Accession Number (0008,0050), SH.
+    pub accession_number: String,
+    /// Requested Procedure ID (0040,1001), SH.
+    pub procedure_id: String,
+    /// Requested Procedure Description (0032,1060), LO.
+    pub procedure_description: String,
+    /// Scheduled Procedure Step ID (0040,0009), SH.
+    pub step_id: String,
+    /// Scheduled Procedure Step Description (0040,0007), LO.
+    pub step_description: String,
+    /// Scheduled Protocol Code Sequence (0040,0008); at most [`MOST_CODES`].
+    pub protocol: Vec<Code>,
 }
 
-/// An attribute as a person reads it: `PatientID (0010,0020)`.
-struct Named(Tag);
+/// A coded concept (PS3.3 §8). `Debug` shows no value.
+#[derive(Clone, PartialEq, Default)]
+pub struct Code {
+    /// Code Value (0008,0100), SH.
+    pub value: String,
+    /// Coding Scheme Designator (0008,0102), SH.
+    pub scheme: String,
+    /// Coding Scheme Version (0008,0103), SH; empty without one.
+    pub version: String,
+    /// Code Meaning (0008,0104), LO.
+    pub meaning: String,
+}
 
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match keyword(self.0) {
-            Some(keyword) => write!(f, "{keyword} {}", self.0),
-            None => write!(f, "the attribute {}", self.0),
+/// A performed procedure step: of General Series, PS3.3 §C.7.3.1. `Debug` shows no value.
+#[derive(Clone, PartialEq, Default)]
+pub struct Performed {
+    /// SOP Instance UID of the Modality Performed Procedure Step; empty when it is not known.
+    pub instance_uid: String,
+    /// Performed Procedure Step ID (0040,0253), SH.
+    pub id: String,
+    /// Performed Procedure Step Start Date (0040,0244) and Time (0040,0245), written in UTC.
+    pub started: Option<SystemTime>,
+}
+
+/// What is another in an order that follows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Somebody else is imaged, or nobody knows who.
+    Patient,
+    /// The same patient, for another study.
+    Study,
+    /// The same study, in another step or for another request.
+    Step,
+    /// More, or something else, is said of the same study.
+    Attributes,
+}
+
+impl Change {
+    /// In one word, for the audit trail.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Study => "study",
+            Self::Step => "step",
+            Self::Attributes => "attributes",
         }
+    }
+
+    /// Whether another study begins, and not only another series.
+    pub fn is_of_study(self) -> bool {
+        matches!(self, Self::Patient | Self::Study)
     }
 }
 
-fn keyword(tag: Tag) -> Option<&'static str> {
-    StandardDataDictionary.by_tag(tag).map(|entry| entry.alias())
+macro_rules! withheld {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(withheld)"))
+            }
+        }
+    )*};
 }
 
-/// The keywords of what can be given.
-fn allowed() -> String {
-    let tags = ATTRIBUTES.iter().map(|attribute| attribute.tag).chain([tags::STUDY_INSTANCE_UID]);
-    tags.filter_map(keyword).collect::<Vec<_>>().join(", ")
+withheld!(Order, Request, Code, Performed);
+
+/// One text of an order.
+pub(super) struct Text {
+    pub(super) tag: Tag,
+    pub(super) get: fn(&Order) -> &String,
+    pub(super) place: fn(&mut Order) -> &mut String,
+}
+
+macro_rules! texts {
+    ($($tag:ident => $($field:ident).+),* $(,)?) => {[$(
+        Text { tag: tags::$tag, get: |order| &order.$($field).+, place: |order| &mut order.$($field).+ }
+    ),*]};
+}
+
+/// What is told of a patient beside Patient ID and its issuer.
+pub(super) const PATIENT: [Text; 3] = texts![
+    PATIENT_NAME => patient.name,
+    PATIENT_BIRTH_DATE => patient.birth_date,
+    PATIENT_SEX => patient.sex,
+];
+
+/// Patient ID and its issuer, which belong together.
+pub(super) const IDENTITY: [Text; 2] = texts![
+    PATIENT_ID => patient.id,
+    ISSUER_OF_PATIENT_ID => patient.issuer,
+];
+
+/// What is told of a study beside its UID, the requests and the performed step.
+pub(super) const STUDY: [Text; 5] = texts![
+    STUDY_ID => study_id,
+    ACCESSION_NUMBER => accession_number,
+    REFERRING_PHYSICIAN_NAME => referring_physician,
+    STUDY_DESCRIPTION => study_description,
+    ADMISSION_ID => admission_id,
+];
+
+impl Patient {
+    /// Whether this is for certain the same patient: Patient ID and Issuer of Patient ID are equal, and
+    /// there is an ID.
+    pub fn is(&self, other: &Self) -> bool {
+        !self.id.is_empty() && self.id == other.id && self.issuer == other.issuer
+    }
+
+    /// Whether this is for certain another patient: another ID, or another issuer of it.
+    pub fn is_another(&self, other: &Self) -> bool {
+        let differ = |a: &str, b: &str| !a.is_empty() && !b.is_empty() && a != b;
+        differ(&self.id, &other.id)
+            || (!self.id.is_empty() && !other.id.is_empty() && differ(&self.issuer, &other.issuer))
+    }
+
+    /// Whether nothing says who it is.
+    fn is_nobody(&self) -> bool {
+        self.id.is_empty() && self.name.is_empty()
+    }
 }
 
 impl Order {
-    /// Reads it from a data set of the attributes that an order has: Patient's Name, Patient ID, Patient's
-    /// Birth Date, Patient's Sex, Study Instance UID, Study ID, Accession Number, Referring Physician's Name
-    /// and Study Description. Each may be left out or empty. Specific Character Set (0008,0005) is passed over: the
-    /// data set is text already. Spaces around a value do not count.
-    ///
-    /// # Errors
-    /// On anything else, a value that breaks the rules of its VR (PS3.5 §6.2), and where nothing is said.
-    pub fn from_dataset(dataset: &InMemDicomObject) -> Result<Self, OrderError> {
-        let mut order = Self::default();
-        for element in dataset {
-            let tag = element.header().tag;
-            if tag == tags::SPECIFIC_CHARACTER_SET {
-                continue;
+    /// An emergency patient, of whom nothing is known at `now`: a name by rule, a Patient ID of the form
+    /// `FG-E-<date>-<number>` that no other encounter has, and a study of their own.
+    pub fn emergency(name: &str, now: SystemTime) -> Self {
+        let number = encounter_number(now);
+        let id = format!("FG-E-{}-{number:08}", date(now));
+        let patient = Patient { name: name.to_owned(), id, ..Patient::default() };
+        let study_id = format!("E{number:08}");
+        Self { patient, study_instance_uid: Some(new_uid()), study_id, ..Self::default() }
+    }
+
+    /// Whether it says anything of who is imaged, or for which study.
+    pub(super) fn speaks(&self) -> bool {
+        self.doubtful
+            || !self.patient.is_nobody()
+            || self.study_instance_uid.is_some()
+            || !self.accession_number.is_empty()
+    }
+
+    /// Whether nothing is said of the study.
+    fn is_without_study(&self) -> bool {
+        self.study_instance_uid.is_none()
+            && self.requests.is_empty()
+            && self.performed.is_none()
+            && STUDY.iter().all(|text| (text.get)(self).is_empty())
+    }
+
+    /// Whether `other`, which is of the same patient, may be taken for the same study: by Study Instance
+    /// UID, else by Accession Number. Where this one says nothing of a study, any study is its own.
+    pub(super) fn may_be_of_study(&self, other: &Self) -> bool {
+        match (&self.study_instance_uid, &other.study_instance_uid) {
+            (Some(one), Some(other)) => one == other,
+            _ if !self.accession_number.is_empty() && !other.accession_number.is_empty() => {
+                self.accession_number == other.accession_number
             }
-            if tag == tags::STUDY_INSTANCE_UID {
-                let uid = read(element, VR::UI, "one UID", is_uid)?;
-                order.study_instance_uid = Some(uid).filter(|uid| !uid.is_empty());
-                continue;
-            }
-            let attribute = ATTRIBUTES.iter().find(|attribute| attribute.tag == tag);
-            let attribute = attribute.ok_or(OrderError::NotForAnOrder(tag))?;
-            let value = read(element, attribute.vr, attribute.expected, attribute.check)?;
-            *(attribute.place)(&mut order) = value;
+            _ => self.is_without_study(),
         }
-        if order == Self::default() { Err(OrderError::Empty) } else { Ok(order) }
     }
-}
 
-/// The one value of an element, or the empty text where it has none.
-fn read(element: &InMemElement, vr: VR, expected: &'static str, check: Check) -> Result<String, OrderError> {
-    let tag = element.header().tag;
-    if element.header().vr != vr {
-        return Err(OrderError::Representation { tag, vr });
+    /// Whether instances under `next` may go on in the study that was begun under this one: all that stands
+    /// for the whole of a patient or study is the same. A study whose UID is told goes on for as long as it
+    /// is told, whatever else is said of the same patient.
+    pub(super) fn goes_on_as(&self, next: &Self) -> bool {
+        match (&self.study_instance_uid, &next.study_instance_uid) {
+            (Some(one), Some(other)) => one == other && self.is_of_patient(next),
+            (None, None) => {
+                self.patient == next.patient
+                    && self.doubtful == next.doubtful
+                    && STUDY.iter().all(|text| (text.get)(self) == (text.get)(next))
+            }
+            _ => false,
+        }
     }
-    let wrong = OrderError::Value { tag, expected };
-    let text = match element.value().primitive() {
-        Some(PrimitiveValue::Empty) => return Ok(String::new()),
-        Some(PrimitiveValue::Str(text)) => text.as_str(),
-        Some(PrimitiveValue::Strs(texts)) => match texts.as_slice() {
-            [] => return Ok(String::new()),
-            [text] => text.as_str(),
-            _ => return Err(wrong),
-        },
-        _ => return Err(wrong),
-    };
-    let text = text.trim_matches(' ');
-    if text.is_empty() || check(text) { Ok(text.to_owned()) } else { Err(wrong) }
-}
 
-/// LO and SH: a backslash would part values.
-fn is_text(text: &str, most: usize) -> bool {
-    text.chars().count() <= most && !text.chars().any(|c| c.is_control() || c == '\\')
-}
+    fn is_of_patient(&self, next: &Self) -> bool {
+        self.patient.is(&next.patient) || self.patient == next.patient
+    }
 
-fn is_name(text: &str) -> bool {
-    text.split('=').count() <= NAME_GROUPS
-        && text.split('=').all(|group| is_text(group, LONG) && group.split('^').count() <= NAME_COMPONENTS)
-}
+    /// What is another under `next`.
+    pub fn change(&self, next: &Self) -> Change {
+        if !self.is_of_patient(next) {
+            Change::Patient
+        } else if !self.goes_on_as(next) {
+            Change::Study
+        } else if self.performed != next.performed || self.requests != next.requests {
+            Change::Step
+        } else {
+            Change::Attributes
+        }
+    }
 
-fn is_date(text: &str) -> bool {
-    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse().ok());
-    let is_written = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let year = text.get(..4).and_then(|digits| digits.parse().ok());
-    is_written
-        && matches!((year, number(4..6), number(6..8)), (Some(year), Some(month), Some(day))
-            if NaiveDate::from_ymd_opt(year, month, day).is_some())
-}
-
-/// PS3.5 §9.1, to the letter: this one is made by somebody who can mend it.
-fn is_uid(text: &str) -> bool {
-    let is_component = |part: &str| {
-        part.bytes().all(|byte| byte.is_ascii_digit())
-            && !part.is_empty()
-            && (part == "0" || !part.starts_with('0'))
-    };
-    text.len() <= MAX_UID && text.split('.').all(is_component)
+    /// This one with what a later word of the same provider on the same step adds or changes. One of
+    /// another patient takes its place altogether.
+    pub(super) fn with(&self, later: &Self) -> Self {
+        if later.doubtful || self.patient.is_another(&later.patient) {
+            return later.clone();
+        }
+        let mut merged = self.clone();
+        for text in PATIENT.iter().chain(&STUDY) {
+            if !(text.get)(later).is_empty() {
+                (text.place)(&mut merged).clone_from((text.get)(later));
+            }
+        }
+        if !later.patient.id.is_empty() {
+            merged.patient.id.clone_from(&later.patient.id);
+            merged.patient.issuer.clone_from(&later.patient.issuer);
+        }
+        if later.study_instance_uid.is_some() {
+            merged.study_instance_uid.clone_from(&later.study_instance_uid);
+        }
+        if !later.requests.is_empty() {
+            merged.requests.clone_from(&later.requests);
+        }
+        if let Some(later) = &later.performed {
+            let performed = merged.performed.get_or_insert_default();
+            for (said, place) in
+                [(&later.instance_uid, &mut performed.instance_uid), (&later.id, &mut performed.id)]
+            {
+                if !said.is_empty() {
+                    place.clone_from(said);
+                }
+            }
+            performed.started = later.started.or(performed.started);
+        }
+        merged
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use dicom_core::DataElement;
-    use dicom_core::value::DataSetSequence;
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn of(elements: &[(Tag, VR, &str)]) -> Result<Order, OrderError> {
-        let elements =
-            elements.iter().map(|(tag, vr, value)| DataElement::new(*tag, *vr, PrimitiveValue::from(*value)));
-        Order::from_dataset(&InMemDicomObject::from_element_iter(elements))
+    fn patient(id: &str, issuer: &str) -> Patient {
+        Patient { id: id.to_owned(), issuer: issuer.to_owned(), ..Patient::default() }
+    }
+
+    fn study(uid: Option<&str>, accession_number: &str) -> Order {
+        Order {
+            patient: patient("1", ""),
+            study_instance_uid: uid.map(str::to_owned),
+            accession_number: accession_number.to_owned(),
+            ..Order::default()
+        }
     }
 
     #[test]
-    fn every_attribute_has_its_place() {
-        let order = of(&[
-            (tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
-            (tags::PATIENT_NAME, VR::PN, "Yamada^Tarou=山田^太郎=やまだ^たろう"),
-            (tags::PATIENT_ID, VR::LO, " 4711 "),
-            (tags::PATIENT_BIRTH_DATE, VR::DA, "20000229"),
-            (tags::PATIENT_SEX, VR::CS, "F "),
-            (tags::STUDY_INSTANCE_UID, VR::UI, "1.2.0.840"),
-            (tags::STUDY_ID, VR::SH, "S1"),
-            (tags::ACCESSION_NUMBER, VR::SH, "A1"),
-            (tags::REFERRING_PHYSICIAN_NAME, VR::PN, "Who"),
-            (tags::STUDY_DESCRIPTION, VR::LO, "Left heart"),
-        ])
-        .unwrap();
-        assert_eq!(order.patient.name, "Yamada^Tarou=山田^太郎=やまだ^たろう");
-        assert_eq!(order.patient.id, "4711");
-        assert_eq!(order.patient.birth_date, "20000229");
-        assert_eq!(order.patient.sex, "F");
-        assert_eq!(order.study_instance_uid.as_deref(), Some("1.2.0.840"));
-        assert_eq!((order.study_id.as_str(), order.accession_number.as_str()), ("S1", "A1"));
-        assert_eq!(order.referring_physician, "Who");
-        assert_eq!(order.study_description, "Left heart");
-    }
-
-    #[test]
-    fn what_is_not_for_an_order_is_refused_by_name() {
-        for (tag, vr, name) in [
-            (tags::MODALITY, VR::CS, "Modality (0008,0060)"),
-            (tags::ISSUER_OF_PATIENT_ID, VR::LO, "IssuerOfPatientID (0010,0021)"),
-            (Tag(0x0009, 0x1001), VR::LO, "the attribute (0009,1001)"),
+    fn the_same_patient_has_the_same_id_of_the_same_issuer() {
+        for (one, other, same, another) in [
+            (("1", ""), ("1", ""), true, false),
+            (("1", "A"), ("1", "A"), true, false),
+            (("1", "A"), ("1", "B"), false, true),
+            (("1", "A"), ("1", ""), false, false),
+            (("1", ""), ("2", ""), false, true),
+            (("", ""), ("", ""), false, false),
+            (("", ""), ("1", ""), false, false),
+            (("", "A"), ("", "B"), false, false),
         ] {
-            let error = of(&[(tags::PATIENT_ID, VR::LO, "4711"), (tag, vr, "SECRET")]).unwrap_err();
-            assert_eq!(error, OrderError::NotForAnOrder(tag));
-            let text = error.to_string();
-            assert!(text.starts_with(name) && text.contains("PatientName, PatientID"), "{text}");
-            assert!(!text.contains("SECRET"));
-        }
-        let nested = DataElement::new(tags::PATIENT_NAME, VR::SQ, DataSetSequence::empty());
-        let nested = InMemDicomObject::from_element_iter([nested]);
-        let error = Order::from_dataset(&nested).unwrap_err();
-        assert_eq!(error, OrderError::Representation { tag: tags::PATIENT_NAME, vr: VR::PN });
-    }
-
-    #[test]
-    fn values_keep_the_rules_of_their_vr() {
-        let uid = |length: usize| format!("1.{}", "2".repeat(length - 2));
-        let cases = [
-            (tags::PATIENT_ID, VR::LO, "é".repeat(64), "é".repeat(65)),
-            (tags::PATIENT_ID, VR::LO, "4 711".to_owned(), "47\\11".to_owned()),
-            (tags::PATIENT_ID, VR::LO, "4'711".to_owned(), "47\u{1b}11".to_owned()),
-            (tags::ACCESSION_NUMBER, VR::SH, "a".repeat(16), "a".repeat(17)),
-            (tags::STUDY_ID, VR::SH, "a".repeat(16), "a".repeat(17)),
-            (tags::STUDY_DESCRIPTION, VR::LO, "a".repeat(64), "a".repeat(65)),
-            (tags::PATIENT_NAME, VR::PN, "a".repeat(64), "a".repeat(65)),
-            (tags::PATIENT_NAME, VR::PN, "a^b^c^d^e".to_owned(), "a^b^c^d^e^f".to_owned()),
-            (tags::REFERRING_PHYSICIAN_NAME, VR::PN, "a=b=c".to_owned(), "a=b=c=d".to_owned()),
-            (tags::PATIENT_BIRTH_DATE, VR::DA, "20240229".to_owned(), "20230229".to_owned()),
-            (tags::PATIENT_BIRTH_DATE, VR::DA, "19991231".to_owned(), "1999.1.1".to_owned()),
-            (tags::PATIENT_BIRTH_DATE, VR::DA, "19991231".to_owned(), "1999-1-1".to_owned()),
-            (tags::PATIENT_BIRTH_DATE, VR::DA, "19991231".to_owned(), "19991231-".to_owned()),
-            (tags::PATIENT_SEX, VR::CS, "O".to_owned(), "X".to_owned()),
-            (tags::STUDY_INSTANCE_UID, VR::UI, uid(64), uid(65)),
-            (tags::STUDY_INSTANCE_UID, VR::UI, "1.0".to_owned(), "1.02".to_owned()),
-            (tags::STUDY_INSTANCE_UID, VR::UI, "1.2".to_owned(), "1..2".to_owned()),
-        ];
-        for (tag, vr, good, bad) in cases {
-            assert!(of(&[(tag, vr, &good)]).is_ok(), "{tag} {good}");
-            let error = of(&[(tag, vr, &bad)]).unwrap_err();
-            assert!(matches!(error, OrderError::Value { tag: at, .. } if at == tag), "{tag} {bad}: {error}");
-            assert!(!error.to_string().contains(&bad));
+            let (one, other) = (patient(one.0, one.1), patient(other.0, other.1));
+            assert_eq!((one.is(&other), one.is_another(&other)), (same, another), "{}/{}", one.id, other.id);
+            assert_eq!((other.is(&one), other.is_another(&one)), (same, another));
         }
     }
 
     #[test]
-    fn one_value_each() {
-        let two = PrimitiveValue::Strs(["a".to_owned(), "b".to_owned()].into_iter().collect());
-        let two = DataElement::new(tags::PATIENT_ID, VR::LO, two);
-        let error = Order::from_dataset(&InMemDicomObject::from_element_iter([two])).unwrap_err();
-        assert!(matches!(error, OrderError::Value { tag: tags::PATIENT_ID, .. }));
+    fn the_same_study_has_the_same_uid_or_accession_number() {
+        for (one, other, same) in [
+            (study(Some("1.2"), ""), study(Some("1.2"), "A"), true),
+            (study(Some("1.2"), "A"), study(Some("1.3"), "A"), false),
+            (study(Some("1.2"), "A"), study(None, "A"), true),
+            (study(None, "A"), study(None, "B"), false),
+            (study(Some("1.2"), ""), study(None, "A"), false),
+            (study(None, ""), study(Some("1.2"), "A"), true),
+        ] {
+            assert_eq!(one.may_be_of_study(&other), same);
+        }
     }
 
     #[test]
-    fn an_order_says_something() {
-        assert_eq!(of(&[]), Err(OrderError::Empty));
-        let blank = [(tags::PATIENT_ID, VR::LO, " "), (tags::STUDY_INSTANCE_UID, VR::UI, "")];
-        assert_eq!(of(&blank), Err(OrderError::Empty));
+    fn a_study_goes_on_while_all_that_stands_for_the_whole_of_it_is_the_same() {
+        let step = |order: Order| Order { performed: Some(Performed::default()), ..order };
+        let described = |order: Order| Order { study_description: "x".to_owned(), ..order };
+        let other = |order: Order| Order { patient: patient("2", ""), ..order };
+        for (one, next, goes_on) in [
+            (study(None, "A"), step(study(None, "A")), true),
+            (study(None, "A"), described(study(None, "A")), false),
+            (study(Some("1.2"), "A"), described(study(Some("1.2"), "A")), true),
+            (study(Some("1.2"), "A"), study(Some("1.3"), "A"), false),
+            (study(Some("1.2"), "A"), study(None, "A"), false),
+            (study(Some("1.2"), "A"), other(study(Some("1.2"), "A")), false),
+        ] {
+            assert_eq!(one.goes_on_as(&next), goes_on);
+        }
     }
 
-    proptest! {
-        #[test]
-        fn any_text_is_taken_as_it_is_or_refused_without_it(text in "[^ ].{0,70}[^ ]") {
-            for attribute in &ATTRIBUTES {
-                match of(&[(attribute.tag, attribute.vr, &text)]) {
-                    Ok(mut order) => prop_assert_eq!((attribute.place)(&mut order).as_str(), text.as_str()),
-                    Err(error) => prop_assert!(text.len() < 16 || !error.to_string().contains(&text)),
-                }
-            }
-        }
+    #[test]
+    fn a_later_word_on_a_step_adds_to_the_first_unless_it_is_of_somebody_else() {
+        let first = study(Some("1.2"), "A");
+        let more = Order { study_description: "x".to_owned(), ..Order::default() };
+        let merged = first.with(&more);
+        assert_eq!(merged.study_instance_uid.as_deref(), Some("1.2"));
+        assert_eq!((merged.patient.id.as_str(), merged.study_description.as_str()), ("1", "x"));
+        let other = Order { patient: patient("2", ""), ..Order::default() };
+        assert!(first.with(&other) == other);
     }
 }

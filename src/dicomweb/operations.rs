@@ -20,7 +20,8 @@ use super::retrieve::respond_full;
 use super::routes::Route;
 use super::{Answer, Origin, content, empty};
 use crate::config::settings::Right;
-use crate::context::desk::{Desk, DeskError, Order, Report, Wanted};
+use crate::context::Order;
+use crate::context::desk::{Desk, DeskError, Report, Wanted};
 use crate::instance::json::read::{self, JsonError, ReadLimits};
 
 /// Most content of a request (bytes). An order of the longest values is a tenth of that.
@@ -128,7 +129,7 @@ impl Console<'_> {
 
     /// A series that the caller does not see is not there; the capture is.
     fn shown(&self, name: String, wanted: &Wanted, report: Report) -> Shown {
-        let Report { state, advice, device, profile, format, study, series } = report;
+        let Report { state, advice, device, profile, format, study, series, context } = report;
         let (study, series) = if (self.sees)(&study, &series) { (study, series) } else { Default::default() };
         Shown { name, state, advice, device, profile, format, study, series, running: wanted.running }
     }

@@ -33,7 +33,7 @@ use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use crate::config::settings::{DimseSettings, HttpTls, Settings};
 use crate::config::{ConfigErrors, Loaded};
-use crate::context::desk::Desk;
+use crate::context::desk::{Desk, Rules};
 use crate::dicomweb::access::{Access, AccessError};
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
@@ -220,7 +220,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
-    let desk = Desk::new(settings.captures.keys().cloned());
+    let rules = |(name, capture): (&String, &_)| (name.clone(), Rules::of(capture));
+    let desk = Desk::by(settings.captures.iter().map(rules));
     let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),

@@ -73,6 +73,45 @@ pub struct CaptureSettings {
     pub station_name: String,
     /// Pixel Spacing (0028,0030), row then column (mm), only if somebody calibrated it.
     pub pixel_spacing: Option<[f64; 2]>,
+    /// Who is believed of who is imaged, the first before the next; who is not listed is not heard.
+    pub precedence: Vec<Provider>,
+    /// AE titles of the modality whose picture it is: its performed steps and its objects say who is imaged.
+    pub modality_ae_titles: Vec<String>,
+    /// What was said of who is imaged longer ago shows as a warning; `None` for never.
+    pub stale: Option<Duration>,
+    /// Patient's Name (0010,0010) of an emergency (PN); empty for none.
+    pub emergency_name: String,
+    /// Name of the `[mpps.NAME]` that is told of the steps of this capture; empty for none.
+    pub mpps: String,
+}
+
+/// Who says who is imaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// An operator, by the operations resource: in words, by a choice from the worklist, or with a barcode.
+    Operator,
+    /// The modality, by its performed procedure step.
+    Mpps,
+    /// The modality, by the objects that it sends.
+    Association,
+    /// The worklist, where exactly one entry is due.
+    Worklist,
+}
+
+impl Provider {
+    /// All of them, in the order in which most are believed.
+    pub const ALL: [Self; 4] = [Self::Operator, Self::Mpps, Self::Association, Self::Worklist];
+
+    /// As the configuration and the operations resource write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Mpps => "mpps",
+            Self::Association => "association",
+            Self::Worklist => "worklist",
+        }
+    }
 }
 
 /// Which SOP Class frames become.
@@ -211,6 +250,11 @@ impl fmt::Debug for CaptureSettings {
             .field("serial_number", &self.serial_number)
             .field("station_name", &self.station_name)
             .field("pixel_spacing", &self.pixel_spacing)
+            .field("precedence", &self.precedence)
+            .field("modality_ae_titles", &self.modality_ae_titles)
+            .field("stale", &self.stale)
+            .field("emergency_named", &!self.emergency_name.is_empty())
+            .field("mpps", &self.mpps)
             .finish()
     }
 }
@@ -248,6 +292,11 @@ impl Default for CaptureSettings {
             serial_number: String::new(),
             station_name: String::new(),
             pixel_spacing: None,
+            precedence: vec![Provider::Operator, Provider::Mpps, Provider::Association],
+            modality_ae_titles: Vec::new(),
+            stale: Some(Duration::from_secs(240 * 60)),
+            emergency_name: "Emergency^".to_owned(),
+            mpps: String::new(),
         }
     }
 }

@@ -13,6 +13,11 @@ pub(super) fn seconds(value: Option<u64>, default: Duration) -> Duration {
     value.map_or(default, Duration::from_secs)
 }
 
+/// A duration in minutes; 0 is none.
+pub(super) fn minutes(value: Option<u64>, default: Option<Duration>) -> Option<Duration> {
+    value.map_or(default, |minutes| Some(Duration::from_secs(minutes * 60)).filter(|long| !long.is_zero()))
+}
+
 /// A duration in milliseconds.
 pub(super) fn milliseconds(value: Option<u64>, default: Duration) -> Duration {
     value.map_or(default, Duration::from_millis)

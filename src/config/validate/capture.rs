@@ -11,6 +11,9 @@ use super::{Validation, bounds};
 /// Most masks of one picture; each costs time on every frame.
 const MOST_MASKS: usize = 32;
 
+/// Most AE titles of one modality; each message that passes is compared with them.
+const MOST_AE_TITLES: usize = 16;
+
 /// The slowest rate (frames per second) that is not "all of them".
 const SLOWEST: f64 = 0.001;
 
@@ -64,7 +67,22 @@ impl Validation<'_> {
             serial_number: text(&section.serial_number, default.serial_number),
             station_name: text(&section.station_name, default.station_name),
             pixel_spacing: self.typed(&at("pixel_spacing"), text::pixel_spacing(spacing)).flatten(),
+            precedence: match &section.precedence {
+                Some(words) => {
+                    let who = words.iter().map(|word| text::provider(word));
+                    who.filter_map(|who| self.typed(&at("precedence"), who)).collect()
+                }
+                None => default.precedence,
+            },
+            modality_ae_titles: section.modality_ae_titles.clone().unwrap_or_default(),
+            stale: bounds::minutes(section.stale_minutes, default.stale),
+            emergency_name: match &section.emergency_name {
+                Some(Withheld(name)) => name.clone(),
+                None => default.emergency_name,
+            },
+            mpps: text(&section.mpps, default.mpps),
         };
+        self.believed(name, &capture);
         self.picture(name, &capture);
         self.pace(name, &capture);
         capture
@@ -106,6 +124,23 @@ impl Validation<'_> {
                 format!("looks into pictures, and {} passes them on unread", at("compression")),
                 format!("another compression than \"as-captured\", or {instead}"),
             );
+        }
+    }
+
+    /// Who says who is imaged.
+    fn believed(&mut self, name: &str, capture: &CaptureSettings) {
+        let at = |key: &str| format!("capture.{name}.{key}");
+        let (mut once, mut listed) = (capture.precedence.clone(), capture.precedence.len());
+        once.sort();
+        once.dedup();
+        if once.len() < listed {
+            let accepted = "each of operator, mpps, association and worklist at most once";
+            self.report(&[&at("precedence")], "lists one of them twice", accepted);
+        }
+        listed = capture.modality_ae_titles.len();
+        if listed > MOST_AE_TITLES {
+            let what = format!("has {listed} AE titles");
+            self.report(&[&at("modality_ae_titles")], what, format!("at most {MOST_AE_TITLES}"));
         }
     }
 
@@ -152,7 +187,9 @@ mod tests {
     use std::time::Duration;
 
     use super::super::super::load;
-    use super::super::super::settings::{Deinterlace, MatrixChoice, RangeChoice, Rectangle, VideoSopClass};
+    use super::super::super::settings::{
+        Deinterlace, MatrixChoice, Provider, RangeChoice, Rectangle, VideoSopClass,
+    };
     use super::*;
 
     /// The captures of a file with a self-signed certificate; the first line of `text` is the second.
@@ -191,7 +228,9 @@ mod tests {
                     changes_only = true\nkeep_alive_ms = 10\nseries = 'activity'\nactivity_quiet_seconds = 3\n\
                     activity_threshold = 0.5\npatient_name = 'Room^One'\nstudy_description = 'a'\n\
                     series_description = 'b'\nbody_part = 'COLON'\nmanufacturer = 'c'\nmodel_name = 'd'\n\
-                    serial_number = 'e'\nstation_name = 'f'\npixel_spacing = '0.2,0.25'\n";
+                    serial_number = 'e'\nstation_name = 'f'\npixel_spacing = '0.2,0.25'\n\
+                    precedence = ['mpps', 'worklist']\nmodality_ae_titles = ['XA1', 'XA2']\nstale_minutes = 7\n\
+                    emergency_name = 'Unknown^'\nmpps = 'ris'\n";
         let expected = CaptureSettings {
             device: "/dev/video2".into(),
             profile: "cam-link-4k".into(),
@@ -226,6 +265,11 @@ mod tests {
             serial_number: "e".into(),
             station_name: "f".into(),
             pixel_spacing: Some([0.2, 0.25]),
+            precedence: vec![Provider::Mpps, Provider::Worklist],
+            modality_ae_titles: vec!["XA1".into(), "XA2".into()],
+            stale: Some(Duration::from_secs(420)),
+            emergency_name: "Unknown^".into(),
+            mpps: "ris".into(),
         };
         assert_eq!(room(text).unwrap(), expected);
     }
@@ -257,6 +301,11 @@ mod tests {
             ("modality = 'SEVENTEEN_LETTERS'", "is not up to 16 capital letters"),
             ("jpeg_quality = 0", "0 is out of range; accepted: integer, 1 to 100"),
             ("jpeg_quality = 101", "101 is out of range"),
+            ("precedence = ['mpps', 'oracle']", "precedence: \"oracle\" says nothing of patients"),
+            ("precedence = ['mpps', 'mpps']", "precedence: lists one of them twice"),
+            ("modality_ae_titles = ['a\\b']", "modality_ae_titles: "),
+            ("stale_minutes = 10081", "10081 is out of range"),
+            ("mpps = '../x'", "mpps: \"../x\" is not a name"),
             ("masks = ['0,0,16385,1']", "reaches beyond 16384 pixels"),
             ("masks = [[0, 0, 1, 1]]", "wrong type, a list in a list of strings"),
             ("rate = 1000.5", "1000.5 is out of range"),

@@ -8,8 +8,9 @@
 //! draft ─► (compressing) ─► head ─► publish
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use super::stamp::{Moment, Reading, STALE, Stamps};
 use super::still::{Look, Stillness};
 use crate::config::profile::{CaptureProfile, Stamp};
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
+use crate::context::Origin;
 use crate::frame::compress::{Compressor, Encoding};
 use crate::frame::video::VideoDescription;
 use crate::frame::{PixelDescription, difference};
@@ -66,6 +68,8 @@ struct Known {
     moment: Moment,
     kind: StampKind,
     dequeued: Instant,
+    /// The clocks when it was dequeued.
+    now: Reading,
 }
 
 /// What a picture says of the signal.
@@ -151,9 +155,14 @@ impl Frames {
         self.encounter.changes()
     }
 
-    /// Ends what is open.
+    /// What the open series has from whom.
+    pub fn provenance(&self) -> BTreeMap<&'static str, Origin> {
+        self.encounter.provenance()
+    }
+
+    /// Ends what is open: no more frames come.
     pub fn end(&mut self) {
-        self.encounter.end();
+        self.encounter.close();
     }
 
     /// Takes a picture.
@@ -178,8 +187,8 @@ impl Frames {
                 "somebody set the clock; frames have the new time from here on"
             );
         }
-        let known = Known { sequence: picture.sequence(), moment, kind, dequeued };
-        if !self.encounter.wanted(dequeued) {
+        let known = Known { sequence: picture.sequence(), moment, kind, dequeued, now };
+        if !self.wanted(0, &known) {
             self.gaps.pass_over(known.sequence);
             return Seen::Signal;
         }
@@ -196,11 +205,26 @@ impl Frames {
             return Seen::Signal;
         }
         for nth in 0..count {
+            // The second field has a moment of its own.
+            if nth > 0 && !self.wanted(nth, &known) {
+                break;
+            }
             if self.one(picture, nth, known) == Seen::NoSignal {
                 return Seen::NoSignal;
             }
         }
         Seen::Signal
+    }
+
+    /// Whether the `nth` frame of a picture is wanted, by what was true when it was captured.
+    fn wanted(&mut self, nth: usize, known: &Known) -> bool {
+        let Some(Stream { pictures, .. }) = &self.stream else { return false };
+        let captured = pictures.captured(&known.moment, known.kind, nth);
+        let moment = match (UNIX_EPOCH + known.now.realtime).duration_since(captured) {
+            Ok(age) => known.dequeued.checked_sub(age).unwrap_or(known.dequeued),
+            Err(ahead) => known.dequeued + ahead.duration(),
+        };
+        self.encounter.wanted(moment, captured)
     }
 
     /// The `nth` frame of a picture.

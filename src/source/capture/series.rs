@@ -4,22 +4,27 @@
 //! |---|---|
 //! | another format of the pictures; the hub has ended it (it was quiet) | begins the next series of the study |
 //! | an operator's stop, then start; policy `signal`: loss of signal; `activity`: stillness | the same |
-//! | an operator names another patient; no frame for half an hour of a study that nobody ordered | begins another study |
+//! | another step, or more is said of the same patient and study | the same |
+//! | another patient or study; no frame for half an hour of a study that nobody ordered | begins another study |
 //!
-//! Whose it is, is said by the operator, else by the configuration, and what neither says is generated for
-//! the encounter.
+//! Whose it is, is said at the desk, by whoever the configuration believes; else by the configuration, and what
+//! nobody says is generated for the encounter. What counts is what was true when the frame was captured, however
+//! long it has waited since.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use dicom_core::chrono::Timelike;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
-use crate::context::desk::{Desk, Order};
-use crate::context::{Context, Equipment, utc};
+use crate::context::desk::Desk;
+use crate::context::order::{Change, Performed};
+use crate::context::own_steps::OwnStep;
+use crate::context::told::{Said, Told};
+use crate::context::{Context, Equipment, Origin, encounter_number, new_uid};
 use crate::frame::PixelDescription;
 use crate::hub::{Hub, OpenError, PublishError, Published, Publisher};
 use crate::instance::encode::EncodeError;
@@ -27,9 +32,6 @@ use crate::instance::{Dataset, Instance};
 
 /// After so long without a frame a generated study is over: the next one in the room is somebody else.
 const ENCOUNTER_ENDS: Duration = Duration::from_secs(30 * 60);
-
-/// Tells the generated encounters of one second apart, of all captures of this process.
-static ENCOUNTERS: AtomicU32 = AtomicU32::new(0);
 
 /// What all frames of one series share. The series is complete once nobody holds it any more.
 #[derive(Debug)]
@@ -78,12 +80,18 @@ pub struct Encounter {
     equipment: Equipment,
     hub: Hub,
     desk: Desk,
-    /// What the operator said when the study began.
-    order: Option<Arc<Order>>,
+    /// What was said when a frame was last asked for.
+    said: Vec<Said>,
+    /// What that comes to.
+    told: Option<Told>,
     /// The desk's number when the series began.
     number: u64,
-    /// The last series of the study.
+    /// What is configured and generated for the study, with the last series of it.
     last: Option<Context>,
+    /// The step that the gateway performs with this study, where it tells of steps.
+    step: Option<Performed>,
+    /// The moment of the frame that was last asked for.
+    moment: Instant,
     last_frame: Option<Instant>,
     open: Option<Arc<OpenSeries>>,
     last_movement: Option<Instant>,
@@ -99,9 +107,12 @@ impl Encounter {
             equipment,
             hub,
             desk,
-            order: None,
+            said: Vec::new(),
+            told: None,
             number: 0,
             last: None,
+            step: None,
+            moment: Instant::now(),
             last_frame: None,
             open: None,
             last_movement: None,
@@ -109,25 +120,31 @@ impl Encounter {
         }
     }
 
-    /// Whether a frame is wanted by whom it may concern; asked for every one. Ends the series where the
-    /// operator says so.
-    pub fn wanted(&mut self, now: Instant) -> bool {
-        let wanted = self.desk.wanted(&self.name);
-        if wanted.encounter != self.number {
+    /// Whether a frame is wanted by whom it may concern, that was captured at `moment`, of the date `date`; asked
+    /// for every one, before [`Encounter::series`]. Ends the series where somebody says so, or says who else it is
+    /// of.
+    pub fn wanted(&mut self, moment: Instant, date: SystemTime) -> bool {
+        self.moment = moment;
+        let truth = self.desk.at(&self.name, moment, date);
+        if truth.encounter != self.number {
             self.end();
-            self.number = wanted.encounter;
+            self.number = truth.encounter;
         }
-        if wanted.order != self.order {
-            self.end();
-            self.last = None;
-            self.order = wanted.order;
+        let is_known =
+            |(one, other): (&Said, &Said)| one.provider == other.provider && one.order == other.order;
+        if self.said.len() != truth.said.len() || !self.said.iter().zip(&truth.said).all(is_known) {
+            self.said = truth.said;
+            let told = Told::of(&self.said);
+            if told != self.told {
+                self.change(told, date);
+            }
         }
-        let quiet = self.last_frame.is_some_and(|last| now.saturating_duration_since(last) > ENCOUNTER_ENDS);
-        if self.order.is_none() && quiet {
-            self.end();
-            self.last = None;
+        let quiet =
+            self.last_frame.is_some_and(|last| moment.saturating_duration_since(last) > ENCOUNTER_ENDS);
+        if self.told.is_none() && quiet {
+            self.leave(date, false);
         }
-        let runs = match (wanted.running, self.settings.series) {
+        let runs = match (truth.running, self.settings.series) {
             (Some(running), _) => running,
             (None, policy) => policy != SeriesPolicy::Operator,
         };
@@ -135,6 +152,36 @@ impl Encounter {
             self.end();
         }
         runs
+    }
+
+    /// Something else is told of who is imaged.
+    fn change(&mut self, told: Option<Told>, date: SystemTime) {
+        self.end();
+        let change = match (&self.told, &told) {
+            (Some(before), Some(after)) => before.order.change(&after.order),
+            _ => Change::Patient,
+        };
+        let provider = told.as_ref().map_or(Origin::Generated.word(), |told| told.provider.word());
+        let (capture, what) = (&self.name, change.word());
+        tracing::info!(target: "framegate::audit", capture, provider, change = what, "the context changes");
+        if change.is_of_study() {
+            self.leave(date, false);
+        }
+        self.told = told;
+    }
+
+    /// The study is over; `discontinued` because the gateway stops.
+    fn leave(&mut self, date: SystemTime, discontinued: bool) {
+        self.end();
+        self.last = None;
+        if let Some(step) = self.step.take() {
+            self.desk.own_step_ends(&step.instance_uid, date, discontinued);
+        }
+    }
+
+    /// Nothing more comes: ends the series, and the study with it.
+    pub fn close(&mut self) {
+        self.leave(SystemTime::now(), true);
     }
 
     /// Whether pictures move, by the part (0 to 1) of this one that has changed; asked for every frame under
@@ -185,7 +232,7 @@ impl Encounter {
         captured: SystemTime,
         head: impl FnOnce(&Context) -> Dataset,
     ) -> Result<(Arc<OpenSeries>, bool), OpenError<EncodeError>> {
-        self.last_frame = Some(Instant::now());
+        self.last_frame = Some(self.moment);
         let goes_on = |open: &&Arc<OpenSeries>| {
             let live = open.publisher.as_ref().is_some_and(|publisher| publisher.series().end().is_none());
             live && open.pixels == pixels && open.transfer_syntax == transfer_syntax
@@ -194,10 +241,15 @@ impl Encounter {
             return Ok((open.clone(), false));
         }
         self.end();
-        let context = match &self.last {
+        let plain = match &self.last {
             Some(last) => last.next_series(captured),
             None => self.begin(captured),
         };
+        let mut context = self.told.as_ref().map_or_else(|| plain.clone(), |told| plain.told(told));
+        let step = self.step.clone().or_else(|| self.own_step(captured));
+        if let Some(step) = &step {
+            context.performs(step.clone());
+        }
         let (study, series) = (&context.study.instance_uid, &context.series.instance_uid);
         let publisher = self.hub.open(&study.as_str().into(), &series.as_str().into(), || {
             let mut head = head(&context);
@@ -206,7 +258,11 @@ impl Encounter {
             Ok(head)
         })?;
         tracing::info!(capture = self.name, number = context.series.number, "a series begins");
-        self.last = Some(context.clone());
+        if let Some(step) = step {
+            self.tell_step(&step, &context, captured);
+            self.step = Some(step);
+        }
+        self.last = Some(plain);
         let open = Arc::new(OpenSeries {
             context,
             pixels,
@@ -225,40 +281,59 @@ impl Encounter {
         Some((&context.study.instance_uid, &context.series.instance_uid))
     }
 
-    /// The first series of a study.
+    /// What the open series has from whom.
+    pub fn provenance(&self) -> BTreeMap<&'static str, Origin> {
+        self.open.as_ref().map(|open| open.context.provenance()).unwrap_or_default()
+    }
+
+    /// A step of our own, where somebody is to be told of it.
+    fn own_step(&self, captured: SystemTime) -> Option<Performed> {
+        let id = || format!("FG{:08}", encounter_number(captured));
+        let is_told = !self.settings.mpps.is_empty();
+        is_told.then(|| Performed { instance_uid: new_uid(), id: id(), started: Some(captured) })
+    }
+
+    /// Leaves word of our step, with its first series or one more.
+    fn tell_step(&self, step: &Performed, context: &Context, captured: SystemTime) {
+        if self.step.is_none() {
+            self.desk.own_step_begins(OwnStep {
+                capture: self.name.clone(),
+                mpps: self.settings.mpps.clone(),
+                uid: step.instance_uid.clone(),
+                id: step.id.clone(),
+                order: self.told.as_ref().map(|told| Arc::new(told.order.clone())),
+                patient: context.patient.clone(),
+                study: context.study.instance_uid.clone(),
+                modality: context.series.modality.clone(),
+                began: captured,
+                ended: None,
+                discontinued: false,
+                series: Vec::new(),
+            });
+        }
+        self.desk.own_step_series(&step.instance_uid, context.series.clone());
+    }
+
+    /// What is configured and generated for the first series of a study.
     fn begin(&self, now: SystemTime) -> Context {
         let settings = &self.settings;
-        let time = utc(now);
-        let clock = time.hour() * 10_000 + time.minute() * 100 + time.second();
-        let number = clock * 100 + ENCOUNTERS.fetch_add(1, Ordering::Relaxed) % 100;
         let mut context = Context::encounter(
             &settings.patient_name,
             &settings.modality,
             now,
-            number,
+            encounter_number(now),
             self.equipment.clone(),
         );
         context.study.description.clone_from(&settings.study_description);
         context.series.description.clone_from(&settings.series_description);
         context.series.unpaired_body_part.clone_from(&settings.body_part);
-        if let Some(order) = &self.order {
-            let generated = std::mem::replace(&mut context.patient, order.patient.clone());
-            if context.patient.id.is_empty() {
-                context.patient.id = generated.id;
-            }
-            let study = &mut context.study;
-            for (told, ours) in [
-                (&order.study_id, &mut study.id),
-                (&order.accession_number, &mut study.accession_number),
-                (&order.referring_physician, &mut study.referring_physician),
-                (&order.study_description, &mut study.description),
-            ] {
-                if !told.is_empty() {
-                    ours.clone_from(told);
-                }
-            }
-            if let Some(uid) = &order.study_instance_uid {
-                study.instance_uid.clone_from(uid);
+        for (tag, value) in [
+            (tags::STUDY_DESCRIPTION, &settings.study_description),
+            (tags::SERIES_DESCRIPTION, &settings.series_description),
+            (tags::BODY_PART_EXAMINED, &settings.body_part),
+        ] {
+            if !value.is_empty() {
+                context.origins.insert(tag, Origin::Configuration);
             }
         }
         context
@@ -269,7 +344,7 @@ impl Encounter {
 mod tests {
     use super::*;
     use crate::config::settings::HubSettings;
-    use crate::context::Patient;
+    use crate::context::{Order, Patient};
     use crate::frame::Photometric;
     use crate::hub::{Cursor, End, From, Item};
 
@@ -292,6 +367,10 @@ mod tests {
         (Encounter::new("room", &settings, equipment, hub.clone(), desk.clone()), hub, desk)
     }
 
+    fn wanted(encounter: &mut Encounter) -> bool {
+        encounter.wanted(Instant::now(), SystemTime::now())
+    }
+
     fn next(encounter: &mut Encounter, columns: u16) -> (Arc<OpenSeries>, bool) {
         let now = SystemTime::now();
         encounter.series(pixels(columns), "1.2.840.10008.1.2.1", now, Context::dataset).unwrap()
@@ -306,7 +385,7 @@ mod tests {
     #[test]
     fn another_format_is_another_series_of_the_study() {
         let (mut encounter, hub, _) = encounter(SeriesPolicy::Continuous);
-        assert!(encounter.wanted(Instant::now()));
+        assert!(wanted(&mut encounter));
         let first = uids(&mut encounter, 32);
         assert_eq!(uids(&mut encounter, 32), first);
         let second = uids(&mut encounter, 48);
@@ -331,14 +410,13 @@ mod tests {
     #[test]
     fn an_operator_starts_stops_and_names_the_patient() {
         let (mut encounter, _, desk) = encounter(SeriesPolicy::Operator);
-        let now = Instant::now();
-        assert!(!encounter.wanted(now));
+        assert!(!wanted(&mut encounter));
         desk.wish("room", |wanted| {
             wanted.running = Some(true);
             wanted.encounter += 1;
         })
         .unwrap();
-        assert!(encounter.wanted(now));
+        assert!(wanted(&mut encounter));
         let first = uids(&mut encounter, 32);
         let patient = Patient { name: "Doe^Jane".to_owned(), id: "4711".to_owned(), ..Patient::default() };
         desk.wish("room", |wanted| {
@@ -346,21 +424,21 @@ mod tests {
             wanted.encounter += 1;
         })
         .unwrap();
-        assert!(encounter.wanted(now));
+        assert!(wanted(&mut encounter));
         let (open, fresh) = next(&mut encounter, 32);
         assert!(fresh);
         assert_eq!((open.context.patient.id.as_str(), open.context.series.number), ("4711", 1));
         assert_ne!(open.context.study.instance_uid, first.0);
         // Stop and start: the next series of the same study.
         desk.wish("room", |wanted| wanted.running = Some(false)).unwrap();
-        assert!(!encounter.wanted(now));
+        assert!(!wanted(&mut encounter));
         assert_eq!(encounter.uids(), None);
         desk.wish("room", |wanted| {
             wanted.running = Some(true);
             wanted.encounter += 1;
         })
         .unwrap();
-        assert!(encounter.wanted(now));
+        assert!(wanted(&mut encounter));
         let again = next(&mut encounter, 32).0;
         assert_eq!(again.context.study.instance_uid, open.context.study.instance_uid);
         assert_eq!(again.context.series.number, 2);
@@ -370,7 +448,7 @@ mod tests {
     fn an_operator_can_stop_what_runs_by_itself() {
         let (mut encounter, _, desk) = encounter(SeriesPolicy::Continuous);
         desk.wish("room", |wanted| wanted.running = Some(false)).unwrap();
-        assert!(!encounter.wanted(Instant::now()));
+        assert!(!wanted(&mut encounter));
     }
 
     #[test]
@@ -399,9 +477,11 @@ mod tests {
     fn a_study_that_nobody_ordered_is_over_after_half_an_hour() {
         let (mut encounter, ..) = encounter(SeriesPolicy::Continuous);
         let first = uids(&mut encounter, 32);
-        assert!(encounter.wanted(Instant::now() + Duration::from_secs(29 * 60)));
+        let start = Instant::now();
+        let minutes = |minutes: u64| (start + Duration::from_secs(60 * minutes), SystemTime::now());
+        assert!(encounter.wanted(minutes(29).0, minutes(29).1));
         assert_eq!(uids(&mut encounter, 32), first);
-        assert!(encounter.wanted(Instant::now() + Duration::from_secs(31 * 60)));
+        assert!(encounter.wanted(minutes(61).0, minutes(61).1));
         assert_ne!(uids(&mut encounter, 32).0, first.0);
     }
 

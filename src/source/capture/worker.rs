@@ -176,6 +176,7 @@ impl Worker {
         let (study, series) = self.capture.frames.uids().unwrap_or_default();
         study.clone_into(&mut self.report.study);
         series.clone_into(&mut self.report.series);
+        self.report.context = self.capture.frames.provenance();
         self.capture.desk.report(&self.capture.name, self.report.clone());
     }
 
