@@ -267,6 +267,11 @@ impl Desk {
         }
     }
 
+    /// Whether any capture wants to hear of the objects that the modality of this AE title makes.
+    pub fn wants_objects_of(&self, ae_title: &str) -> bool {
+        self.places().values().any(|place| place.rules.hears(Provider::Association, ae_title))
+    }
+
     /// An object of the modality of this AE title arrives at `at`; `order` is what [`Order::from_instance`] reads
     /// of its head.
     pub fn imaging(&self, ae_title: &str, order: Arc<Order>, at: Instant) {

@@ -19,7 +19,8 @@ pub const N_SET: u16 = 0x0120;
 pub const N_CREATE: u16 = 0x0140;
 const C_ECHO: u16 = 0x0030;
 const C_CANCEL: u16 = 0x0FFF;
-const RESPONSE: u16 = 0x8000;
+/// Set in the Command Field of a response.
+pub const RESPONSE: u16 = 0x8000;
 const NO_DATA_SET: u16 = 0x0101;
 
 /// Status (0000,0900) of a response (PS3.7 Annex C, PS3.4 §B.2.3).

@@ -163,10 +163,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
     }
 
+    let rules = |(name, capture): (&String, &_)| (name.clone(), Rules::of(capture));
+    let desk = Desk::by(settings.captures.iter().map(rules));
+
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
     let relays = Arc::new(ArcSwap::from_pointee(Relays::new(&settings.relays, &counters.relay)));
     let source = DimseSource::new(
         hub.clone(),
+        desk.clone(),
         dimse_settings.clone(),
         relays.clone(),
         counters.dimse.clone(),
@@ -220,8 +224,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
-    let rules = |(name, capture): (&String, &_)| (name.clone(), Rules::of(capture));
-    let desk = Desk::by(settings.captures.iter().map(rules));
     let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),

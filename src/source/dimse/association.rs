@@ -21,6 +21,7 @@ use super::negotiate::{Accepted, Context, Refusal, negotiate};
 use super::relay::{Answer, Broken, CALLED, CALLING, Opened, Relay, Relays, Upstream};
 use super::store;
 use crate::config::settings::{DimseSettings, WhenUnreachable};
+use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
 use crate::dimse::pdu::{AssociateRequest, Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
@@ -104,6 +105,7 @@ impl AssociationError {
 #[derive(Debug, Clone)]
 pub(super) struct Service {
     pub(super) hub: Hub,
+    pub(super) desk: Desk,
     pub(super) settings: Arc<DimseSettings>,
     pub(super) counters: DimseCounters,
     pub(super) shutdown: watch::Receiver<bool>,

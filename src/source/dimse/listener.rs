@@ -17,6 +17,7 @@ use super::counters::{DimseCounters, Reason};
 use super::negotiate::Refusal;
 use super::relay::Relays;
 use crate::config::settings::DimseSettings;
+use crate::context::desk::Desk;
 use crate::dimse::pdu::PduStream;
 use crate::hub::Hub;
 use crate::net::limits::{Connections, Permit, allows};
@@ -31,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct DimseSource {
     hub: Hub,
+    desk: Desk,
     settings: Arc<ArcSwap<DimseSettings>>,
     counters: DimseCounters,
     relays: Arc<ArcSwap<Relays>>,
@@ -39,16 +41,17 @@ pub struct DimseSource {
 }
 
 impl DimseSource {
-    /// A source that publishes into `hub`. What `settings` holds at the time counts for each new
-    /// association; `shutdown` turning true ends it.
+    /// A source that publishes into `hub`, and leaves at `desk` what modalities say of who is imaged. What `settings`
+    /// and `relays` hold at the time counts for each new association; `shutdown` turning true ends it.
     pub fn new(
         hub: Hub,
+        desk: Desk,
         settings: Arc<ArcSwap<DimseSettings>>,
         relays: Arc<ArcSwap<Relays>>,
         counters: DimseCounters,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
-        Self { hub, settings, counters, relays, connections: Connections::new(), shutdown }
+        Self { hub, desk, settings, counters, relays, connections: Connections::new(), shutdown }
     }
 
     /// Accepts until shutdown, then waits for the associations that are in a message. With the name of a relay,
@@ -96,6 +99,7 @@ impl DimseSource {
         let relay = relay.and_then(|name| relays.named(name));
         let service = Service {
             hub: self.hub.clone(),
+            desk: self.desk.clone(),
             settings,
             counters: self.counters.clone(),
             shutdown: self.shutdown.clone(),
@@ -207,7 +211,8 @@ mod tests {
         let (stop, stopping) = watch::channel(false);
         let hub = Hub::new(HubSettings::default());
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        let source = DimseSource::new(hub, settings, Arc::default(), counters.clone(), stopping);
+        let source =
+            DimseSource::new(hub, Desk::default(), settings, Arc::default(), counters.clone(), stopping);
         let connections = source.connections.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

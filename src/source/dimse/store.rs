@@ -4,17 +4,21 @@
 //! and what has become whole is published at once. An object that is refused is read to its end
 //! all the same, so that the peer gets its status and the association lives on.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::association::{AssociationError, Service};
 use super::negotiate::Context;
 use crate::config::settings::DimseLimits;
+use crate::context::order::Order;
 use crate::dimse::command::Status;
 use crate::dimse::pdu::{Next, PduStream};
 use crate::hub::Published;
 use crate::instance::Uid;
-use crate::instance::assemble::{Assembler, Limits, Transfer};
+use crate::instance::assemble::{Assembler, Event, Limits, Transfer};
 use crate::instance::scan::HeadLimits;
 use crate::source::claims::Claims;
 use crate::source::refused::{self, Cause};
@@ -99,7 +103,7 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             let (target, room) = assembler.target();
             stream.payload(target, room).await?;
             // The last byte of the data set is known as such only with the end of its fragment.
-            if let Err(refused) = publish(&mut assembler, service, claims, false).await {
+            if let Err(refused) = publish(&mut assembler, service, claims, request.calling, false).await {
                 drop(assembler);
                 skip_payload(stream).await?;
                 if !last {
@@ -109,7 +113,7 @@ pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         if last {
-            return Ok(publish(&mut assembler, service, claims, true).await);
+            return Ok(publish(&mut assembler, service, claims, request.calling, true).await);
         }
     }
 }
@@ -141,9 +145,10 @@ async fn publish(
     assembler: &mut Assembler,
     service: &Service,
     claims: &mut Claims,
+    calling: &str,
     ended: bool,
 ) -> Result<(), Refused> {
-    while let Some(is_instance) = publish_next(assembler, service, claims, ended)? {
+    while let Some(is_instance) = publish_next(assembler, service, claims, calling, ended)? {
         if is_instance {
             tokio::task::yield_now().await;
         }
@@ -156,9 +161,16 @@ pub(super) fn publish_next(
     assembler: &mut Assembler,
     service: &Service,
     claims: &mut Claims,
+    calling: &str,
     ended: bool,
 ) -> Result<Option<bool>, Refused> {
     let Some(event) = assembler.poll(ended).map_err(refused::Refused::from)? else { return Ok(None) };
+    if let Event::Opened(opened) = &event
+        && service.desk.wants_objects_of(calling)
+        && let Ok(head) = opened.dataset()
+    {
+        service.desk.imaging(calling, Arc::new(Order::from_instance(&head).order), Instant::now());
+    }
     match claims.take(&service.hub, assembler, event)? {
         Some(Published::Accepted) => service.counters.published.inc(),
         Some(Published::Duplicate) => service.counters.duplicates.inc(),

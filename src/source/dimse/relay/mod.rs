@@ -35,13 +35,13 @@ use self::counters::{Of, RelayCounters};
 use self::passing::Passing;
 use self::pump::{Direction, Ended, Traffic, Watch, Way};
 use self::steps::Steps;
-use self::tap::{Guarded, Tap};
+use self::tap::{Guarded, Tap, unharmed};
 pub(super) use self::upstream::{Answer, CALLED, CALLING};
 use self::upstream::{Connection, Unreachable};
 use super::association::{REQUEST_LIMIT, Service};
 use super::negotiate::Context;
 use crate::config::settings::{RelaySettings, WhenUnreachable};
-use crate::dimse::command::{C_STORE, Heading};
+use crate::dimse::command::{C_STORE, Heading, RESPONSE};
 use crate::dimse::pdu::PduStream;
 use crate::net::counters::Open;
 use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
@@ -197,7 +197,7 @@ impl Upstream {
             Answer::Accepted(answer) if relay.settings.stream => contexts(request, answer),
             _ => HashMap::new(),
         };
-        let steps = Steps::default();
+        let steps = Steps::new(service.desk.clone(), calling);
         let tap = (!contexts.is_empty())
             .then(|| Tap::new(service, relay.clone(), contexts, calling.to_owned(), steps.clone()));
         let mut tap = Guarded::new(tap);
@@ -350,10 +350,11 @@ impl Watch for Replies {
     fn filled(&mut self, _: usize) {}
 
     fn command(&mut self, _: u8, heading: &Heading) {
-        if let (true, Some(status)) = (heading.field == C_STORE | 0x8000, heading.status) {
+        if let (true, Some(status)) = (heading.field == C_STORE | RESPONSE, heading.status) {
             self.relay.counters.answered(&self.relay.name, status);
         }
-        self.steps.answered(heading);
+        // A fault of ours is not the relay's.
+        let _ = unharmed(|| self.steps.answered(heading));
     }
 
     fn data(&mut self, _: &[u8]) {}
@@ -364,16 +365,4 @@ impl Watch for Replies {
 }
 
 #[cfg(test)]
-mod testing {
-    use super::*;
-
-    /// A relay to `address`.
-    pub(super) fn relay(name: &str, address: &str) -> Relay {
-        Relay {
-            name: name.to_owned(),
-            settings: RelaySettings { address: address.to_owned(), ..RelaySettings::default() },
-            tls: None,
-            counters: RelayCounters::default(),
-        }
-    }
-}
+mod tests;

@@ -3,12 +3,16 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::BytesMut;
-use dicom_dictionary_std::uids;
+use dicom_dictionary_std::{tags, uids};
 
-use crate::dimse::command::{Heading, N_CREATE, N_SET};
-use crate::instance::Uid;
+use super::super::association::printable;
+use crate::context::desk::Desk;
+use crate::context::order::Order;
+use crate::dimse::command::{Heading, N_CREATE, N_SET, RESPONSE};
+use crate::instance::{Uid, decode};
 
 /// Bytes of the data set of a step; real ones have a few thousand.
 pub(super) const STEP_LIMIT: usize = 1 << 20;
@@ -23,6 +27,8 @@ pub(super) struct Step {
     uid: Option<Uid>,
     transfer_syntax: Uid,
     bytes: BytesMut,
+    /// When the modality said it.
+    at: Instant,
 }
 
 impl Step {
@@ -36,6 +42,7 @@ impl Step {
             uid: heading.sop_instance.clone(),
             transfer_syntax: transfer_syntax.clone(),
             bytes: BytesMut::new(),
+            at: Instant::now(),
         })
     }
 
@@ -49,13 +56,21 @@ impl Step {
     }
 }
 
-/// The steps of one association that wait for their answer. Cheap to clone; all clones are one.
-#[derive(Debug, Clone, Default)]
+/// The steps of one association that wait for their answer, and the desk where they are told. Cheap to clone; all
+/// clones are one.
+#[derive(Debug, Clone)]
 pub(super) struct Steps {
     waiting: Arc<Mutex<VecDeque<Step>>>,
+    desk: Desk,
+    calling: Arc<str>,
 }
 
 impl Steps {
+    /// Those of the modality of this AE title.
+    pub(super) fn new(desk: Desk, calling: &str) -> Self {
+        Self { waiting: Arc::default(), desk, calling: calling.into() }
+    }
+
     /// A step has passed to the upstream.
     pub(super) fn asked(&self, step: Step) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,16 +80,131 @@ impl Steps {
         waiting.push_back(step);
     }
 
-    /// A response has passed to the modality; gives the step that it accepts.
-    pub(super) fn answered(&self, heading: &Heading) -> Option<Step> {
+    /// A response has passed to the modality. Where it accepts a step, that is told at the desk.
+    pub(super) fn answered(&self, heading: &Heading) {
+        if let Some(step) = self.accepted(heading) {
+            self.tell(&step);
+        }
+    }
+
+    fn accepted(&self, heading: &Heading) -> Option<Step> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = waiting
-            .iter()
-            .position(|step| step.message == heading.message && heading.field == step.field | 0x8000)?;
+        let is_answered =
+            |step: &Step| step.message == heading.message && heading.field == step.field | RESPONSE;
+        let at = waiting.iter().position(is_answered)?;
         let mut step = waiting.remove(at)?;
         // Where the request names none, the answer does (PS3.7 §10.1.5.1.4).
         step.uid = step.uid.or_else(|| heading.sop_instance.clone());
         // Success, and its warnings: attribute list error, value out of range (PS3.7 §10.1.5.1.6).
         matches!(heading.status, Some(0x0000 | 0x0001 | 0x0107 | 0x0116)).then_some(step)
+    }
+
+    /// What the upstream has accepted counts from when the modality said it.
+    fn tell(&self, step: &Step) {
+        let Some(uid) = &step.uid else { return };
+        let dataset = match decode(&step.bytes, &step.transfer_syntax) {
+            Ok(dataset) => dataset,
+            Err(error) => {
+                tracing::warn!(
+                    calling = %printable(&self.calling),
+                    "a performed procedure step cannot be read, and names no patient for us: {error}"
+                );
+                return;
+            }
+        };
+        let status = dataset.get(tags::PERFORMED_PROCEDURE_STEP_STATUS);
+        let status = status.and_then(|status| status.to_str().ok()).unwrap_or_default();
+        match (step.field, status.trim()) {
+            (_, "COMPLETED" | "DISCONTINUED") => self.desk.performed(&self.calling, uid, step.at),
+            (N_CREATE, _) => {
+                let heard = Order::from_performed(&dataset);
+                if !heard.dropped.is_empty() {
+                    tracing::warn!(
+                        calling = %printable(&self.calling),
+                        attributes = ?heard.dropped,
+                        "a performed procedure step has values that their attributes cannot have; they do not count"
+                    );
+                }
+                self.desk.performing(&self.calling, uid, Arc::new(heard.order), step.at);
+            }
+            // More of a step in progress: nothing in it can change whose it is (PS3.4 Table F.7.2-1).
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+    use dicom_object::InMemDicomObject;
+    use dicom_transfer_syntax_registry::entries;
+
+    use super::*;
+    use crate::config::settings::CaptureSettings;
+    use crate::context::desk::Rules;
+
+    const STEP: &str = "1.2.3";
+
+    fn data_set(values: &[(Tag, VR, &str)]) -> Vec<u8> {
+        let elements =
+            values.iter().map(|(tag, vr, value)| DataElement::new(*tag, *vr, PrimitiveValue::from(*value)));
+        let mut bytes = Vec::new();
+        let dataset = InMemDicomObject::from_element_iter(elements);
+        dataset.write_dataset_with_ts(&mut bytes, &entries::EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+        bytes
+    }
+
+    fn heading(field: u16, status: Option<u16>) -> Heading {
+        Heading {
+            field,
+            message: 7,
+            data_set: status.is_none(),
+            status,
+            sop_class: Some(uids::MODALITY_PERFORMED_PROCEDURE_STEP.into()),
+            sop_instance: Some(STEP.into()),
+        }
+    }
+
+    fn passes(steps: &Steps, field: u16, values: &[(Tag, VR, &str)], status: u16) {
+        let mut step = Step::of(&heading(field, None), &"1.2.840.10008.1.2.1".into()).unwrap();
+        for piece in data_set(values).chunks(5) {
+            assert!(step.take(piece));
+        }
+        steps.asked(step);
+        steps.answered(&heading(field | RESPONSE, Some(status)));
+    }
+
+    /// Patient ID that the capture `room`, which follows XA1, has for a frame of now.
+    fn imaged(desk: &Desk) -> Option<String> {
+        let truth = desk.at("room", Instant::now(), std::time::SystemTime::now());
+        truth.said.first().map(|said| said.order.patient.id.clone())
+    }
+
+    #[test]
+    fn a_step_counts_once_it_is_accepted_and_until_it_is_over() {
+        let settings =
+            CaptureSettings { modality_ae_titles: vec!["XA1".into()], ..CaptureSettings::default() };
+        let desk = Desk::by([("room".to_owned(), Rules::of(&settings))]);
+        let steps = Steps::new(desk.clone(), "XA1");
+        let begin = [
+            (tags::PATIENT_ID, VR::LO, "4711"),
+            (tags::PERFORMED_PROCEDURE_STEP_STATUS, VR::CS, "IN PROGRESS"),
+        ];
+        passes(&steps, N_CREATE, &begin, 0x0110);
+        assert_eq!(imaged(&desk), None, "refused");
+        passes(&steps, N_CREATE, &begin, 0x0000);
+        assert_eq!(imaged(&desk).as_deref(), Some("4711"));
+        passes(&steps, N_SET, &[(tags::PERFORMED_PROCEDURE_STEP_STATUS, VR::CS, "COMPLETED")], 0x0000);
+        assert_eq!(imaged(&desk), None, "over");
+        let other = Steps::new(desk.clone(), "XA2");
+        passes(&other, N_CREATE, &begin, 0x0000);
+        assert_eq!(imaged(&desk), None, "of another room");
+    }
+
+    #[test]
+    fn a_step_that_is_too_long_is_not_kept() {
+        let mut step = Step::of(&heading(N_CREATE, None), &"1.2.840.10008.1.2.1".into()).unwrap();
+        assert!(step.take(&vec![0; STEP_LIMIT]));
+        assert!(!step.take(&[0]));
     }
 }

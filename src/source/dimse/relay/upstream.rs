@@ -130,7 +130,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::relay;
+    use super::super::tests::relay;
     use super::*;
 
     #[tokio::test]
