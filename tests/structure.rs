@@ -24,6 +24,7 @@ use framegate::config::EXAMPLE;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("net", &["config"]),
+    ("spool", &[]),
     ("context", &[]),
     ("frame", &[]),
     ("instance", &["context", "frame"]),
@@ -83,6 +84,7 @@ const TESTS_MAY_KNOW: &[(&str, &str, &str)] = &[(
 const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ("config", &["dicom_", "hyper", "rustls", "tokio"]),
     ("net", &["dicom_"]),
+    ("spool", &["dicom_", "hyper", "http", "rustls", "tokio"]),
     ("context", &["hyper", "http", "rustls", "tokio"]),
     ("frame", &["hyper", "http", "rustls", "tokio"]),
     ("instance", &["hyper", "http", "rustls", "tokio"]),
