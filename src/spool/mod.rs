@@ -104,7 +104,7 @@ impl KeepFree {
     fn of(self, whole: u64) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Percent(percent) => (whole / 100).saturating_mul(percent.into()),
+            Self::Percent(percent) => whole.saturating_mul(percent.into()) / 100,
         }
     }
 }

@@ -229,3 +229,39 @@ fn a_write_that_the_system_refuses_halfway_is_no_object() {
         String::from_utf8_lossy(&out.stderr)
     );
 }
+
+/// Commits one object.
+#[test]
+fn child_that_is_watched() {
+    let Some(folder) = env::var_os(FOLDER) else { return };
+    let spool = open(Path::new(&folder));
+    put(&spool, b"", &content(1, 100_000)).unwrap();
+    tell("committed", 1);
+}
+
+/// Power cannot be cut here. But what would be lost then is known from what the system was asked, and when.
+#[test]
+fn an_object_is_synced_before_its_name_and_its_name_before_it_is_acknowledged() {
+    if !Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success())
+    {
+        println!("skipped: no strace, or it may not trace");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log").into_os_string().into_string().unwrap();
+    let strace =
+        ["strace", "-f", "-qq", "-e", "trace=openat,write,fsync,fdatasync,renameat,renameat2", "-o", &log];
+    let out = again(&strace, "child_that_is_watched", &folder.path().join("spool")).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+
+    let log = fs::read_to_string(log).unwrap();
+    let calls: Vec<_> = log.lines().skip_while(|line| !line.contains(".part\"")).collect();
+    let file = calls[0].rsplit(' ').next().unwrap();
+    let renaming = calls.iter().find(|line| line.contains("renameat")).unwrap();
+    let directory = renaming.split(['(', ',']).nth(1).unwrap();
+    let written = calls.iter().rposition(|line| line.contains(&format!("write({file}, "))).unwrap();
+    let mut rest = calls[written + 1..].iter();
+    for call in [&format!("fsync({file})"), "renameat", &format!("fsync({directory})"), "committed 1"] {
+        assert!(rest.any(|line| line.contains(call)), "{call} is not in its place:\n{}", calls.join("\n"));
+    }
+}

@@ -86,6 +86,16 @@ fn every_truncation_and_extension_is_found() {
 }
 
 #[test]
+fn a_last_chunk_is_no_other_one() {
+    // The object's own end looks as that of the file would, if the file ended there.
+    let bytes = [&content(1, 65_536)[..], &1_u64.to_be_bytes()].concat();
+    let folder = folder();
+    assert_eq!(put(&open(folder.path()), b"", &bytes).unwrap(), 1);
+    let good = fs::read(folder.path().join(FIRST)).unwrap();
+    assert_eq!(offered(&good[..good.len() - 24]).lost.damaged, 1);
+}
+
+#[test]
 fn chunks_in_another_order_are_found() {
     let good = file(200_000);
     let start = 64 + 9 + 16;
