@@ -17,4 +17,5 @@ pub mod net;
 pub mod service;
 pub mod sink;
 pub mod source;
+pub mod spool;
 pub mod subscription;

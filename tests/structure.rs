@@ -24,6 +24,7 @@ use framegate::config::EXAMPLE;
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("net", &["config"]),
+    ("spool", &[]),
     ("context", &["config"]),
     ("frame", &[]),
     ("instance", &["context", "frame"]),
@@ -31,7 +32,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("hub", &["config", "instance"]),
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["config", "dimse", "frame", "hub", "instance", "net", "subscription"]),
-    ("source", &["config", "context", "dimse", "frame", "hub", "instance", "net"]),
+    ("source", &["config", "context", "dimse", "frame", "hub", "instance", "net", "spool"]),
     ("dicomweb", &["config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"]),
     (
         "service",
@@ -83,6 +84,7 @@ const TESTS_MAY_KNOW: &[(&str, &str, &str)] = &[(
 const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ("config", &["dicom_", "hyper", "rustls", "tokio"]),
     ("net", &["dicom_"]),
+    ("spool", &["dicom_", "hyper", "http", "rustls", "tokio"]),
     ("context", &["hyper", "http", "rustls", "tokio"]),
     ("frame", &["hyper", "http", "rustls", "tokio"]),
     ("instance", &["hyper", "http", "rustls", "tokio"]),
