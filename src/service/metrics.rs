@@ -1,6 +1,7 @@
 //! `/metrics` in the Prometheus text format (OpenMetrics), on a loopback address of its own. No
 //! value and no label holds PHI.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::source::capture::counters::CaptureCounters;
 use crate::source::dimse::DimseCounters;
 use crate::source::dimse::relay::counters::RelayCounters;
 use crate::source::send::SendCounters;
+use crate::spool::{Spool, Stats};
 
 const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +47,8 @@ pub struct Counters {
     pub dimse: DimseCounters,
     /// Relays.
     pub relay: RelayCounters,
+    /// What waits for upstreams, by relay.
+    pub spools: BTreeMap<String, Spool>,
     /// Send and Store.
     pub send: SendCounters,
     /// The DICOMweb origin server.
@@ -73,7 +77,11 @@ impl Counters {
         self.notify.register(&mut registry);
         self.push.register(&mut registry);
         self.capture.register(&mut registry);
-        registry.register_collector(Box::new(Sampled { hub: self.hub.clone(), net: self.net.clone() }));
+        registry.register_collector(Box::new(Sampled {
+            hub: self.hub.clone(),
+            net: self.net.clone(),
+            spools: self.spools.clone(),
+        }));
         registry
     }
 }
@@ -83,12 +91,19 @@ impl Counters {
 struct Sampled {
     hub: Hub,
     net: Arc<NetCounters>,
+    spools: BTreeMap<String, Spool>,
 }
 
 impl Collector for Sampled {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let hub = self.hub.occupancy();
+        let spool = self.spools.values().map(Spool::stats).fold(Stats::default(), Stats::and);
         let gauges = [
+            ("spool_bytes", "Bytes on the disk of what waits for an upstream", spool.bytes),
+            ("spool_objects", "Objects that wait for an upstream", spool.objects as u64),
+            ("spool_oldest_seconds", "Age of the first of them", spool.oldest.unwrap_or_default().as_secs()),
+            ("spool_set_aside", "Objects that an upstream has refused for good", spool.set_aside as u64),
+            ("spool_locked", "Objects under another sealed key", spool.locked as u64),
             ("hub_bytes", "Bytes in all rings", hub.bytes),
             ("hub_instances", "Instances in all rings", hub.instances as u64),
             ("hub_series", "Series that are live or still readable", hub.series as u64),
@@ -99,6 +114,13 @@ impl Collector for Sampled {
         }
         let net = &self.net;
         let counts = [
+            ("spool_committed", "Objects that were spooled", spool.committed),
+            ("spool_delivered", "Objects that an upstream has got from the spool", spool.delivered),
+            ("spool_full", "Objects that were refused for want of room", spool.full),
+            ("spool_failed", "Objects that were refused since the disk failed", spool.failed),
+            ("spool_expired", "Objects given up for their age", spool.lost.expired),
+            ("spool_damaged", "Objects that the disk has damaged", spool.lost.damaged),
+            ("spool_without_key", "Objects whose transient key is gone", spool.lost.without_key),
             ("hub_evicted", "Instances that left a ring", hub.evicted),
             ("http_connections", "Connections accepted", net.accepted.get()),
             ("http_accept_failed", "Accepts that failed", net.accept_failed.get()),

@@ -13,6 +13,7 @@ pub mod metrics;
 mod pattern;
 mod reload;
 mod signals;
+mod spool;
 mod standing;
 
 use std::io;
@@ -31,6 +32,7 @@ pub(crate) use self::capture::Captures;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
+use self::spool::SpoolStartError;
 use crate::config::settings::{DimseSettings, HttpTls, Settings};
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -47,8 +49,8 @@ use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
 use crate::sink::workers::Workers;
 use crate::source::capture::counters::CaptureCounters;
-use crate::source::dimse::relay::Relays;
 use crate::source::dimse::relay::counters::RelayCounters;
+use crate::source::dimse::relay::{Relays, drain};
 use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
@@ -92,6 +94,9 @@ pub enum ServiceError {
     /// A capture cannot start.
     #[error("the captures cannot start: {0}")]
     Capture(#[from] CaptureStartError),
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolStartError),
     /// The kernel refuses something basic.
     #[error("the process cannot be set up: {0}")]
     Io(#[from] io::Error),
@@ -144,10 +149,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let (stop, stopping) = watch::channel(false);
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
+    let spools = spool::open(&settings.spool, settings.relays.keys())?;
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
         relay: RelayCounters::default(),
+        spools: spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone())).collect(),
         send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
@@ -167,7 +174,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let desk = Desk::by(settings.captures.iter().map(rules));
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
-    let relays = Arc::new(ArcSwap::from_pointee(Relays::new(&settings.relays, &counters.relay)));
+    let relays = Relays::new(&settings.relays, &counters.relay, &counters.spools);
+    let relays = Arc::new(ArcSwap::from_pointee(relays));
+    for (name, (spool, committed)) in spools {
+        tasks.spawn(drain(name, spool, relays.clone(), committed, stopping.clone()));
+    }
     let source = DimseSource::new(
         hub.clone(),
         desk.clone(),
@@ -284,6 +295,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse: dimse_settings,
         relays,
         relay_counters: counters.relay.clone(),
+        spools: counters.spools.clone(),
         dicomweb: dicomweb_settings,
         registry,
         destinations,

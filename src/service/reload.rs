@@ -1,6 +1,7 @@
 //! Reads the configuration again on SIGHUP, applies what can change while everything runs, and
 //! says what cannot. A configuration with a fault changes nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,6 +20,7 @@ use crate::sink::notify::Notifier;
 use crate::sink::push::Push;
 use crate::source::dimse::relay::Relays;
 use crate::source::dimse::relay::counters::RelayCounters;
+use crate::spool::Spool;
 use crate::subscription::registry::{Registry, Request};
 
 /// What a reload reaches.
@@ -31,6 +33,7 @@ pub(super) struct Reloader {
     pub(super) dimse: Arc<ArcSwap<DimseSettings>>,
     pub(super) relays: Arc<ArcSwap<Relays>>,
     pub(super) relay_counters: RelayCounters,
+    pub(super) spools: BTreeMap<String, Spool>,
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) registry: Registry,
     pub(super) destinations: Destinations,
@@ -83,7 +86,7 @@ impl Reloader {
         self.registry.review(|known| standing::verdict(known, &grants));
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
-        self.relays.store(Arc::new(Relays::new(&settings.relays, &self.relay_counters)));
+        self.relays.store(Arc::new(Relays::new(&settings.relays, &self.relay_counters, &self.spools)));
         let web = &settings.dicomweb;
         if web.allow != self.loaded.settings.dicomweb.allow
             || web.limits != self.loaded.settings.dicomweb.limits

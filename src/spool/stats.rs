@@ -34,6 +34,30 @@ pub struct Stats {
     pub lost: Lost,
 }
 
+impl Stats {
+    /// How two spools are doing together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            objects: self.objects + other.objects,
+            oldest: self.oldest.max(other.oldest),
+            writing: self.writing + other.writing,
+            set_aside: self.set_aside + other.set_aside,
+            locked: self.locked + other.locked,
+            committed: self.committed + other.committed,
+            delivered: self.delivered + other.delivered,
+            full: self.full + other.full,
+            failed: self.failed + other.failed,
+            lost: Lost {
+                expired: self.lost.expired + other.lost.expired,
+                damaged: self.lost.damaged + other.lost.damaged,
+                without_key: self.lost.without_key + other.lost.without_key,
+            },
+        }
+    }
+}
+
 /// Objects that are lost, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {

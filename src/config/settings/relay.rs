@@ -67,12 +67,12 @@ pub enum WhenUnreachable {
 /// Where objects wait that were answered with success while their upstream was away (`[spool]`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpoolSettings {
-    /// Its directory; `None` has no spool.
+    /// The directory, in which each relay has one of its own; `None` has no spool.
     pub directory: Option<PathBuf>,
     /// A file with the key of 32 bytes, sealed by whoever provides it; `None` makes one in the runtime
     /// directory, which a reboot destroys, and everything spooled with it.
     pub key_file: Option<PathBuf>,
-    /// Bytes of all that waits.
+    /// Bytes of all that waits for one relay.
     pub max_bytes: u64,
     /// Bytes of the file system that stay free.
     pub free_bytes: u64,

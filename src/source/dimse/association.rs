@@ -8,28 +8,27 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRQ, Pdu, read_pdu, write_pdu};
+use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu, write_pdu};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::counters::{DimseCounters, Reason};
-use super::negotiate::{Accepted, Context, Refusal, negotiate};
-use super::relay::{Answer, Broken, CALLED, CALLING, Opened, Relay, Relays, Upstream};
+use super::establish::{Duty, Established, ae_title, establish};
+use super::negotiate::{Context, Refusal};
+use super::relay::{self, Answer, Broken, CALLING, Depositing, Relay, Relays, Upstream};
 use super::store;
-use crate::config::settings::{DimseSettings, WhenUnreachable};
+use crate::config::settings::DimseSettings;
 use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
 use crate::dimse::pdu::{AssociateRequest, Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
+use crate::instance::Uid;
 use crate::net::counters::Open;
 use crate::source::claims::Claims;
 
-/// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
-pub(super) const REQUEST_LIMIT: u32 = 512 << 10;
 /// The longest command set; real ones have a few hundred bytes.
 const COMMAND_LIMIT: usize = 64 << 10;
 
@@ -115,15 +114,6 @@ pub(super) struct Service {
     pub(super) relay: Option<Arc<Relay>>,
 }
 
-/// What is done with the objects of an association that is not passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
-    /// They are streamed.
-    Stream,
-    /// They are streamed, and the peer is told that they did not get where they were meant to.
-    StreamOnly,
-}
-
 /// Runs an association on `stream` to its end. `admitted` is what the listener thinks of the peer.
 ///
 /// # Errors
@@ -137,8 +127,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let handshake = service.settings.limits.handshake;
     let refused = service.counters.refused.clone();
     let established = Box::pin(establish(&mut stream, &service, admitted)).await;
-    let (accepted, duty) = match established {
-        Ok(Established::Here(accepted, duty)) => (accepted, duty),
+    let (accepted, called, duty) = match established {
+        Ok(Established::Here { accepted, called, duty }) => (accepted, called, duty),
         Ok(Established::PassedOn(request, upstream)) => {
             return Box::pin(passed_on(stream, peer, service, request, *upstream)).await;
         }
@@ -159,6 +149,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     let mut association = Association {
         stream,
         contexts: accepted.contexts,
+        called,
         calling,
         service,
         claims: Claims::default(),
@@ -170,6 +161,9 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     match ended {
         Ok(()) => {
             association.claims.complete();
+            if let Duty::Spool(_, tap) = &mut association.duty {
+                tap.complete();
+            }
             Ok(())
         }
         Err(error) => {
@@ -208,93 +202,12 @@ async fn passed_on<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(upstream.pass_on(stream, &request.0, &calling, service).await?)
 }
 
-/// The AE title in this field of an A-ASSOCIATE-RQ, trimmed; bytes that none may have do not match any.
-fn ae_title(request: &[u8], field: Range<usize>) -> String {
-    String::from_utf8_lossy(request.get(field).unwrap_or_default()).trim_matches([' ', '\0']).to_owned()
-}
-
 /// An AE title is the peer's text: only what cannot break a log line.
 pub(super) fn printable(title: &str) -> String {
     title.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(16).collect()
 }
 
-/// An association that there is to be.
-#[derive(Debug)]
-enum Established {
-    /// With us.
-    Here(Accepted, Duty),
-    /// With an upstream, which has answered.
-    PassedOn(AssociateRequest, Box<Upstream>),
-}
-
-async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut PduStream<S>,
-    service: &Service,
-    admitted: Result<(), Refusal>,
-) -> Result<Established, AssociationError> {
-    let handshake = service.settings.limits.handshake;
-    let request = tokio::time::timeout(handshake, stream.associate_request(REQUEST_LIMIT)).await;
-    let request = request.map_err(|_| AssociationError::Handshake)??;
-    let answer = match admitted {
-        Ok(()) => decide(request, service).await?,
-        Err(refusal) => Err(refusal),
-    };
-    match answer {
-        Ok(established) => Ok(established),
-        Err(refusal) => {
-            let answer = Pdu::AssociationRJ(refusal.answer());
-            tokio::time::timeout(handshake, send(stream, &answer)).await.unwrap_or(Ok(()))?;
-            Err(AssociationError::Refused(refusal))
-        }
-    }
-}
-
-/// Whether an association is passed on, is ours, or is refused.
-async fn decide(
-    request: AssociateRequest,
-    service: &Service,
-) -> Result<Result<Established, Refusal>, AssociationError> {
-    let (called, calling) = (ae_title(&request.0, CALLED), ae_title(&request.0, CALLING));
-    let relay = service.relay.clone().or_else(|| service.relays.find(&called, &calling));
-    let Some(relay) = relay else {
-        let accepted = negotiate(parse(&request)?, &service.settings);
-        return Ok(accepted.map(|accepted| Established::Here(accepted, Duty::Stream)));
-    };
-    match Box::pin(relay.open(&request.0, service.settings.limits.handshake)).await {
-        Opened::Answered(upstream) => Ok(Ok(Established::PassedOn(request, upstream))),
-        Opened::Unreachable(WhenUnreachable::Reject) => Ok(Err(Refusal::Unreachable)),
-        Opened::Unreachable(WhenUnreachable::Stream | WhenUnreachable::Spool) => {
-            let policy = DimseSettings {
-                accept_any_called_ae_title: true,
-                calling_ae_titles: Vec::new(),
-                ..(*service.settings).clone()
-            };
-            let accepted = negotiate(parse(&request)?, &policy);
-            Ok(accepted.map(|accepted| Established::Here(accepted, Duty::StreamOnly)))
-        }
-    }
-}
-
-fn parse(request: &AssociateRequest) -> Result<AssociationRQ, AssociationError> {
-    let request = match read_pdu(&request.0[..], REQUEST_LIMIT, true) {
-        Ok(Some(Pdu::AssociationRQ(request))) => request,
-        Ok(_) => return Err(AssociationError::Request("it ends early".to_owned())),
-        Err(error) => return Err(AssociationError::Request(error.to_string())),
-    };
-    // PS3.8 §9.3.2.2: odd, and each for one context; a PDV could not be told from another's.
-    let mut ids = [false; 256];
-    for proposed in &request.presentation_contexts {
-        let taken = ids.get_mut(usize::from(proposed.id)).is_none_or(|id| std::mem::replace(id, true));
-        if taken || proposed.id.is_multiple_of(2) {
-            return Err(AssociationError::Request(
-                "a presentation context ID is even or stands twice".to_owned(),
-            ));
-        }
-    }
-    Ok(request)
-}
-
-async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn send<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     pdu: &Pdu,
 ) -> Result<(), AssociationError> {
@@ -319,6 +232,7 @@ async fn fail<S: AsyncRead + AsyncWrite + Unpin>(
 struct Association<S> {
     stream: PduStream<S>,
     contexts: HashMap<u8, Context>,
+    called: String,
     calling: String,
     service: Service,
     claims: Claims,
@@ -350,42 +264,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         };
         let command = self.command(first).await?;
         let (status, comment) = match &command {
-            Command::Echo { .. } if self.duty == Duty::Stream => (Status::Success, None),
-            Command::Echo { .. } => (Status::ProcessingFailure, Some(AWAY.to_owned())),
-            Command::Store { sop_class, sop_instance, .. } => {
-                let outcome = store::receive(
-                    &mut self.stream,
-                    &self.service,
-                    &mut self.claims,
-                    store::Request {
-                        context: first.context,
-                        negotiated: &context,
-                        sop_class,
-                        sop_instance,
-                        calling: &self.calling,
-                    },
-                )
-                .await?;
-                match outcome {
-                    Ok(()) if self.duty == Duty::StreamOnly => {
-                        (Status::OutOfResources, Some(AWAY.to_owned()))
-                    }
-                    Ok(()) => {
-                        self.service.counters.stored.inc();
-                        (Status::Success, None)
-                    }
-                    Err(refused) => {
-                        let reason = Reason { reason: refused.kind() };
-                        self.service.counters.failed.get_or_create(&reason).inc();
-                        tracing::warn!(
-                            calling = %printable(&self.calling),
-                            sop_class = %sop_class,
-                            status = format_args!("{:04X}H", refused.status().code()),
-                            "C-STORE refused: {refused}{}", refused.mend()
-                        );
-                        (refused.status(), Some(refused.to_string()))
-                    }
-                }
+            Command::Echo { .. } if matches!(self.duty, Duty::StreamOnly) => {
+                (Status::ProcessingFailure, Some(AWAY.to_owned()))
+            }
+            Command::Echo { .. } => (Status::Success, None),
+            Command::Store { message, sop_class, sop_instance } => {
+                self.store(first.context, &context, *message, (sop_class, sop_instance)).await?
             }
             Command::Cancel => return Ok(()),
             Command::Other { data_set, .. } => {
@@ -397,6 +281,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
         };
         let response = command::response(&command, status, comment.as_deref());
         Ok(self.stream.send(&command_pdu(first.context, &response)).await?)
+    }
+
+    /// Takes the object of a C-STORE; gives what the peer is told.
+    async fn store(
+        &mut self,
+        context: u8,
+        negotiated: &Context,
+        message: u16,
+        (sop_class, sop_instance): (&Uid, &Uid),
+    ) -> Result<(Status, Option<String>), AssociationError> {
+        if let Duty::Spool(relay, tap) = &mut self.duty {
+            let to = Depositing {
+                relay,
+                called: &self.called,
+                calling: &self.calling,
+                transfer_syntax: &negotiated.transfer_syntax,
+            };
+            let kept = relay::deposit(&mut self.stream, to, tap, context, (message, sop_class, sop_instance))
+                .await?;
+            return Ok(match kept {
+                Ok(()) => {
+                    self.service.counters.stored.inc();
+                    (Status::Success, None)
+                }
+                Err(error) => {
+                    self.service.counters.failed.get_or_create(&Reason { reason: "spool" }).inc();
+                    tracing::error!(
+                        relay = relay.name(),
+                        calling = %printable(&self.calling),
+                        "an object cannot be spooled: {error}; the modality is told to keep it"
+                    );
+                    (Status::OutOfResources, Some("it cannot be spooled; try again later".to_owned()))
+                }
+            });
+        }
+        let calling = self.calling.as_str();
+        let request = store::Request { context, negotiated, sop_class, sop_instance, calling };
+        let outcome = store::receive(&mut self.stream, &self.service, &mut self.claims, request).await?;
+        Ok(match outcome {
+            Ok(()) if matches!(self.duty, Duty::StreamOnly) => {
+                (Status::OutOfResources, Some(AWAY.to_owned()))
+            }
+            Ok(()) => {
+                self.service.counters.stored.inc();
+                (Status::Success, None)
+            }
+            Err(refused) => {
+                let reason = Reason { reason: refused.kind() };
+                self.service.counters.failed.get_or_create(&reason).inc();
+                tracing::warn!(
+                    calling = %printable(&self.calling),
+                    sop_class = %sop_class,
+                    status = format_args!("{:04X}H", refused.status().code()),
+                    "C-STORE refused: {refused}{}", refused.mend()
+                );
+                (refused.status(), Some(refused.to_string()))
+            }
+        })
     }
 
     /// Reads a whole command set, of which `pdv` is the first fragment.

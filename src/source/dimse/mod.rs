@@ -2,11 +2,12 @@
 //! modality C-STOREs while it is still arriving.
 //!
 //! `listener` accepts connections, plain or TLS, and holds the policy on addresses and numbers;
-//! `association` runs one of them: `negotiate` answers its request, [`crate::dimse`] reads its stream and its
+//! `association` runs one of them: `establish` reads its request, `negotiate` answers it or `relay` passes it on, [`crate::dimse`] reads its stream and its
 //! command sets, and `store` its data sets, out of which [`crate::instance::assemble`] makes instances.
 
 mod association;
 pub mod counters;
+mod establish;
 mod listener;
 pub mod negotiate;
 pub mod relay;

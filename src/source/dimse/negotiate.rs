@@ -124,6 +124,18 @@ impl Refusal {
 /// # Errors
 /// Why the peer is not let in.
 pub fn negotiate(request: AssociationRQ, policy: &DimseSettings) -> Result<Accepted, Refusal> {
+    negotiate_for(request, policy, |_| None)
+}
+
+/// The same on behalf of somebody who takes certain transfer syntaxes for an abstract syntax, as far as is known.
+///
+/// # Errors
+/// Why the peer is not let in.
+pub(super) fn negotiate_for(
+    request: AssociationRQ,
+    policy: &DimseSettings,
+    known: impl Fn(&str) -> Option<Vec<Uid>>,
+) -> Result<Accepted, Refusal> {
     if request.protocol_version & 1 == 0 {
         return Err(Refusal::ProtocolVersion);
     }
@@ -143,7 +155,7 @@ pub fn negotiate(request: AssociationRQ, policy: &DimseSettings) -> Result<Accep
         .presentation_contexts
         .iter()
         .map(|proposed| {
-            let result = choose(proposed, policy);
+            let result = choose(proposed, policy, &known);
             if let Ok(context) = &result {
                 contexts.insert(proposed.id, context.clone());
             }
@@ -177,14 +189,25 @@ fn trim(uid: &str) -> &str {
 }
 
 /// Which transfer syntax a proposed context gets.
-fn choose(proposed: &PresentationContextProposed, policy: &DimseSettings) -> Result<Context, Outcome> {
+fn choose(
+    proposed: &PresentationContextProposed,
+    policy: &DimseSettings,
+    known: impl Fn(&str) -> Option<Vec<Uid>>,
+) -> Result<Context, Outcome> {
     let abstract_syntax = trim(&proposed.abstract_syntax);
     let is_taken = sop_class::is_taken(abstract_syntax, &policy.private_sop_classes);
     if abstract_syntax != VERIFICATION && !is_taken {
         return Err(Outcome::AbstractSyntaxNotSupported);
     }
-    let known = |uid: &&str| TransferSyntaxRegistry.get(uid).is_some();
-    let offered = || proposed.transfer_syntaxes.iter().map(|uid| trim(uid)).filter(known);
+    let known = known(abstract_syntax);
+    if known.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Outcome::AbstractSyntaxNotSupported);
+    }
+    let can_be_taken = |uid: &&str| match &known {
+        Some(known) => known.iter().any(|known| **known == **uid),
+        None => TransferSyntaxRegistry.get(uid).is_some(),
+    };
+    let offered = || proposed.transfer_syntaxes.iter().map(|uid| trim(uid)).filter(can_be_taken);
     offered()
         .find(|uid| !must_be_rewritten(uid))
         .or_else(|| offered().next())

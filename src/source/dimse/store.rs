@@ -205,7 +205,7 @@ async fn skip_payload<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The next fragment of a data set; says whether it is the last.
-async fn next_fragment<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn next_fragment<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut PduStream<S>,
     context: u8,
 ) -> Result<bool, AssociationError> {

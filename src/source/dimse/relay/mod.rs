@@ -13,9 +13,14 @@
 //! status passes is the sender's own. `follower` and `passing` look on and say what passes; `tap` makes instances
 //! of the objects among it, `steps` contexts of the performed procedure steps. What cannot be made anything of
 //! passes all the same.
+//!
+//! While the upstream is away, objects may wait in the spool: `deposit` puts them there, `drain` delivers them.
 
 pub mod counters;
+mod deposit;
+mod drain;
 pub mod follower;
+mod known;
 pub mod passing;
 mod pump;
 mod steps;
@@ -32,19 +37,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use self::counters::{Of, RelayCounters};
+pub(super) use self::deposit::{Depositing, deposit};
+pub use self::drain::drain;
+use self::known::Known;
 use self::passing::Passing;
 use self::pump::{Direction, Ended, Traffic, Watch, Way};
 use self::steps::Steps;
-use self::tap::{Guarded, Tap, unharmed};
+pub(super) use self::tap::Guarded;
+use self::tap::{Tap, unharmed};
 pub(super) use self::upstream::{Answer, CALLED, CALLING};
 use self::upstream::{Connection, Unreachable};
-use super::association::{REQUEST_LIMIT, Service};
+use super::association::Service;
+use super::establish::REQUEST_LIMIT;
 use super::negotiate::Context;
 use crate::config::settings::{RelaySettings, WhenUnreachable};
 use crate::dimse::command::{C_STORE, Heading, RESPONSE};
 use crate::dimse::pdu::PduStream;
+use crate::instance::Uid;
 use crate::net::counters::Open;
 use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
+use crate::spool::Spool;
 
 /// How often an association is looked at for silence.
 const LOOK: Duration = Duration::from_secs(1);
@@ -61,6 +73,9 @@ pub struct Relay {
     /// Follows its files.
     tls: Option<Arc<ClientTls>>,
     counters: RelayCounters,
+    /// What the upstream accepts.
+    known: Known,
+    spool: Option<Spool>,
 }
 
 /// All relays of the configuration.
@@ -70,15 +85,28 @@ pub struct Relays {
 }
 
 impl Relays {
-    /// Makes them; nothing is connected and no file is read yet.
-    pub fn new(settings: &BTreeMap<String, RelaySettings>, counters: &RelayCounters) -> Self {
+    /// Makes them; nothing is connected and no file is read yet. `spools` is where objects wait, by
+    /// relay.
+    pub fn new(
+        settings: &BTreeMap<String, RelaySettings>,
+        counters: &RelayCounters,
+        spools: &BTreeMap<String, Spool>,
+    ) -> Self {
         let relay = |(name, settings): (&String, &RelaySettings)| {
             let tls = settings.tls.as_ref().map(|tls| {
                 let trust = Trust { ca: tls.ca.clone(), identity: tls.identity.clone() };
                 Arc::new(ClientTls::new(trust, DICOM_ALPN))
             });
+            let spool = spools.get(name).cloned();
             let (name, settings) = (name.clone(), settings.clone());
-            Arc::new(Relay { name, settings, tls, counters: counters.clone() })
+            Arc::new(Relay {
+                name,
+                settings,
+                tls,
+                counters: counters.clone(),
+                known: Known::default(),
+                spool,
+            })
         };
         Self { relays: settings.iter().map(relay).collect() }
     }
@@ -103,8 +131,8 @@ impl Relays {
 pub(super) enum Opened {
     /// The upstream has answered.
     Answered(Box<Upstream>),
-    /// It cannot be reached; the modality is to get this.
-    Unreachable(WhenUnreachable),
+    /// It cannot be reached.
+    Unreachable(Arc<Relay>),
 }
 
 /// An association with the upstream.
@@ -117,6 +145,37 @@ pub(super) struct Upstream {
 }
 
 impl Relay {
+    /// What a modality gets while the upstream is away.
+    pub(super) fn when_unreachable(&self) -> WhenUnreachable {
+        match self.settings.when_unreachable {
+            // The configuration does not let that happen.
+            WhenUnreachable::Spool if self.spool.is_none() => WhenUnreachable::Reject,
+            when => when,
+        }
+    }
+
+    /// The relay's name in the configuration.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The transfer syntaxes that the upstream takes for an abstract syntax; `None` where that is not known.
+    pub(super) fn syntaxes(&self, abstract_syntax: &str) -> Option<Vec<Uid>> {
+        self.known.syntaxes(abstract_syntax)
+    }
+
+    /// Streams the objects of an association that is not passed on.
+    pub(super) fn tap(
+        self: &Arc<Self>,
+        service: &Service,
+        contexts: &HashMap<u8, Context>,
+        calling: &str,
+    ) -> Guarded {
+        let steps = Steps::new(service.desk.clone(), calling);
+        let tap = || Tap::new(service.clone(), self.clone(), contexts.clone(), calling.to_owned(), steps);
+        Guarded::new(self.settings.stream.then(tap))
+    }
+
     /// Passes an A-ASSOCIATE-RQ on and waits for the answer, at most `patience` once there is a connection.
     pub(super) async fn open(self: Arc<Self>, request: &[u8], patience: Duration) -> Opened {
         match upstream::associate(&self, request, patience).await {
@@ -136,7 +195,7 @@ impl Relay {
                     upstream = %self.settings.address,
                     "the upstream cannot be reached: {error}{mend}"
                 );
-                Opened::Unreachable(self.settings.when_unreachable)
+                Opened::Unreachable(self)
             }
         }
     }
@@ -194,7 +253,7 @@ impl Upstream {
         let counters = relay.counters.clone();
         let open = Open::new(&counters.open.get_or_create(&Of { relay: relay.name.clone() }).clone());
         let contexts = match &answer {
-            Answer::Accepted(answer) if relay.settings.stream => contexts(request, answer),
+            Answer::Accepted(answer) => contexts(&relay, request, answer),
             _ => HashMap::new(),
         };
         let steps = Steps::new(service.desk.clone(), calling);
@@ -311,13 +370,17 @@ async fn turned(flag: &mut watch::Receiver<bool>) {
 
 /// The presentation contexts that the upstream has accepted, by ID; none where request or answer are beyond the
 /// library, which is no reason not to pass them on.
-fn contexts(request: &[u8], answer: &[u8]) -> HashMap<u8, Context> {
+fn contexts(relay: &Relay, request: &[u8], answer: &[u8]) -> HashMap<u8, Context> {
     let (Ok(Some(Pdu::AssociationRQ(request))), Ok(Some(Pdu::AssociationAC(answer)))) =
         (read_pdu(request, REQUEST_LIMIT, false), read_pdu(answer, REQUEST_LIMIT, false))
     else {
         tracing::warn!("an association is passed on and not streamed: its negotiation cannot be read");
         return HashMap::new();
     };
+    relay.known.learn(&request, &answer);
+    if !relay.settings.stream {
+        return HashMap::new();
+    }
     let trim = |uid: &str| uid.trim_matches(['\0', ' ']).to_owned();
     let accepted = answer
         .presentation_contexts

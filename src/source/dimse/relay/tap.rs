@@ -152,7 +152,7 @@ pub(super) fn unharmed<R>(act: impl FnOnce() -> R) -> Option<R> {
 
 /// A tap that cannot do harm.
 #[derive(Debug)]
-pub(super) struct Guarded(Option<Tap>);
+pub(in crate::source::dimse) struct Guarded(Option<Tap>);
 
 impl Guarded {
     pub(super) fn new(tap: Option<Tap>) -> Self {
@@ -160,7 +160,7 @@ impl Guarded {
     }
 
     /// The association was released: its part of every series is complete.
-    pub(super) fn complete(&mut self) {
+    pub(in crate::source::dimse) fn complete(&mut self) {
         self.guard(|tap| tap.claims.complete());
     }
 

@@ -1,0 +1,321 @@
+//! What was spooled goes to its upstream once that is back, in the order in which it came, and is removed when the
+//! upstream has it.
+//!
+//! ```text
+//!   spool ─► next ─► association (kept while the next one can use it) ─► C-STORE ─┬ success, warning ─► done
+//!                                                                               ├ no room, no answer ─► later
+//!                                                                               └ refused for good ─► set aside
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dicom_core::{DataElement, PrimitiveValue, VR, dicom_value};
+use dicom_dictionary_std::tags;
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+use dicom_ul::pdu::{
+    AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem,
+    read_pdu, write_pdu,
+};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::deposit::Meta;
+use super::upstream::{self, Answer, Connection, Unreachable};
+use super::{REQUEST_LIMIT, Relay, Relays};
+use crate::dimse::command::{C_STORE, Heading, RESPONSE};
+use crate::dimse::pdu::{Next, PduError, PduStream, command_pdu};
+use crate::instance::IMPLICIT_VR_LITTLE_ENDIAN;
+use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::spool::{Entry, Spool};
+
+/// The pause after a failure; it doubles.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often what is too old is looked for.
+const AGES: Duration = Duration::from_secs(60);
+/// For the upstream to answer, or to take more of an object.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The largest PDU that we make (bytes), whatever the upstream could take.
+const PDU_BYTES: usize = 128 << 10;
+/// The largest PDU that we take (bytes): responses alone.
+const RESPONSE_BYTES: u32 = 64 << 10;
+/// What a PDV costs besides its fragment (bytes, PS3.8 §9.3.5.1).
+const PDV_OVERHEAD: usize = 6;
+const CONTEXT: u8 = 1;
+/// Status (0000,0900): the SOP class (or its transfer syntax) is not supported.
+const NOT_SUPPORTED: u16 = 0x0122;
+
+/// Why an object is still here.
+#[derive(Debug, thiserror::Error)]
+enum Undelivered {
+    #[error("its relay is not in the configuration any more")]
+    NoRelay,
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    #[error("the upstream refuses the association")]
+    Rejected,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] PduError),
+    #[error("the upstream breaks the protocol")]
+    Protocol,
+    #[error("the object cannot be read")]
+    Read,
+    #[error("the upstream answers with status {0:04X}H")]
+    Status(u16),
+}
+
+impl Undelivered {
+    /// The status of one that would be refused the next time too.
+    fn for_good(&self) -> Option<u16> {
+        match self {
+            // No room, processing failure, resource limitation, duplicate invocation: they pass (PS3.7 Annex C).
+            Self::Status(0xA700..=0xA7FF | 0x0110 | 0x0213 | 0x0210) => None,
+            Self::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+/// An association that the next object may use too.
+struct Line {
+    meta: Meta,
+    stream: PduStream<Connection>,
+    /// Bytes of a PDU that the upstream takes.
+    pdu: usize,
+    message: u16,
+}
+
+/// Delivers what `spool` holds for the relay of this name until `stopping` turns true. `committed` is notified of
+/// every object.
+pub async fn drain(
+    name: String,
+    spool: Spool,
+    relays: Arc<ArcSwap<Relays>>,
+    committed: Arc<Notify>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let work = async {
+        let (mut line, mut pause) = (None, PAUSE);
+        loop {
+            let entry = take(&spool).await;
+            let Some(entry) = entry else {
+                hang_up(&mut line).await;
+                let _ = tokio::time::timeout(AGES, committed.notified()).await;
+                continue;
+            };
+            let number = entry.number();
+            match deliver(&entry, relays.load().named(&name), &mut line).await {
+                Ok(()) => {
+                    pause = PAUSE;
+                    settle(move || entry.done()).await;
+                }
+                Err(error) => {
+                    // It is of no more use, whatever the state it is in.
+                    line = None;
+                    if let Some(status) = error.for_good() {
+                        tracing::error!(
+                            relay = name,
+                            number,
+                            "an object of the spool is refused for good, and set aside: {error}; see to the \
+                             upstream, then restart the service to have it sent again"
+                        );
+                        settle(move || entry.set_aside(status)).await;
+                        continue;
+                    }
+                    tracing::warn!(relay = name, number, ?pause, "an object of the spool waits: {error}");
+                    drop(entry);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stopping.wait_for(|&down| down) => {}
+    }
+}
+
+async fn take(spool: &Spool) -> Option<Entry> {
+    let spool = spool.clone();
+    match tokio::task::spawn_blocking(move || spool.next()).await {
+        Ok(Ok(entry)) => entry,
+        Ok(Err(error)) => {
+            tracing::error!("nothing can be had from the spool now: {error}");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn settle(act: impl FnOnce() -> Result<(), crate::spool::SpoolError> + Send + 'static) {
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(act).await {
+        tracing::error!("what became of an object of the spool cannot be written down: {error}");
+    }
+}
+
+async fn hang_up(line: &mut Option<Line>) {
+    let Some(mut line) = line.take() else { return };
+    let mut release = Vec::new();
+    if write_pdu(&mut release, &Pdu::ReleaseRQ).is_ok() {
+        // It has what counts.
+        let _ = line.stream.send(&release).await;
+        let _ = line.stream.next(Duration::from_secs(5)).await;
+    }
+    line.stream.close().await;
+}
+
+async fn deliver(
+    entry: &Entry,
+    relay: Option<Arc<Relay>>,
+    line: &mut Option<Line>,
+) -> Result<(), Undelivered> {
+    let relay = relay.ok_or(Undelivered::NoRelay)?;
+    let meta: Meta = serde_json::from_slice(entry.meta()).map_err(|_| Undelivered::Read)?;
+    let fits = |line: &Line| {
+        let of = |meta: &Meta| Meta { sop_instance: String::new(), ..meta.clone() };
+        of(&line.meta) == of(&meta) && line.message < u16::MAX
+    };
+    if !line.as_ref().is_some_and(fits) {
+        hang_up(line).await;
+        *line = Some(dial(&relay, &meta).await?);
+    }
+    let Some(line) = line else { return Err(Undelivered::Protocol) };
+    line.message += 1;
+    line.send(entry, &meta).await?;
+    let status = line.status().await?;
+    relay.counters.answered(&relay.name, status);
+    match status {
+        0x0000 | 0x0001 | 0x0107 | 0x0116 | 0xB000..=0xBFFF => Ok(()),
+        // Duplicate SOP Instance: a try before this one arrived, and only its answer was lost.
+        0x0111 => Ok(()),
+        status => Err(Undelivered::Status(status)),
+    }
+}
+
+/// Opens an association for objects like this one.
+async fn dial(relay: &Relay, meta: &Meta) -> Result<Line, Undelivered> {
+    let request = AssociationRQ {
+        protocol_version: 1,
+        calling_ae_title: meta.calling.clone(),
+        called_ae_title: meta.called.clone(),
+        application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
+        presentation_contexts: vec![PresentationContextProposed {
+            id: CONTEXT,
+            abstract_syntax: meta.sop_class.clone(),
+            transfer_syntaxes: vec![meta.transfer_syntax.clone()],
+        }],
+        user_variables: vec![
+            UserVariableItem::MaxLength(RESPONSE_BYTES),
+            UserVariableItem::ImplementationClassUID(IMPLEMENTATION_CLASS_UID.to_owned()),
+            UserVariableItem::ImplementationVersionName(IMPLEMENTATION_VERSION_NAME.to_owned()),
+        ],
+    };
+    let mut bytes = Vec::new();
+    write_pdu(&mut bytes, &Pdu::AssociationRQ(request)).map_err(|_| Undelivered::Protocol)?;
+    let (stream, socket, answer) = upstream::associate(relay, &bytes, PATIENCE).await?;
+    let Answer::Accepted(answer) = answer else { return Err(Undelivered::Rejected) };
+    let Ok(Some(Pdu::AssociationAC(answer))) = read_pdu(&answer[..], REQUEST_LIMIT, false) else {
+        return Err(Undelivered::Protocol);
+    };
+    let accepted = answer.presentation_contexts.iter().any(|context| {
+        context.id == CONTEXT && context.reason == PresentationContextResultReason::Acceptance
+    });
+    if !accepted {
+        return Err(Undelivered::Status(NOT_SUPPORTED));
+    }
+    let most = answer.user_variables.iter().find_map(|item| match item {
+        UserVariableItem::MaxLength(most) if *most > 0 => Some(*most as usize),
+        _ => None,
+    });
+    let pdu = most.map_or(PDU_BYTES, |most| most.min(PDU_BYTES)).max(PDV_OVERHEAD + 2);
+    let stream = PduStream::new(stream, Some(socket), RESPONSE_BYTES, PATIENCE);
+    Ok(Line { meta: meta.clone(), stream, pdu, message: 0 })
+}
+
+impl Line {
+    async fn send(&mut self, entry: &Entry, meta: &Meta) -> Result<(), Undelivered> {
+        let command = request(&meta.sop_class, &meta.sop_instance, self.message);
+        self.stream.send(&command_pdu(CONTEXT, &command)).await?;
+        let (to, mut chunks) = mpsc::channel::<Vec<u8>>(4);
+        let mut reader = entry.read();
+        let read = tokio::task::spawn_blocking(move || -> Result<(), Undelivered> {
+            while let Some(chunk) = reader.chunk().map_err(|_| Undelivered::Read)? {
+                if to.blocking_send(chunk.to_vec()).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        let room = self.pdu - PDV_OVERHEAD;
+        let mut ahead = Vec::new();
+        while let Some(chunk) = chunks.recv().await {
+            ahead.extend_from_slice(&chunk);
+            // One byte at least is kept back: only the end says which fragment is the last.
+            while ahead.len() > room {
+                let rest = ahead.split_off(room);
+                self.fragment(&ahead, false).await?;
+                ahead = rest;
+            }
+        }
+        // Before the last fragment: an object that is damaged must not become whole at the upstream.
+        read.await.unwrap_or(Err(Undelivered::Read))?;
+        self.fragment(&ahead, true).await
+    }
+
+    async fn fragment(&mut self, bytes: &[u8], last: bool) -> Result<(), Undelivered> {
+        let length = bytes.len() as u32;
+        let mut pdu = Vec::with_capacity(12 + bytes.len());
+        pdu.extend([0x04, 0]);
+        pdu.extend((length + 6).to_be_bytes());
+        pdu.extend((length + 2).to_be_bytes());
+        pdu.extend([CONTEXT, if last { 2 } else { 0 }]);
+        pdu.extend_from_slice(bytes);
+        Ok(self.stream.send(&pdu).await?)
+    }
+
+    /// The status of the response.
+    async fn status(&mut self) -> Result<u16, Undelivered> {
+        let mut bytes = bytes::BytesMut::new();
+        loop {
+            let Next::Pdv(pdv) = self.stream.next(PATIENCE).await? else { return Err(Undelivered::Protocol) };
+            if !pdv.command || bytes.len() + self.stream.payload_left() > RESPONSE_BYTES as usize {
+                return Err(Undelivered::Protocol);
+            }
+            while self.stream.payload_left() > 0 {
+                self.stream.payload(&mut bytes, RESPONSE_BYTES as usize).await?;
+            }
+            if pdv.last {
+                break;
+            }
+        }
+        let heading = Heading::read(&bytes).map_err(|_| Undelivered::Protocol)?;
+        let ours = heading.field == C_STORE | RESPONSE && heading.message == self.message;
+        heading.status.filter(|_| ours).ok_or(Undelivered::Protocol)
+    }
+}
+
+/// The command set of a C-STORE-RQ (PS3.7 Table 9.3-1).
+fn request(sop_class: &str, sop_instance: &str, message: u16) -> Vec<u8> {
+    let number = |tag, value: u16| DataElement::new(tag, VR::US, dicom_value!(U16, value));
+    let uid = |tag, value: &str| DataElement::new(tag, VR::UI, PrimitiveValue::from(value));
+    let set = InMemDicomObject::command_from_element_iter([
+        uid(tags::AFFECTED_SOP_CLASS_UID, sop_class),
+        number(tags::COMMAND_FIELD, C_STORE),
+        number(tags::MESSAGE_ID, message),
+        number(tags::PRIORITY, 0),
+        number(tags::COMMAND_DATA_SET_TYPE, 0x0001),
+        uid(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance),
+    ]);
+    let mut bytes = Vec::with_capacity(256);
+    // Short texts and numbers into memory: it does not fail, and the upstream would refuse half of one.
+    if let Some(syntax) = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN)
+        && set.write_dataset_with_ts(&mut bytes, syntax).is_err()
+    {
+        bytes.clear();
+    }
+    bytes
+}
