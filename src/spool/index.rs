@@ -2,11 +2,11 @@
 //! bounds are held by.
 //!
 //! ```text
-//!  reserve ──► (being written) ──► waiting ──► taken ──► gone
-//!                                   │   ▲        │ ▲
-//!                                   │   └────────┘ └──► aside ──► gone, too old
-//!                                   └──► gone, too old    │
-//!                                   ▲─────────────────────┘ retried
+//!  begin ──► being written ──► waiting ◄──► taken ──► gone
+//!                │               │  ▲          │
+//!                ▼               │  └─ aside ◄─┘
+//!              gone              ▼       ▼
+//!                              gone, too old
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -77,6 +77,7 @@ use stats::Counts;
 
 /// The reason for [`Entry::set_aside`] of an object that the disk does not give.
 pub const UNREADABLE: u16 = 0;
+
 /// How much a spool may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {

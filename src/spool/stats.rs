@@ -10,7 +10,7 @@ use super::{Shared, Spool};
 /// How a spool is doing. Sums are since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Bytes on the disk, as [`Bounds::max_bytes`] counts them.
+    /// Bytes on the disk, as [`Bounds::max_bytes`](super::Bounds::max_bytes) counts them.
     pub bytes: u64,
     /// Objects that are to be delivered.
     pub objects: usize,
@@ -61,7 +61,7 @@ impl Stats {
 /// Objects that are lost, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Older than [`Bounds::max_age`].
+    /// Older than [`Bounds::max_age`](super::Bounds::max_age).
     pub expired: u64,
     /// Altered, or cut short.
     pub damaged: u64,
@@ -74,7 +74,7 @@ pub struct Lost {
 pub struct SetAside {
     /// Its number.
     pub number: u64,
-    /// The code given to [`Entry::set_aside`], or [`UNREADABLE`].
+    /// The code given to [`Entry::set_aside`](super::Entry::set_aside), or [`UNREADABLE`](super::UNREADABLE).
     pub reason: u16,
     /// Bytes of its file, in whole blocks.
     pub bytes: u64,
