@@ -300,6 +300,7 @@ SEEDS = {
         b'[{"0008119A":{"vr":"SQ","Value":[{"00081197":{"vr":"US","Value":["272"]}},null]}}]',
     ],
     "pdu": PDUS,
+    "passing": PDUS,
     "associate": [request()],
     "command": [ECHO, STORE, command(0x0FFF), command(0x0020, data=0)],
     "data_set": DATA_SETS,
