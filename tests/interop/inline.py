@@ -35,6 +35,10 @@ class Route:
     def host_and_port(self) -> list[str]:
         return [self.address[0], str(self.address[1])]
 
+    def passed(self) -> int:
+        """How many bytes the upstream peer has been given so far."""
+        return sum(len(one.sent) for one in self._far.connections)
+
     def same_bytes(self) -> list[tuple[bytes, bytes]]:
         """What went over the wire, both ways; asserts that no byte differs before and behind the gateway."""
         near = self._near.take()
