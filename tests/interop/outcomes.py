@@ -250,13 +250,18 @@ def _departures() -> dict[str, list[Step]]:
         for how in ("close", "reset"):
             leave = Leave(who, how)
             out |= {
-                f"{who} leaves by {how} instead of an answer": [modality(REQUEST), leave],
                 f"{who} leaves by {how} between messages": [*OPEN, STORED, upstream(*store_rsp(0)), leave],
                 f"{who} leaves by {how} in the middle of a data set": [*OPEN, BEGUN, leave],
                 f"{who} leaves by {how} in the middle of a PDU": [*OPEN, Part(who, half), leave],
             }
+    for how in ("close", "reset"):
+        out[f"modality leaves by {how} before the answer"] = [modality(REQUEST), Leave("modality", how)]
     return out
 
 
 # The same to the service's user: A-P-ABORT.
 DEPARTURES: dict[str, list[Step]] = _departures()
+# Not the same: who accepts a connection and then does not answer is as good as not there.
+UNANSWERED: dict[str, list[Step]] = {
+    how: [modality(REQUEST), Leave("upstream", how)] for how in ("close", "reset")
+}  # fmt: skip

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+import negotiation
 import outcomes
 from dialogue import indicated, play
 from inline import ROUTES
@@ -46,3 +47,11 @@ def test_an_upstream_peer_that_dies_in_a_message_is_an_abort(inline, listener):
         steps = outcomes.DEPARTURES["upstream leaves by close in the middle of a data set"]
         *_, told, end = play(route, listener, steps)["modality"]
     assert (told[0], told[1][2], end) == (7, 2, "closed")
+
+
+@pytest.mark.parametrize("how", outcomes.UNANSWERED)
+def test_an_upstream_peer_that_leaves_instead_of_an_answer_is_not_there(inline, listener, how):
+    """Directly the modality would see a connection that closes; with the relay it is invited to try again."""
+    seen = both_ways(inline, listener, outcomes.UNANSWERED[how])
+    assert seen["direct"]["modality"] == ["closed"]
+    assert seen["relay"]["modality"][0] == negotiation.reject(2, 3, 1)

@@ -24,7 +24,7 @@ def _spool_is_there(program, tmp_path):
     """A build without the spool does not know its section."""
     file = tmp_path / "probe.toml"
     file.write_text(toml({"spool": {"directory": str(tmp_path)}}))
-    done = subprocess.run([program, "check", "--config", file], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "check", file], capture_output=True, text=True, check=False)
     if "unknown" in done.stdout + done.stderr and "spool" in done.stdout + done.stderr:
         pytest.skip("this build has no [spool]")
 
