@@ -21,7 +21,7 @@ from upstream import Upstream
 
 TOO_MUCH = 256 << 20
 # What a gateway may grow by while it is told to keep too much.
-ROOM = 64 << 20
+ROOM = 96 << 20
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def gateway(own_gateway, listener):
     honest = Upstream(VERIFICATION, syntaxes=[IMPLICIT_LE], title="HONEST")
     with contextlib.closing(honest):
         running = own_gateway(
-            hub={"budget_bytes": 32 << 20},
+            hub={"budget_bytes": 64 << 20},
             relay__pacs={"called_ae_title": "PACS", "address": "%s:%d" % listener.getsockname()},
             relay__honest={"called_ae_title": "HONEST", "address": honest.target},
         )
@@ -198,19 +198,20 @@ def test_a_peer_that_does_not_read_stops_the_modality_and_nothing_else(gateway, 
 
 
 def test_a_peer_that_never_answers_is_left_when_the_modality_leaves(gateway, listener):
+    """At once: the upstream peer is not kept busy with an association that nobody wants any more."""
     modality, upstream = opened(gateway, listener)
     assert modality.quiet()
     works(gateway)
     modality.socket.close()
+    # Less than any limit on a handshake.
+    upstream.socket.settimeout(5)
     upstream.hear_the_end()
 
 
 def test_silence_on_both_sides_ends(own_gateway, listener):
     """An association that nobody uses is not kept for ever: both sides are told."""
-    gateway = own_gateway(
-        dimse__limits={"idle_seconds": 1},
-        relay__pacs={"called_ae_title": "PACS", "address": "%s:%d" % listener.getsockname()},
-    )
+    relay = {"called_ae_title": "PACS", "address": "%s:%d" % listener.getsockname(), "idle_seconds": 1}
+    gateway = own_gateway(relay__pacs=relay)
     modality, upstream = opened(gateway, listener)
     upstream.socket.sendall(ACCEPT)
     assert modality.hear()
@@ -224,7 +225,8 @@ def test_as_many_associations_as_are_allowed(own_gateway, tmp_path):
     pacs = Upstream(VERIFICATION, syntaxes=[IMPLICIT_LE])
     with contextlib.closing(pacs):
         gateway = own_gateway(
-            dimse__limits={"associations": 4}, relay__pacs={"called_ae_title": "PACS", "address": pacs.target}
+            dimse__limits={"associations": 4, "associations_per_peer": 4},
+            relay__pacs={"called_ae_title": "PACS", "address": pacs.target},
         )
 
         def try_one() -> Association | None:

@@ -190,8 +190,9 @@ def test_a_sop_class_that_is_not_streamed_passes(tapped, pacs):
 
 
 def test_a_full_hub_passes_everything(tapped, pacs, tmp_path):
-    """The hub has room for a fraction of what passes, and a reader that does not read."""
-    gateway = tapped(hub={"budget_bytes": 1 << 20, "max_series": 1})
+    """The hub has room for one series and a fraction of what passes: two frames of forty-eight."""
+    bound = {"frame_bytes": 1 << 20}
+    gateway = tapped(hub={"budget_bytes": 1 << 20, "max_series": 1}, dimse__limits=bound, send__limits=bound)
     sources = []
     for number in range(12):
         folder = tmp_path / str(number)
