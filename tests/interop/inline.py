@@ -8,7 +8,10 @@ import struct
 from collections.abc import Iterator
 
 from gateway import Gateway
-from wire import Wire
+from wire import PIECE, Wire
+
+# Of the patients of the tests' objects, worklists and performed steps.
+SECRETS = ("TEST-0001", "Synth", "Patient^", "Referring^", "Coronary", "passcode", "2.25.4711")
 
 
 def outline(stream: bytes) -> list[tuple[int, int]]:
@@ -67,12 +70,12 @@ class Inline:
         self.gateway: Gateway = start(**relays)
 
     @contextlib.contextmanager
-    def _route(self, name: str, target: tuple[str, int], far: Wire, keep: bool) -> Iterator[Route]:
+    def _route(self, name: str, target: tuple[str, int], far: Wire, keep: bool, piece: int) -> Iterator[Route]:
         if name == "direct":
-            near = far = Wire(target, keep)
+            near = far = Wire(target, keep, piece)
         else:
-            far.target, far.keep = target, keep
-            near = Wire(self.gateway.dimse, keep)
+            far.target, far.keep, far.piece = target, keep, piece
+            near = Wire(self.gateway.dimse, keep, piece)
         far.connections = []
         try:
             yield Route(name, near, far)
@@ -80,16 +83,19 @@ class Inline:
             near.close()
             far.target = None
 
-    def route(self, name: str, target: tuple[str, int], keep: bool = True):
+    def route(self, name: str, target: tuple[str, int], keep: bool = True, piece: int = PIECE):
         """`direct` or `relay`, from a modality to an upstream peer at `target`."""
-        return self._route(name, target, self._far, keep)
+        return self._route(name, target, self._far, keep, piece)
 
-    def back(self, name: str, target: tuple[str, int], keep: bool = True):
+    def back(self, name: str, target: tuple[str, int], keep: bool = True, piece: int = PIECE):
         """The same from an upstream peer to the modality at `target`."""
-        return self._route(name, target, self._back, keep)
+        return self._route(name, target, self._back, keep, piece)
 
     def close(self) -> None:
         assert self.gateway.stop() == 0, self.gateway.output
+        # Whatever has passed, nothing of whom it was about is told.
+        for secret in SECRETS:
+            assert secret not in self.gateway.output
         self._far.close()
         self._back.close()
 

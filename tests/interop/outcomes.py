@@ -115,6 +115,25 @@ def _negotiations() -> dict[str, list[Step]]:
             n.accept([(1, 0, IMPLICIT_LE)], n.item(0x5E, b""), reserved=bytes(range(32, 64))),
         ),
     }
+    kind, body = n.request(PROPOSED)
+    accepted = n.accept([(1, 0, IMPLICIT_LE)])
+    table |= {
+        "another protocol version": ((kind, b"\0\3" + body[2:]), accepted),
+        "another application context": ((kind, body.replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9")), accepted),
+        "an item whose length lies": ((kind, body[:-20] + b"\xff" * 20), accepted),
+        "UIDs that are padded": (
+            n.request([(XA + "\0", [IMPLICIT_LE + "\0", EXPLICIT_LE + " "])]),
+            n.accept([(1, 0, IMPLICIT_LE + "\0")]),
+        ),
+        "a large request": (
+            n.request([(f"1.2.3.{k}", [f"1.2.3.4.5.6.7.8.9.10.{one}" for one in range(40)]) for k in range(128)]),
+            accepted,
+        ),
+        "a large identity": (n.request(PROPOSED, n.identity(4, b"x" * 60_000)), n.accept([(1, 0, IMPLICIT_LE)], n.identity_response(b"y" * 60_000))),
+        "titles that the answer does not repeat": (
+            (kind, body), (accepted[0], accepted[1][:4] + b"SOMEBODY        " + bytes(16) + accepted[1][36:])
+        ),
+    }  # fmt: skip
     for kind, words in kinds.items():
         asked = n.request(PROPOSED, n.identity(kind, *words))
         table[f"user identity of type {kind}"] = asked, n.accept([(1, 0, IMPLICIT_LE)], n.identity_response(b"yes"))

@@ -1,14 +1,17 @@
-"""`kill -9` of the gateway while it relays: with a modality that tries again, the upstream peer ends
-with every object, none of them torn; and what the modality was told Success for was there by then."""
+"""The gateway ends while it relays, by `kill -9`: with a modality that tries again, the upstream peer has
+every object in the end, none of them torn; and what the modality was told Success for was there by then.
+And by SIGTERM: what has begun is passed on to its end."""
 
 from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import time
 
 import pytest
 
+from association import Aborted, Association
 from gateway import Gateway, wait_for
 from objects import EXPLICIT_LE, XA
 from retrying import Modality, many
@@ -56,3 +59,23 @@ def test_every_object_arrives_whole(own_gateway, tmp_path):
     assert pacs.kept.keys() == objects.keys()
     torn = [uid for uid, copies in pacs.kept.items() if any(copy != objects[uid] for copy in copies)]
     assert torn == []
+
+
+def test_a_stop_lets_the_message_end(own_gateway, tmp_path):
+    """SIGTERM in the middle of a data set: it is passed on to its end, and so is its status; then both sides
+    are told that it is over."""
+    pacs = Upstream(XA, syntaxes=[EXPLICIT_LE], status=0xB007)
+    [(uid, data)] = many(1, tmp_path).items()
+    with contextlib.closing(pacs):
+        gateway = own_gateway(relay__pacs={"called_ae_title": "PACS", "address": pacs.target})
+        association = Association(gateway.dimse, XA, [EXPLICIT_LE], "PACS", "XA1")
+        association.begin_store(XA, uid)
+        association.data(data[:8000])
+        gateway.signal(signal.SIGTERM)
+        gateway.wait_for_line("(?i)shut|drain|stop")
+        association.data(data[8000:], last=True)
+        assert association.status() == 0xB007
+        with pytest.raises(Aborted):
+            association.status()
+        assert gateway.wait() == 0
+    assert pacs.kept == {uid: [data]}

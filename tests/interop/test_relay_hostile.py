@@ -107,6 +107,22 @@ def test_an_answer_that_is_none(gateway, listener, answer):
     modality.socket.close()
 
 
+GARBAGE = {name: data.removeprefix(ACCEPT) for name, data in ANSWERS.items() if data != ACCEPT}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_modality_that_talks_nonsense(gateway, listener, garbage):
+    """It is the upstream peer's to judge; when the modality is gone, that hears the end."""
+    modality, upstream = opened(gateway, listener)
+    upstream.socket.sendall(ACCEPT)
+    assert modality.hear()
+    modality.socket.sendall(GARBAGE[garbage])
+    works(gateway)
+    modality.socket.close()
+    upstream.hear_the_end()
+    upstream.socket.close()
+
+
 @pytest.mark.parametrize("who", ["modality", "upstream"])
 def test_a_pdu_that_never_ends_is_not_kept(gateway, listener, who):
     """4 GiB are announced, and a good part of it comes; whoever wants it may have it, we keep none."""

@@ -55,3 +55,11 @@ def test_an_upstream_peer_that_leaves_instead_of_an_answer_is_not_there(inline, 
     seen = both_ways(inline, listener, outcomes.UNANSWERED[how])
     assert seen["direct"]["modality"] == ["closed"]
     assert seen["relay"]["modality"][0] == negotiation.reject(2, 3, 1)
+
+
+@pytest.mark.parametrize("outcome", ["128 contexts", "C-STORE B007", "two at once, answered the other way round"])
+def test_outcome_byte_after_byte(inline, listener, outcome):
+    """The network may cut PDUs, and their headers, wherever it likes."""
+    with inline.route("relay", listener.getsockname(), piece=1) as route:
+        play(route, listener, outcomes.EXACT[outcome])
+        route.same_bytes()

@@ -46,6 +46,15 @@ def test_titles_go_on_as_they_came(own_gateway, upstreams, source):
     assert pacs.titles == [("XA1", "PACS")]
 
 
+def test_spaces_around_a_title_say_nothing(own_gateway, upstreams):
+    """Leading ones neither (PS3.8 Table 9-11)."""
+    pacs = upstreams()
+    gateway = own_gateway(relay__pacs=to(pacs))
+    association = Association(gateway.dimse, VERIFICATION, [IMPLICIT_LE], called="  PACS", calling="  XA1")
+    assert association.echo() == 0x0000
+    association.release()
+
+
 def test_titles_are_mapped(own_gateway, upstreams, source):
     pacs = upstreams(title="ARCHIVE")
     mapped = {"upstream_called_ae_title": "ARCHIVE", "upstream_calling_ae_title": "GATE"}

@@ -12,21 +12,11 @@ from pathlib import Path
 import pytest
 
 from association import Association
-from gateway import Gateway, free_port, toml, wait_for
+from gateway import Gateway, free_port, wait_for
 from objects import EXPLICIT_LE, XA
 from retrying import Modality, many
 from test_relay_crash import KILLS, OBJECTS, kill_at_random
 from upstream import Upstream
-
-
-@pytest.fixture(autouse=True)
-def _spool_is_there(program, tmp_path):
-    """A build without the spool does not know its section."""
-    file = tmp_path / "probe.toml"
-    file.write_text(toml({"spool": {"directory": str(tmp_path)}}))
-    done = subprocess.run([program, "check", file], capture_output=True, text=True, check=False)
-    if "unknown" in done.stdout + done.stderr and "spool" in done.stdout + done.stderr:
-        pytest.skip("this build has no [spool]")
 
 
 class Spooling:

@@ -23,9 +23,9 @@ def reset(sock: socket.socket) -> None:
 class Connection:
     """One connection through a wire: what the one who opened it sent and received."""
 
-    def __init__(self, opener: socket.socket, target: socket.socket, keep: bool) -> None:
+    def __init__(self, opener: socket.socket, target: socket.socket, keep: bool, piece: int) -> None:
         self.sent, self.received = bytearray(), bytearray()
-        self._keep = keep
+        self._keep, self._piece = keep, piece
         self._sockets = (opener, target)
         self._open = 2
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Connection:
 
     def _forward(self, source: socket.socket, sink: socket.socket, record: bytearray) -> None:
         try:
-            while piece := source.recv(PIECE):
+            while piece := source.recv(self._piece):
                 if self._keep:
                     record += piece
                 sink.sendall(piece)
@@ -70,10 +70,10 @@ class Connection:
 
 class Wire:
     """Listens at `address` and forwards to `target`, which may change from connection to connection;
-    None: nobody is there, and whoever comes is reset."""
+    None: nobody is there, and whoever comes is reset. Nothing is forwarded in more than `piece` bytes."""
 
-    def __init__(self, target: tuple[str, int] | None = None, keep: bool = True) -> None:
-        self.target, self.keep = target, keep
+    def __init__(self, target: tuple[str, int] | None = None, keep: bool = True, piece: int = PIECE) -> None:
+        self.target, self.keep, self.piece = target, keep, piece
         self.connections: list[Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
@@ -92,7 +92,7 @@ class Wire:
             except OSError:
                 reset(opener)
                 continue
-            self.connections.append(Connection(opener, target, self.keep))
+            self.connections.append(Connection(opener, target, self.keep, self.piece))
 
     def take(self) -> list[tuple[bytes, bytes]]:
         """The connections so far, when all have ended: sent and received; the record starts anew."""
