@@ -108,19 +108,25 @@ def _negotiations() -> dict[str, list[Step]]:
             n.accept([(1, 0, IMPLICIT_LE)], n.window(3, 1)),
         ),
         "maximum lengths": (n.request(PROPOSED, max_pdu=4096), n.accept([(1, 0, IMPLICIT_LE)], max_pdu=0)),
-        "maximum lengths, the other way": (n.request(PROPOSED, max_pdu=0), n.accept([(1, 0, IMPLICIT_LE)], max_pdu=128)),
+        "maximum lengths, the other way": (
+            n.request(PROPOSED, max_pdu=0),
+            n.accept([(1, 0, IMPLICIT_LE)], max_pdu=128),
+        ),
         "implementation versions": (n.request(PROPOSED, version), n.accept([(1, 0, IMPLICIT_LE)], version)),
         "reserved bytes and unknown items": (
             n.request(PROPOSED, n.item(0x5F, b"who knows", 7), reserved=bytes(range(32))),
             n.accept([(1, 0, IMPLICIT_LE)], n.item(0x5E, b""), reserved=bytes(range(32, 64))),
         ),
     }
-    kind, body = n.request(PROPOSED)
+    rq, body = n.request(PROPOSED)
     accepted = n.accept([(1, 0, IMPLICIT_LE)])
     table |= {
-        "another protocol version": ((kind, b"\0\3" + body[2:]), accepted),
-        "another application context": ((kind, body.replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9")), accepted),
-        "an item whose length lies": ((kind, body[:-20] + b"\xff" * 20), accepted),
+        "another protocol version": ((rq, b"\0\3" + body[2:]), accepted),
+        "another application context": (
+            (rq, body.replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9")),
+            accepted,
+        ),
+        "an item whose length lies": ((rq, body[:-20] + b"\xff" * 20), accepted),
         "UIDs that are padded": (
             n.request([(XA + "\0", [IMPLICIT_LE + "\0", EXPLICIT_LE + " "])]),
             n.accept([(1, 0, IMPLICIT_LE + "\0")]),
@@ -129,9 +135,13 @@ def _negotiations() -> dict[str, list[Step]]:
             n.request([(f"1.2.3.{k}", [f"1.2.3.4.5.6.7.8.9.10.{one}" for one in range(40)]) for k in range(128)]),
             accepted,
         ),
-        "a large identity": (n.request(PROPOSED, n.identity(4, b"x" * 60_000)), n.accept([(1, 0, IMPLICIT_LE)], n.identity_response(b"y" * 60_000))),
+        "a large identity": (
+            n.request(PROPOSED, n.identity(4, b"x" * 60_000)),
+            n.accept([(1, 0, IMPLICIT_LE)], n.identity_response(b"y" * 60_000)),
+        ),
         "titles that the answer does not repeat": (
-            (kind, body), (accepted[0], accepted[1][:4] + b"SOMEBODY        " + bytes(16) + accepted[1][36:])
+            (rq, body),
+            (accepted[0], accepted[1][:4] + b"SOMEBODY        " + bytes(16) + accepted[1][36:]),
         ),
     }  # fmt: skip
     for kind, words in kinds.items():
@@ -149,10 +159,15 @@ def _stores() -> dict[str, list[Step]]:
     one_by_one = [n.pdv(STORE, bytes([byte]), last=False) for byte in _IMAGE[:500]]
     many = [n.p_data(one) for one in one_by_one] + [n.p_data(*one_by_one, n.pdv(STORE, _IMAGE[500:]))]
     command = store_rsp(0x0000)[0][1][6:]
-    split = [n.p_data(n.pdv(STORE, command[k : k + 1], command=True, last=k + 1 == len(command))) for k in range(len(command))]
+    ends = range(1, len(command) + 1)
+    split = [n.p_data(n.pdv(STORE, command[k - 1 : k], command=True, last=k == len(command))) for k in ends]
     large = n.accept([(1, 0, IMPLICIT_LE)], max_pdu=0)
     two = [message(STORE, *store_rq(number), data=_IMAGE) for number in (1, 2)]
-    windows = [modality(n.request(PROPOSED, n.window(2, 1))), upstream(n.accept([(1, 0, IMPLICIT_LE)], n.window(2, 1)))]
+    windows = [
+        modality(n.request(PROPOSED, n.window(2, 1))),
+        upstream(n.accept([(1, 0, IMPLICIT_LE)], n.window(2, 1))),
+    ]
+    private = [us(0x0100, 1), us(0x0110, 1), us(0x0700, 0), ui(0x0002, PRIVATE), ui(0x1000, INSTANCE)]
     out |= {
         "a status in the middle of the data set": [
             *OPEN, BEGUN, upstream(*store_rsp(0xA700, *DETAILS)), modality(THE_REST), *RELEASE
@@ -170,32 +185,35 @@ def _stores() -> dict[str, list[Step]]:
             *OPEN, modality(n.p_data(_COMMAND[1], n.pdv(STORE, _IMAGE))), upstream(*store_rsp(0x0000)), *RELEASE
         ],
         "two at once, answered the other way round": [
-            *windows, modality(*two[0], *two[1]), upstream(*store_rsp(0, number=2), *store_rsp(0xA700, number=1)), *RELEASE
+            *windows, modality(*two[0], *two[1]),
+            upstream(*store_rsp(0, number=2), *store_rsp(0xA700, number=1)), *RELEASE,
         ],
         "an abstract syntax that was refused": [
             modality(REQUEST), upstream(n.accept([(1, 3, "")])), STORED, upstream(n.abort(2, 6))
         ],
         "a SOP class that nobody knows": [
-            *OPEN, modality(*message(OTHER, us(0x0100, 1), us(0x0110, 1), us(0x0700, 0), ui(0x0002, PRIVATE), ui(0x1000, INSTANCE), data=b"\xff" * 99)),
-            upstream(*store_rsp(0xB006)), *RELEASE,
+            *OPEN, modality(*message(OTHER, *private, data=b"\xff" * 99)), upstream(*store_rsp(0xB006)), *RELEASE,
         ],
     }  # fmt: skip
     return out
 
 
 def _services() -> dict[str, list[Step]]:
-    create = message(PERFORMED, us(0x0100, 0x0140), us(0x0110, 1), ui(0x0002, MPPS), ui(0x1000, INSTANCE), data=element(0x10, 0x20, b"P1"))
-    update = message(PERFORMED, us(0x0100, 0x0120), us(0x0110, 2), ui(0x0003, MPPS), ui(0x1001, INSTANCE), data=element(0x40, 0x252, b"COMPLETED "))
+    begin = [us(0x0100, 0x0140), us(0x0110, 1), ui(0x0002, MPPS), ui(0x1000, INSTANCE)]
+    end = [us(0x0100, 0x0120), us(0x0110, 2), ui(0x0003, MPPS), ui(0x1001, INSTANCE)]
+    create = modality(*message(PERFORMED, *begin, data=element(0x10, 0x20, b"P1")))
+    update = modality(*message(PERFORMED, *end, data=element(0x40, 0x252, b"COMPLETED ")))
     out = {}
     for status in (0x0000, 0x0106, 0x0111, 0x0116, 0x0120, 0x0213):
         told = [us(0x0100, 0x8140), us(0x0120, 1), us(0x0900, status), ui(0x0002, MPPS), ui(0x1000, INSTANCE), *DETAILS]
         data = element(0x10, 0x20, b"P1") if status in (0x0000, 0x0116) else None
-        out[f"N-CREATE {status:04X}"] = [*OPEN, modality(*create), upstream(*message(PERFORMED, *told, data=data)), *RELEASE]
+        out[f"N-CREATE {status:04X}"] = [*OPEN, create, upstream(*message(PERFORMED, *told, data=data)), *RELEASE]
     for status in (0x0000, 0x0107, 0x0112):
         told = [us(0x0100, 0x8120), us(0x0120, 2), us(0x0900, status), ui(0x1000, INSTANCE), (0x1005, b"\x10\0\x10\0")]
-        out[f"N-SET {status:04X}"] = [*OPEN, modality(*update), upstream(*message(PERFORMED, *told)), *RELEASE]
+        out[f"N-SET {status:04X}"] = [*OPEN, update, upstream(*message(PERFORMED, *told)), *RELEASE]
 
-    find = modality(*message(FIND, us(0x0100, 0x20), us(0x0110, 1), us(0x0700, 0), ui(0x0002, WORKLIST), data=element(0x10, 0x20, b"")))
+    asked = [us(0x0100, 0x0020), us(0x0110, 1), us(0x0700, 0), ui(0x0002, WORKLIST)]
+    find = modality(*message(FIND, *asked, data=element(0x10, 0x20, b"")))
     cancel = modality(*message(FIND, us(0x0100, 0x0FFF), us(0x0120, 1)))
 
     def found(status: int, number: int | None = None) -> list[n.Pdu]:
@@ -209,7 +227,8 @@ def _services() -> dict[str, list[Step]]:
         "C-FIND refused": [*OPEN, find, upstream(*found(0xA700)), *RELEASE],
     }
 
-    move = modality(*message(MOVES, us(0x0100, 0x21), us(0x0110, 1), us(0x0700, 0), ui(0x0002, MOVE), lo(0x0600, "XA1"), data=element(0x20, 0xD, b"2.25.1\0\0"[:6])))
+    wanted = [us(0x0100, 0x0021), us(0x0110, 1), us(0x0700, 0), ui(0x0002, MOVE), lo(0x0600, "XA1")]
+    move = modality(*message(MOVES, *wanted, data=element(0x20, 0x0D, b"2.25.1")))
     counts = [us(0x1020, 2), us(0x1021, 1), us(0x1022, 1), us(0x1023, 0)]
     moved = [us(0x0100, 0x8021), us(0x0120, 1), ui(0x0002, MOVE), *counts]
     failed = element(0x0008, 0x0058, INSTANCE.encode())
@@ -248,11 +267,15 @@ def _aborts() -> dict[str, list[Step]]:
     out |= {
         "aborted by the upstream peer instead of an answer": [modality(REQUEST), upstream(n.abort(2, 2))],
         "aborted by the modality before the answer": [modality(REQUEST), modality(n.abort(0, 0))],
-        "aborted by the upstream peer between messages": [*OPEN, STORED, upstream(*store_rsp(0)), upstream(n.abort(0, 0))],
+        "aborted by the upstream peer between messages": [
+            *OPEN, STORED, upstream(*store_rsp(0)), upstream(n.abort(0, 0))
+        ],
         "aborted by the upstream peer while it is silent": [*OPEN, STORED, Silence(), upstream(n.abort(0, 0))],
         "aborted by the modality, tired of waiting": [*OPEN, STORED, Silence(), modality(n.abort(0, 0))],
-        "aborted by the modality, tired of waiting for the answer": [modality(REQUEST), Silence(), modality(n.abort(0, 0))],
-    }
+        "aborted by the modality, tired of waiting for the answer": [
+            modality(REQUEST), Silence(), modality(n.abort(0, 0))
+        ],
+    }  # fmt: skip
     return out
 
 

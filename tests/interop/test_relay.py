@@ -147,7 +147,9 @@ WORKLIST_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("entries", "options"), [(3, []), (0, []), (30, ["--cancel", "5"])], ids=["some", "none", "cancelled"])
+@pytest.mark.parametrize(
+    ("entries", "options"), [(3, []), (0, []), (30, ["--cancel", "5"])], ids=["some", "none", "cancelled"]
+)
 def test_findscu_of_a_worklist(inline, entries, options, tmp_path):
     keys = [word for key in WORKLIST_KEYS for word in ("-k", key)]
     seen = {}

@@ -125,6 +125,7 @@ def spoilt(source: Source) -> dict[str, bytes]:
     data = source.dataset_bytes()
     pixels = data.index(source.dataset.PixelData)
     rows = data.index(b"\x28\x00\x10\x00US")
+    sequence = b"\x21\x00\x11\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     return {
         "nothing": b"",
         "one byte": b"\x08",
@@ -137,7 +138,7 @@ def spoilt(source: Source) -> dict[str, bytes]:
         "an unknown VR": data[: rows + 4] + b"ZZ" + data[rows + 6 :],
         "no study": data.replace(source.study.encode(), b"not a UID".ljust(len(source.study.encode()))),
         "too many elements": data[:rows] + b"\x21\x00\x10\x00LO\x00\x00" * 200_000 + data[rows:],
-        "nested without an end": data[:rows] + (b"\x21\x00\x11\x00SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff") * 5000,
+        "nested without an end": data[:rows] + sequence * 5000,
     }  # fmt: skip
 
 
