@@ -6,7 +6,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ class Spooling:
         key.touch(mode=0o600)
         key.write_bytes(random.randbytes(32))
         relay = {"called_ae_title": "PACS", "address": f"127.0.0.1:{self.port}", "when_unreachable": "spool"}
-        settings = {"directory": str(self.directory), "key_file": str(key), **spool}
+        settings = {"directory": str(self.directory), "key_file": str(key), "free_bytes": 0, **spool}
         self.gateway: Gateway = own_gateway(relay__pacs=relay, spool=settings)
 
     def come_back(self, **options) -> Upstream:
@@ -176,31 +178,37 @@ def test_a_damaged_file_holds_up_nothing(own_gateway, tmp_path):
         assert list(pacs.kept) == whole
 
 
-def test_the_transient_key_survives_a_kill_and_not_a_reboot(own_gateway, tmp_path):
-    """The key is in the runtime directory, which a reboot empties."""
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
-    os.environ["RUNTIME_DIRECTORY"] = str(runtime)
-    try:
-        spooling = Spooling(own_gateway, tmp_path, key_file="")
-        objects = many(6, tmp_path)
-        before = dict(list(objects.items())[:3])
-        after = dict(list(objects.items())[3:])
-        spooling.store(before)
-        spooling.gateway.kill_and_restart()
-        with contextlib.closing(spooling.come_back()) as pacs:
-            arrive(pacs, before)
-        spooling.store(before)
-        # As a reboot does.
-        for path in runtime.iterdir():
-            path.unlink()
-        spooling.gateway.kill_and_restart()
-        spooling.store(after)
-        with contextlib.closing(spooling.come_back()) as pacs:
-            arrive(pacs, after)
-            assert list(pacs.kept) == list(after)
-    finally:
-        del os.environ["RUNTIME_DIRECTORY"]
+@pytest.fixture
+def runtime(monkeypatch):
+    """The service's runtime directory, which must be in memory."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        pytest.skip("no file system in memory here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        monkeypatch.setenv("RUNTIME_DIRECTORY", folder)
+        yield Path(folder)
+
+
+def test_the_transient_key_survives_a_kill_and_not_a_reboot(own_gateway, tmp_path, runtime):
+    spooling = Spooling(own_gateway, tmp_path, key_file="")
+    before = many(3, tmp_path)
+    spooling.store(before)
+    spooling.gateway.kill_and_restart()
+    with contextlib.closing(spooling.come_back()) as pacs:
+        arrive(pacs, before)
+    # Now what a reboot does, which empties the directory.
+    lost = many(3, tmp_path)
+    spooling.store(lost)
+    spooling.gateway.signal(signal.SIGKILL)
+    spooling.gateway.wait()
+    for path in runtime.iterdir():
+        path.unlink()
+    spooling.gateway.start()
+    after = many(3, tmp_path)
+    spooling.store(after)
+    with contextlib.closing(spooling.come_back()) as pacs:
+        arrive(pacs, after)
+        assert list(pacs.kept) == list(after)
 
 
 @pytest.mark.timeout(300)
