@@ -15,8 +15,10 @@ import pytest
 
 from association import Association
 from gateway import Gateway, free_port, wait_for
-from objects import EXPLICIT_LE, XA
+from objects import EXPLICIT_LE, XA, Recipe, build
 from retrying import Modality, many
+from scu import store
+from test_relay import RECIPES
 from test_relay_crash import KILLS, OBJECTS, kill_at_random
 from upstream import Upstream
 
@@ -35,8 +37,8 @@ class Spooling:
         settings = {"directory": str(self.directory), "key_file": str(key), "free_bytes": 0, **spool}
         self.gateway: Gateway = own_gateway(relay__pacs=relay, spool=settings)
 
-    def come_back(self, **options) -> Upstream:
-        return Upstream(XA, syntaxes=[EXPLICIT_LE], port=self.port, **options)
+    def come_back(self, *sop_classes: str, **options) -> Upstream:
+        return Upstream(*(sop_classes or [XA]), **{"syntaxes": [EXPLICIT_LE], "port": self.port, **options})
 
     def store(self, objects: dict[str, bytes]) -> dict[str, int]:
         """The statuses of C-STOREs over one association."""
@@ -65,6 +67,18 @@ def test_what_is_accepted_while_upstream_is_away_arrives_in_order(own_gateway, t
         arrive(pacs, objects)
         assert list(pacs.kept) == list(objects)
         assert all(len(copies) == 1 for copies in pacs.kept.values())
+
+
+def test_objects_of_every_kind_arrive_as_they_came(own_gateway, tmp_path):
+    """Whatever the SOP class, the transfer syntax and the size; to a peer that takes small PDUs."""
+    spooling = Spooling(own_gateway, tmp_path)
+    recipes = [*RECIPES, Recipe("xa", "mono16", EXPLICIT_LE, 40, True, rows=512, columns=512)]
+    sources = [build(recipe, tmp_path) for recipe in recipes]
+    assert store(spooling.gateway.dimse, *(source.path for source in sources), called="PACS") == [0] * len(sources)
+    classes = {source.dataset.SOPClassUID for source in sources}
+    syntaxes = sorted({recipe.syntax for recipe in recipes})
+    with contextlib.closing(spooling.come_back(*classes, syntaxes=syntaxes, max_pdu=4096)) as pacs:
+        arrive(pacs, {source.dataset.SOPInstanceUID: source.dataset_bytes() for source in sources})
 
 
 def test_nothing_of_an_object_can_be_read_from_the_disk(own_gateway, tmp_path):

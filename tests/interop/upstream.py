@@ -21,6 +21,7 @@ class Upstream:
         status: int = 0x0000,
         port: int = 0,
         title: str = "PACS",
+        max_pdu: int = 16382,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self.kept: dict[str, list[bytes]] = {}
@@ -30,6 +31,7 @@ class Upstream:
         self._lock = threading.Lock()
         ae = AE(ae_title=title)
         ae.maximum_associations = 64
+        ae.maximum_pdu_size = max_pdu
         for sop_class in sop_classes:
             ae.add_supported_context(sop_class, syntaxes)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_REQUESTED, self._requested)]
