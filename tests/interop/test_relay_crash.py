@@ -14,7 +14,7 @@ import pytest
 from association import Aborted, Association
 from gateway import Gateway, wait_for
 from objects import EXPLICIT_LE, XA
-from retrying import Modality, many
+from persistent import Modality, many
 from upstream import Upstream
 
 OBJECTS, KILLS = 500, 50

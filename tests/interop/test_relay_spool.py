@@ -16,7 +16,7 @@ import pytest
 from association import Association
 from gateway import Gateway, free_port, wait_for
 from objects import EXPLICIT_LE, XA, Recipe, build
-from retrying import Modality, many
+from persistent import Modality, many
 from scu import store
 from test_relay import RECIPES
 from test_relay_crash import KILLS, OBJECTS, kill_at_random
