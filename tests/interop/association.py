@@ -69,6 +69,8 @@ class Association:
             raise Aborted(f"PDU type {kind} instead of A-ASSOCIATE-AC")
         self.transfer_syntax: str | None = None
         self.max_pdu = 0
+        # Called and calling AE title, as the answer repeats them.
+        self.titles = (answer[4:20].decode().strip(), answer[20:36].decode().strip())
         self._negotiated(answer[68:])
         self._message = 0
 

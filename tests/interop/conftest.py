@@ -13,6 +13,7 @@ from dicomweb_client.api import DICOMwebClient
 
 import gateway as gateways
 from gateway import Gateway
+from inline import Inline
 from pki import Authority
 
 
@@ -61,6 +62,15 @@ def own_gateway(program, authority, tmp_path):
         if one.child.poll() is None:
             one.child.kill()
         one.wait()
+
+
+@pytest.fixture(scope="session")
+def inline(program, authority, tmp_path_factory):
+    """A gateway between two peers, which the tests share."""
+    folder = tmp_path_factory.mktemp("inline")
+    running = Inline(lambda **sections: Gateway(program, folder, authority, **sections))
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")

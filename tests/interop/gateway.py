@@ -161,8 +161,19 @@ class Gateway(Process):
             self.config.setdefault(section.replace("__", "."), {}).update(values)
         self.config_file = folder / "framegate.toml"
         self.config_file.write_text(toml(self.config))
-        super().__init__([str(program), "run", "--config", str(self.config_file)], folder)
+        self._arguments = [str(program), "run", "--config", str(self.config_file)]
+        self.start()
+
+    def start(self) -> None:
+        """Runs it, or runs it again once it has ended, at the same ports."""
+        super().__init__(self._arguments, self.folder)
         wait_for(self._listening, "all listeners open")
+
+    def kill_and_restart(self) -> None:
+        """SIGKILL, and again."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+        self.start()
 
     def _listening(self) -> bool:
         assert self.child.poll() is None, f"framegate ended at its start:\n{self.output}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pydicom
@@ -11,17 +12,24 @@ from pynetdicom import AE, _config
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 
-def store(address: tuple[str, int], *paths: Path, called: str = "FRAMEGATE") -> list[int]:
+def store(
+    address: tuple[str, int],
+    *paths: Path,
+    called: str = "FRAMEGATE",
+    calling: str = "PYNETDICOM",
+    context: ssl.SSLContext | None = None,
+) -> list[int]:
     """Sends the files over one association, each in its own presentation context; the statuses."""
-    ae = AE(ae_title="PYNETDICOM")
+    ae = AE(ae_title=calling)
     contexts = []
     for path in paths:
         meta = pydicom.dcmread(path, stop_before_pixels=True).file_meta
-        context = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-        if context not in contexts:
-            contexts.append(context)
-            ae.add_requested_context(*context)
-    association = ae.associate(*address, ae_title=called, max_pdu=16382)
+        proposed = (meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
+        if proposed not in contexts:
+            contexts.append(proposed)
+            ae.add_requested_context(*proposed)
+    tls = None if context is None else (context, address[0])
+    association = ae.associate(*address, ae_title=called, max_pdu=16382, tls_args=tls)
     assert association.is_established, "association refused"
     try:
         return [association.send_c_store(path).Status for path in paths]
