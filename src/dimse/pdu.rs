@@ -138,6 +138,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PduStream<S> {
         (self.stream, self.socket, self.ahead)
     }
 
+    /// What the peer says out of turn, while it has to wait: at least one byte, unless it has closed. May be given up
+    /// while it waits.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn out_of_turn(&mut self) -> io::Result<BytesMut> {
+        if self.ahead.is_empty() {
+            self.ahead.reserve(READ_AHEAD_SMALL);
+            arm_quick_ack(self.socket.as_ref());
+            self.stream.read_buf(&mut (&mut self.ahead).limit(READ_AHEAD_SMALL)).await?;
+        }
+        Ok(self.ahead.split())
+    }
+
     /// Sends one PDU in one write.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ pub(super) struct Service {
 ///
 /// # Errors
 /// How it ended, if not by release; the peer has been told.
-pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     mut stream: PduStream<S>,
     peer: SocketAddr,
     service: Service,
@@ -176,7 +176,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Runs an association that is passed on.
-async fn passed_on<S: AsyncRead + AsyncWrite + Unpin>(
+async fn passed_on<S: AsyncRead + AsyncWrite + Unpin + Send>(
     mut stream: PduStream<S>,
     peer: SocketAddr,
     service: Service,
@@ -207,7 +207,7 @@ pub(super) fn printable(title: &str) -> String {
     title.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(16).collect()
 }
 
-pub(super) async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn send<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: &mut PduStream<S>,
     pdu: &Pdu,
 ) -> Result<(), AssociationError> {
@@ -217,7 +217,7 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Tells the peer, if it still listens, and closes.
-async fn fail<S: AsyncRead + AsyncWrite + Unpin>(
+async fn fail<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: &mut PduStream<S>,
     error: AssociationError,
 ) -> Result<(), AssociationError> {
@@ -239,7 +239,7 @@ struct Association<S> {
     duty: Duty,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Association<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
     /// Serves messages until the peer releases.
     async fn messages(&mut self) -> Result<(), AssociationError> {
         let mut shutdown = self.service.shutdown.clone();

@@ -3,14 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use dicom_ul::pdu::{AssociationRQ, Pdu, read_pdu};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::association::{AssociationError, Service, send};
 use super::negotiate::{Accepted, Refusal, negotiate, negotiate_for};
-use super::relay::{CALLED, CALLING, Guarded, Opened, Relay, Upstream};
+use super::relay::{CALLED, CALLING, Guarded, Modality, Opened, Relay, Upstream};
 use crate::config::settings::{DimseSettings, WhenUnreachable};
-use crate::dimse::pdu::{AssociateRequest, PduStream};
+use crate::dimse::pdu::{AssociateRequest, PduError, PduStream};
 
 /// The longest A-ASSOCIATE-RQ: 128 contexts with dozens of transfer syntaxes each fit.
 pub(super) const REQUEST_LIMIT: u32 = 512 << 10;
@@ -34,7 +35,7 @@ pub(super) enum Established {
     PassedOn(AssociateRequest, Box<Upstream>),
 }
 
-pub(super) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
+pub(super) async fn establish<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: &mut PduStream<S>,
     service: &Service,
     admitted: Result<(), Refusal>,
@@ -43,7 +44,7 @@ pub(super) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
     let request = tokio::time::timeout(handshake, stream.associate_request(REQUEST_LIMIT)).await;
     let request = request.map_err(|_| AssociationError::Handshake)??;
     let answer = match admitted {
-        Ok(()) => decide(request, service).await?,
+        Ok(()) => decide(stream, request, service).await?,
         Err(refusal) => Err(refusal),
     };
     match answer {
@@ -57,7 +58,8 @@ pub(super) async fn establish<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Whether an association is passed on, is ours, or is refused.
-async fn decide(
+async fn decide<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    stream: &mut PduStream<S>,
     request: AssociateRequest,
     service: &Service,
 ) -> Result<Result<Established, Refusal>, AssociationError> {
@@ -71,9 +73,21 @@ async fn decide(
             duty: Duty::Stream,
         }));
     };
-    match Box::pin(relay.open(&request.0, service.settings.limits.handshake)).await {
+    let patience = service.settings.limits.handshake;
+    match Box::pin(relay.open(&request.0, patience, &mut Waits(stream))).await {
+        Opened::Left => Err(AssociationError::Pdu(PduError::Closed)),
         Opened::Answered(upstream) => Ok(Ok(Established::PassedOn(request, upstream))),
         Opened::Unreachable(relay) => away(&request, service, relay),
+    }
+}
+
+/// The peer, while its upstream is asked.
+struct Waits<'s, S>(&'s mut PduStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Modality for Waits<'_, S> {
+    async fn says(&mut self) -> BytesMut {
+        // Whoever is out of reach has left.
+        self.0.out_of_turn().await.unwrap_or_default()
     }
 }
 

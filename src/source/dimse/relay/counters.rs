@@ -25,7 +25,8 @@ pub struct How {
 /// Counters of the relays. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct RelayCounters {
-    /// Associations by what became of the request: `accepted`, `refused` by the upstream, `unreachable`.
+    /// Associations by what became of the request: `accepted`, `refused` by the upstream, `unreachable`,
+    /// `left` by the modality before there was an answer.
     pub associations: Family<How, Counter>,
     /// Associations that ended without release, by who left: `modality`, `upstream`, `idle`, `draining`.
     pub broken: Family<How, Counter>,

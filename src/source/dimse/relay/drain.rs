@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::BytesMut;
 use dicom_core::{DataElement, PrimitiveValue, VR, dicom_value};
 use dicom_dictionary_std::tags;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
@@ -22,9 +23,10 @@ use dicom_ul::pdu::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::super::establish::REQUEST_LIMIT;
 use super::deposit::Meta;
-use super::upstream::{self, Answer, Connection, Unreachable};
-use super::{REQUEST_LIMIT, Relay, Relays};
+use super::upstream::{self, Answer, Associated, Connection, Modality, Unreachable};
+use super::{Relay, Relays};
 use crate::dimse::command::{C_STORE, Heading, RESPONSE};
 use crate::dimse::pdu::{Next, PduError, PduStream, command_pdu};
 use crate::instance::IMPLICIT_VR_LITTLE_ENDIAN;
@@ -196,6 +198,15 @@ async fn deliver(
     }
 }
 
+/// The modality has long left.
+struct Nobody;
+
+impl Modality for Nobody {
+    async fn says(&mut self) -> BytesMut {
+        std::future::pending().await
+    }
+}
+
 /// Opens an association for objects like this one.
 async fn dial(relay: &Relay, meta: &Meta) -> Result<Line, Undelivered> {
     let request = AssociationRQ {
@@ -216,7 +227,8 @@ async fn dial(relay: &Relay, meta: &Meta) -> Result<Line, Undelivered> {
     };
     let mut bytes = Vec::new();
     write_pdu(&mut bytes, &Pdu::AssociationRQ(request)).map_err(|_| Undelivered::Protocol)?;
-    let (stream, socket, answer) = upstream::associate(relay, &bytes, PATIENCE).await?;
+    let associated = upstream::associate(relay, &bytes, PATIENCE, &mut Nobody).await?;
+    let Associated { stream, socket, answer, .. } = associated;
     let Answer::Accepted(answer) = answer else { return Err(Undelivered::Rejected) };
     let Ok(Some(Pdu::AssociationAC(answer))) = read_pdu(&answer[..], REQUEST_LIMIT, false) else {
         return Err(Undelivered::Protocol);
@@ -279,7 +291,7 @@ impl Line {
 
     /// The status of the response.
     async fn status(&mut self) -> Result<u16, Undelivered> {
-        let mut bytes = bytes::BytesMut::new();
+        let mut bytes = BytesMut::new();
         loop {
             let Next::Pdv(pdv) = self.stream.next(PATIENCE).await? else { return Err(Undelivered::Protocol) };
             if !pdv.command || bytes.len() + self.stream.payload_left() > RESPONSE_BYTES as usize {

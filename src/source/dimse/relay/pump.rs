@@ -1,5 +1,5 @@
 //! One direction of an association that is passed on: bytes are read, written to the other side, and only then
-//! looked at. What is published is read straight into its place and written from there.
+//! looked at (but for the answers to performed procedure steps, of which captures must know first). What is published is read straight into its place and written from there.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
@@ -28,6 +28,10 @@ const A_ABORT: [u8; 10] = [7, 0, 0, 0, 0, 4, 0, 0, 2, 0];
 
 /// Who is told what passes in one direction, after it has.
 pub(super) trait Watch {
+    /// Whether what comes next must be seen before the other side gets it.
+    fn first(&self) -> bool {
+        false
+    }
     /// Where the next bytes of a data set belong, and how many at most; `None` where nobody wants them.
     fn room(&mut self) -> Option<(&mut BytesMut, usize)>;
     /// So many bytes have been put there.
@@ -184,15 +188,21 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
                 Ok(0) | Err(_) => return Ended::Closed,
                 Ok(_) => {}
             }
+            let first = watch.first();
+            if first {
+                self.look(&buffer, watch);
+            }
             if write(&mut self.to, &buffer).await.is_err() {
                 return Ended::NotTaken;
             }
-            self.look(&buffer, watch);
+            if !first {
+                self.look(&buffer, watch);
+            }
         }
     }
 
     /// Looks at what has passed.
-    fn look(&mut self, mut bytes: &[u8], watch: &mut impl Watch) {
+    pub(super) fn look(&mut self, mut bytes: &[u8], watch: &mut impl Watch) {
         self.bytes.inc_by(bytes.len() as u64);
         self.traffic.moved();
         while let Some(passed) = self.passing.next(&mut bytes) {

@@ -27,8 +27,6 @@ pub(super) struct Step {
     uid: Option<Uid>,
     transfer_syntax: Uid,
     bytes: BytesMut,
-    /// When the modality said it.
-    at: Instant,
 }
 
 impl Step {
@@ -42,7 +40,6 @@ impl Step {
             uid: heading.sop_instance.clone(),
             transfer_syntax: transfer_syntax.clone(),
             bytes: BytesMut::new(),
-            at: Instant::now(),
         })
     }
 
@@ -80,10 +77,16 @@ impl Steps {
         waiting.push_back(step);
     }
 
-    /// A response has passed to the modality. Where it accepts a step, that is told at the desk.
+    /// Whether a step waits for its answer.
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// A response is about to pass to the modality. Where it accepts a step, that is told at the desk, so that it
+    /// holds for every frame that is captured after the modality knows.
     pub(super) fn answered(&self, heading: &Heading) {
         if let Some(step) = self.accepted(heading) {
-            self.tell(&step);
+            self.tell(&step, Instant::now());
         }
     }
 
@@ -99,8 +102,7 @@ impl Steps {
         matches!(heading.status, Some(0x0000 | 0x0001 | 0x0107 | 0x0116)).then_some(step)
     }
 
-    /// What the upstream has accepted counts from when the modality said it.
-    fn tell(&self, step: &Step) {
+    fn tell(&self, step: &Step, at: Instant) {
         let Some(uid) = &step.uid else { return };
         let dataset = match decode(&step.bytes, &step.transfer_syntax) {
             Ok(dataset) => dataset,
@@ -115,7 +117,7 @@ impl Steps {
         let status = dataset.get(tags::PERFORMED_PROCEDURE_STEP_STATUS);
         let status = status.and_then(|status| status.to_str().ok()).unwrap_or_default();
         match (step.field, status.trim()) {
-            (_, "COMPLETED" | "DISCONTINUED") => self.desk.performed(&self.calling, uid, step.at),
+            (_, "COMPLETED" | "DISCONTINUED") => self.desk.performed(&self.calling, uid, at),
             (N_CREATE, _) => {
                 let heard = Order::from_performed(&dataset);
                 if !heard.dropped.is_empty() {
@@ -125,7 +127,7 @@ impl Steps {
                         "a performed procedure step has values that their attributes cannot have; they do not count"
                     );
                 }
-                self.desk.performing(&self.calling, uid, Arc::new(heard.order), step.at);
+                self.desk.performing(&self.calling, uid, Arc::new(heard.order), at);
             }
             // More of a step in progress: nothing in it can change whose it is (PS3.4 Table F.7.2-1).
             _ => {}

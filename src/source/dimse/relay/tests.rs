@@ -8,16 +8,18 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries;
 use dicom_ul::pdu::{
-    AssociationAC, AssociationRQ, PresentationContextProposed, PresentationContextResult, UserVariableItem,
-    write_pdu,
+    AssociationAC, AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResult,
+    PresentationContextResultReason, UserVariableItem, write_pdu,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::counters::How;
 use super::*;
 use crate::config::settings::{DimseSettings, HubSettings};
 use crate::context::desk::Desk;
+use crate::dimse::command::{C_STORE, RESPONSE};
 use crate::dimse::pdu::command_pdu;
 use crate::hub::{End, Hub};
 use crate::source::dimse::{DimseCounters, DimseSource};

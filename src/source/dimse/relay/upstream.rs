@@ -4,11 +4,12 @@
 //! can be negotiated (contexts, roles, extended negotiation, user identity, maximum length, asynchronous window) is
 //! negotiated between the modality and the upstream themselves, and every PDU afterwards fits both.
 
+use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,6 +29,8 @@ pub(in crate::source::dimse) const CALLED: Range<usize> = 10..26;
 pub(in crate::source::dimse) const CALLING: Range<usize> = 26..42;
 /// The longest answer (bytes).
 const ANSWER_LIMIT: usize = 512 << 10;
+/// What a modality may say before it has its answer (bytes).
+const EARLY: usize = 64 << 10;
 /// The header of a PDU (bytes).
 const HEADER: usize = 6;
 
@@ -44,6 +47,8 @@ pub(super) enum Unreachable {
     Files(#[from] TlsError),
     #[error("it does not answer the A-ASSOCIATE-RQ within {0:?}")]
     Silent(Duration),
+    #[error("the modality has left before it was answered")]
+    Left,
     #[error("it answers the A-ASSOCIATE-RQ with something else than an answer")]
     NoAnswer,
 }
@@ -57,6 +62,22 @@ pub(in crate::source::dimse) enum Answer {
     Refused(Bytes),
 }
 
+/// Who waits for the answer.
+pub(in crate::source::dimse) trait Modality {
+    /// What it says all the same, at least one byte; none where it has left.
+    fn says(&mut self) -> impl Future<Output = BytesMut> + Send;
+}
+
+/// An association with the upstream, or its refusal.
+#[derive(Debug)]
+pub(super) struct Associated {
+    pub(super) stream: Connection,
+    pub(super) socket: socket2::Socket,
+    pub(super) answer: Answer,
+    /// What the modality has said before it had the answer, and the upstream has got.
+    pub(super) early: BytesMut,
+}
+
 /// Connects, asks, and waits for the answer. `patience` is for the answer alone.
 ///
 /// # Errors
@@ -65,13 +86,14 @@ pub(super) async fn associate(
     relay: &Relay,
     request: &[u8],
     patience: Duration,
-) -> Result<(Connection, socket2::Socket, Answer), Unreachable> {
+    modality: &mut impl Modality,
+) -> Result<Associated, Unreachable> {
     let within = relay.settings.connect;
     let connecting = timeout(within, Box::pin(connect(relay))).await;
     let (mut stream, socket) = connecting.map_err(|_| Unreachable::ConnectTimeout(within))??;
-    let asking = timeout(patience, ask(relay, &mut stream, request)).await;
-    let answer = asking.map_err(|_| Unreachable::Silent(patience))??;
-    Ok((stream, socket, answer))
+    let asking = timeout(patience, ask(relay, &mut stream, request, modality)).await;
+    let (answer, early) = asking.map_err(|_| Unreachable::Silent(patience))??;
+    Ok(Associated { stream, socket, answer, early })
 }
 
 async fn connect(relay: &Relay) -> Result<(Connection, socket2::Socket), Unreachable> {
@@ -93,12 +115,13 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     relay: &Relay,
     stream: &mut S,
     request: &[u8],
-) -> Result<Answer, Unreachable> {
+    modality: &mut impl Modality,
+) -> Result<(Answer, BytesMut), Unreachable> {
     let mut asked = BytesMut::from(request);
     let settings = &relay.settings;
-    for (field, title) in
-        [(CALLED, &settings.upstream_called_ae_title), (CALLING, &settings.upstream_calling_ae_title)]
-    {
+    let mapped =
+        [(CALLED, &settings.upstream_called_ae_title), (CALLING, &settings.upstream_calling_ae_title)];
+    for (field, title) in mapped.clone() {
         if let (Some(field), Some(title)) = (asked.get_mut(field), title) {
             let title = title.bytes().chain(std::iter::repeat(b' '));
             field.iter_mut().zip(title).for_each(|(to, from)| *to = from);
@@ -106,8 +129,30 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     }
     stream.write_all(&asked).await?;
     stream.flush().await?;
-    let mut answer = BytesMut::zeroed(HEADER);
-    stream.read_exact(&mut answer).await?;
+    let mut early = BytesMut::new();
+    let mut answer = BytesMut::with_capacity(4 * HEADER);
+    while answer.len() < HEADER {
+        // No more than that: what follows the answer is not ours to read.
+        let wanted = HEADER - answer.len();
+        let mut header = (&mut answer).limit(wanted);
+        tokio::select! {
+            read = stream.read_buf(&mut header) => {
+                if read? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+            }
+            said = modality.says() => {
+                if said.is_empty() || early.len() + said.len() > EARLY {
+                    // It may be gone already.
+                    let _ = stream.shutdown().await;
+                    return Err(Unreachable::Left);
+                }
+                stream.write_all(&said).await?;
+                stream.flush().await?;
+                early.unsplit(said);
+            }
+        }
+    }
     let Some(&[kind, _, l0, l1, l2, l3]) = answer.first_chunk::<HEADER>() else {
         return Err(Unreachable::NoAnswer);
     };
@@ -118,20 +163,50 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
     answer.resize(HEADER + length, 0);
     stream.read_exact(answer.get_mut(HEADER..).unwrap_or_default()).await?;
     if kind != 0x02 {
-        return Ok(Answer::Refused(answer.freeze()));
+        return Ok((Answer::Refused(answer.freeze()), early));
     }
-    // The modality sees the titles that it knows.
-    let titles = CALLED.start..CALLING.end;
-    if let (Some(to), Some(from)) = (answer.get_mut(titles.clone()), request.get(titles)) {
-        to.copy_from_slice(from);
+    // Where they were mapped, the modality sees the titles that it knows.
+    for (field, title) in mapped {
+        if let (Some(to), Some(from), Some(_)) = (answer.get_mut(field.clone()), request.get(field), title) {
+            to.copy_from_slice(from);
+        }
     }
-    Ok(Answer::Accepted(answer.freeze()))
+    Ok((Answer::Accepted(answer.freeze()), early))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::relay;
     use super::*;
+
+    /// It waits.
+    struct Patient;
+
+    impl Modality for Patient {
+        async fn says(&mut self) -> BytesMut {
+            std::future::pending().await
+        }
+    }
+
+    /// It says this, and leaves.
+    struct Leaves(Option<&'static [u8]>);
+
+    impl Modality for Leaves {
+        async fn says(&mut self) -> BytesMut {
+            self.0.take().unwrap_or_default().into()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_modality_says_before_it_leaves_is_passed_on() {
+        let relay = relay("pacs", "127.0.0.1:1");
+        let (mut ours, mut theirs) = tokio::io::duplex(4096);
+        let asked = ask(&relay, &mut ours, &[0; 80], &mut Leaves(Some(b"abort"))).await;
+        assert!(matches!(asked, Err(Unreachable::Left)));
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).await.unwrap();
+        assert_eq!(got[80..], *b"abort");
+    }
 
     #[tokio::test]
     async fn ae_titles_are_mapped_there_and_back_and_nothing_else() {
@@ -149,14 +224,14 @@ mod tests {
             theirs.write_all(&answer).await.unwrap();
             got
         };
-        let (answer, got) = tokio::join!(ask(&relay, &mut ours, &request), upstream);
+        let (answer, got) = tokio::join!(ask(&relay, &mut ours, &request, &mut Patient), upstream);
         assert_eq!(&got[CALLED], b"ARCHIVE         ");
         let mut same = got.clone();
         same[CALLED].copy_from_slice(&request[CALLED]);
         assert_eq!(same, request);
-        let Answer::Accepted(answer) = answer.unwrap() else { panic!("refused") };
-        assert_eq!(answer[CALLED.start..CALLING.end], request[CALLED.start..CALLING.end]);
-        assert!(answer[CALLING.end..].iter().all(|byte| *byte == 7));
+        let (Answer::Accepted(answer), _) = answer.unwrap() else { panic!("refused") };
+        assert_eq!(answer[CALLED], request[CALLED]);
+        assert!(answer[CALLING.start..].iter().all(|byte| *byte == 7));
     }
 
     #[tokio::test]
@@ -168,7 +243,7 @@ mod tests {
             let (mut ours, mut theirs) = tokio::io::duplex(4096);
             theirs.write_all(bytes).await.unwrap();
             drop(theirs);
-            assert!(ask(&relay, &mut ours, &[0; 80]).await.is_err(), "{bytes:?}");
+            assert!(ask(&relay, &mut ours, &[0; 80], &mut Patient).await.is_err(), "{bytes:?}");
         }
     }
 }
