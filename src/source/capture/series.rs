@@ -341,6 +341,9 @@ impl Encounter {
 }
 
 #[cfg(test)]
+mod races;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::settings::HubSettings;
@@ -348,7 +351,7 @@ mod tests {
     use crate::frame::Photometric;
     use crate::hub::{Cursor, End, From, Item};
 
-    fn pixels(columns: u16) -> PixelDescription {
+    pub(super) fn pixels(columns: u16) -> PixelDescription {
         PixelDescription {
             rows: 16,
             columns,
