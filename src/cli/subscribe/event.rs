@@ -19,6 +19,7 @@ pub(super) enum Kind {
     SeriesAborted,
     InstancesMissed,
     ServerStatusChange,
+    ContextDoubtful,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             5 => Self::SeriesAborted,
             6 => Self::InstancesMissed,
             7 => Self::ServerStatusChange,
+            8 => Self::ContextDoubtful,
             _ => return None,
         })
     }
@@ -45,6 +47,7 @@ impl Kind {
             Self::SeriesAborted => 5,
             Self::InstancesMissed => 6,
             Self::ServerStatusChange => 7,
+            Self::ContextDoubtful => 8,
         }
     }
 
@@ -58,6 +61,7 @@ impl Kind {
             Self::SeriesAborted => "Series Aborted",
             Self::InstancesMissed => "Instances Missed",
             Self::ServerStatusChange => "Server Status Change",
+            Self::ContextDoubtful => "Context Doubtful",
         }
     }
 }
