@@ -71,3 +71,53 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus_client::registry::Registry as Metrics;
+
+    use super::*;
+    use crate::config::settings::{CaptureSettings, HubSettings, SubscriptionSettings};
+    use crate::context::desk::Rules;
+    use crate::context::{Order, Patient};
+    use crate::hub::Hub;
+    use crate::subscription::registry::Registry;
+
+    #[test]
+    fn a_doubt_shows_in_the_metrics_while_there_is_one() {
+        let settings =
+            CaptureSettings { modality_ae_titles: vec!["XA".to_owned()], ..CaptureSettings::default() };
+        let desk = Desk::by([("room".to_owned(), Rules::of(&settings))]);
+        let registry = Registry::new(SubscriptionSettings::default());
+        let notifier =
+            Notifier::new(Hub::new(HubSettings::default()), registry, |_, _, _, _, _| String::new());
+        let counters = CaptureCounters::default();
+        let mut metrics = Metrics::default();
+        counters.register(&mut metrics);
+        let mut watch = Watch { desk: desk.clone(), notifier, counters, told: BTreeMap::new() };
+        let mut look = |moment: Instant| {
+            watch.look(moment, SystemTime::now());
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &metrics).unwrap();
+            let line = |reason| format!("context_doubtful{{capture=\"room\",reason=\"{reason}\"}} 1");
+            Warning::WORDS.map(|word| text.contains(&line(word)))
+        };
+        let order = |id: &str| {
+            let patient = Patient { id: id.to_owned(), ..Patient::default() };
+            Arc::new(Order { patient, ..Order::default() })
+        };
+        let now = Instant::now();
+        let later = |minutes: u64| now + Duration::from_secs(minutes * 60);
+        desk.wish_at("room", now, |wanted| wanted.order = Some(order("1"))).unwrap();
+        assert_eq!(look(now), [false, false]);
+        desk.performing("XA", "1.2", order("2"), later(200));
+        assert_eq!(look(later(200)), [false, true]);
+        assert_eq!(look(later(241)), [true, true]);
+        desk.performed("XA", "1.2", later(242));
+        assert_eq!(look(later(242)), [true, false]);
+        desk.wish_at("room", later(243), |wanted| wanted.order = None).unwrap();
+        assert_eq!(look(later(243)), [false, false]);
+    }
+}
