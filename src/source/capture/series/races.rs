@@ -138,7 +138,7 @@ impl Model {
     }
 
     fn mpps(&self, moment: u64) -> Option<Words> {
-        let mut begun: Vec<_> = self.heard.iter().copied().collect();
+        let mut begun: Vec<_> = self.heard.clone();
         begun.retain(|step| self.began(*step).is_some_and(|began| began <= moment));
         begun.sort_by_key(|step| self.began(*step));
         let latest = self.known(*begun.last()?, moment)?;
@@ -487,7 +487,7 @@ impl Room {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
     #[test]
     fn every_instance_has_what_was_true_when_it_was_captured(
         mut events in proptest::collection::vec((event(), any::<bool>()), 1..60),
