@@ -87,6 +87,11 @@ impl Rules {
         }
     }
 
+    /// Whether an operator's word on who is imaged counts.
+    pub fn hears_operators(&self) -> bool {
+        self.precedence.contains(&Provider::Operator)
+    }
+
     fn hears(&self, provider: Provider, ae_title: &str) -> bool {
         self.precedence.contains(&provider) && self.ae_titles.iter().any(|title| title == ae_title.trim())
     }

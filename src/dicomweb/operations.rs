@@ -122,18 +122,19 @@ impl Console<'_> {
                 Ok(done())
             }
             Route::Patient(name) => {
-                self.one(name)?;
+                self.heard(name)?;
                 let order = said::order(&head.headers, content)?;
                 self.wish(name, "set patient", |wanted| identify(wanted, Some(order)))?;
                 Ok(done())
             }
             Route::Emergency(name) => {
+                self.heard(name)?;
                 let order = Order::emergency(&self.desk.rules(name).emergency_name, SystemTime::now());
                 self.wish(name, "emergency", |wanted| identify(wanted, Some(order)))?;
                 json(&self.one(name)?)
             }
             Route::Step(name) => {
-                self.one(name)?;
+                self.heard(name)?;
                 let keys = said::keys(&head.headers, content)?;
                 match self.desk.worklist().choose(&keys, |entry| (self.sees_entry)(&as_imaged(entry))) {
                     Choice::One(entry) => {
@@ -176,6 +177,12 @@ impl Console<'_> {
 
     fn one(&self, name: &str) -> Result<Shown, Problem> {
         self.all().into_iter().find(|shown| shown.name == name).ok_or_else(Problem::no_capture)
+    }
+
+    /// Whether what an operator says of the patient would count at a capture.
+    fn heard(&self, name: &str) -> Result<(), Problem> {
+        self.one(name)?;
+        if self.desk.rules(name).hears_operators() { Ok(()) } else { Err(Problem::operator_not_heard()) }
     }
 
     /// A series that the caller does not see is not there; the capture is.

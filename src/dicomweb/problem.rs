@@ -108,6 +108,7 @@ mod tests {
             (404, Problem::no_destination()),
             (404, Problem::no_capture()),
             (400, OrderError::Empty.into()),
+            (409, Problem::operator_not_heard()),
             (404, Problem::no_entry()),
             (409, Problem::several_entries(2)),
             (400, KeysError::Empty.into()),

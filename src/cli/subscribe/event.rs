@@ -83,6 +83,8 @@ pub(super) struct Event {
     pub(super) missed: u64,
     /// (0074,1242), of a Server Status Change.
     pub(super) status: Option<String>,
+    /// (0021,xx05), of a Context Doubtful.
+    pub(super) doubts: Vec<String>,
 }
 
 /// A message that is no event.
@@ -118,6 +120,7 @@ impl Event {
             sequence: private("00211002"),
             missed: private("00211003").unwrap_or(0),
             status: set.text("00741242"),
+            doubts: if ours { set.texts("00211005") } else { Vec::new() },
         })
     }
 
@@ -150,6 +153,13 @@ impl Set {
         // A Person Name is an object of its representations.
         let text = value.as_str().or_else(|| value.get("Alphabetic")?.as_str())?;
         Some(text.chars().take(1024).collect())
+    }
+
+    /// The first few values.
+    fn texts(&self, tag: &str) -> Vec<String> {
+        let values = self.0.get(tag).and_then(|attribute| attribute.get("Value")?.as_array());
+        let texts = values.into_iter().flatten().take(16).filter_map(|value| value.as_str());
+        texts.map(|text| text.chars().take(64).collect()).collect()
     }
 
     /// A number may be written as text, as 64-bit ones should be (PS3.18 §F.2.3).

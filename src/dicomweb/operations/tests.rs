@@ -300,3 +300,20 @@ fn what_is_doubtful_is_shown_without_values() {
     assert!(warnings.len() == 1 && warnings[0].as_str().unwrap().starts_with("contradicted: mpps"));
     assert!(!shown.to_string().contains("SECRET"));
 }
+
+#[test]
+fn where_operators_are_not_heard_they_are_told_so() {
+    let settings = CaptureSettings { precedence: vec![Provider::Mpps], ..CaptureSettings::default() };
+    let place = Place(Desk::by([(room(), Rules::of(&settings))]));
+    for (method, route) in [
+        (Method::PUT, Route::Patient(room())),
+        (Method::PUT, Route::Step(room())),
+        (Method::POST, Route::Emergency(room())),
+    ] {
+        let (status, problem) = place.answer(method, "/", "application/dicom+json", SAID, &route);
+        assert_eq!((status, &problem["type"]), (409, &json!("urn:framegate:problem:operator-not-heard")));
+    }
+    assert_eq!(place.wanted(), (None, None, 0));
+    assert_eq!(place.ask(start()).0, 200, "to start and stop is theirs");
+    assert_eq!(place.delete().0, 204);
+}

@@ -19,6 +19,16 @@ impl Problem {
 }
 
 impl Problem {
+    /// 409: by the configuration no operator says who is imaged by this capture.
+    pub fn operator_not_heard() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "urn:framegate:problem:operator-not-heard",
+            "Operators are not heard",
+            "Nothing was changed: by the configuration of this capture (precedence) no operator says who is imaged.",
+        )
+    }
+
     /// 404: no entry of the worklist is meant.
     pub fn no_entry() -> Self {
         Self::new(
