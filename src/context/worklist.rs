@@ -379,6 +379,8 @@ fn distinct<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::Patient;
     use super::super::order::Request;
     use super::*;
@@ -496,6 +498,43 @@ mod tests {
         worklist.replace("ris", vec![], at(210));
         assert_eq!(due(&worklist, "XA1", "", 205).as_deref(), Some("2"), "as it was then");
         assert_eq!(due(&worklist, "XA1", "", 210), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_peer_schedules_is_shown_as_it_was_understood(texts in proptest::collection::vec(".{0,70}", 12)) {
+            let of = |tags: &[Tag], texts: &[String]| {
+                let elements = tags.iter().zip(texts);
+                let element = |(tag, text): (&Tag, &String)| write::text(*tag, write::vr(*tag), text);
+                InMemDicomObject::from_element_iter(elements.map(element))
+            };
+            let (whole, step) = texts.split_at(6);
+            let mut dataset = of(
+                &[
+                    tags::PATIENT_NAME, tags::PATIENT_ID, tags::ISSUER_OF_PATIENT_ID, tags::STUDY_INSTANCE_UID,
+                    tags::ACCESSION_NUMBER, tags::REQUESTED_PROCEDURE_ID,
+                ],
+                whole,
+            );
+            let step = of(
+                &[
+                    tags::SCHEDULED_STATION_AE_TITLE, tags::SCHEDULED_STATION_NAME, tags::MODALITY,
+                    tags::SCHEDULED_PROCEDURE_STEP_START_DATE, tags::SCHEDULED_PROCEDURE_STEP_START_TIME,
+                    tags::SCHEDULED_PROCEDURE_STEP_ID,
+                ],
+                step,
+            );
+            let steps = DataSetSequence::from(vec![step]);
+            dataset.put(DataElement::new(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, VR::SQ, steps));
+            let (entry, dropped) = Entry::read(&dataset);
+            let (again, none) = Entry::read(&entry.dataset());
+            prop_assert!(none.is_empty());
+            prop_assert!(entry.order.doubtful == [tags::PATIENT_ID, tags::STUDY_INSTANCE_UID]
+                .iter().any(|tag| dropped.contains(tag)));
+            let order = Arc::new(Order { doubtful: false, ..Order::clone(&entry.order) });
+            let understood = Entry { order, ..entry };
+            prop_assert!(again == understood);
+        }
     }
 
     #[test]
