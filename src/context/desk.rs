@@ -87,6 +87,11 @@ impl Rules {
         }
     }
 
+    /// Whether an operator's word on who is imaged counts.
+    pub fn hears_operators(&self) -> bool {
+        self.precedence.contains(&Provider::Operator)
+    }
+
     fn hears(&self, provider: Provider, ae_title: &str) -> bool {
         self.precedence.contains(&provider) && self.ae_titles.iter().any(|title| title == ae_title.trim())
     }
@@ -320,5 +325,76 @@ impl Desk {
     /// The end of the step `uid` was told, or will never be.
     pub fn own_step_told(&self, uid: &str) {
         self.own().told(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Patient;
+    use super::*;
+
+    fn of(id: &str) -> Arc<Order> {
+        let patient = Patient { id: id.to_owned(), ..Patient::default() };
+        Arc::new(Order { patient, ..Order::default() })
+    }
+
+    fn desk(precedence: &[Provider]) -> Desk {
+        let rules = |titles: &[&str]| Rules {
+            precedence: precedence.to_vec(),
+            ae_titles: titles.iter().copied().map(str::to_owned).collect(),
+            ..Rules::default()
+        };
+        Desk::by([("room".to_owned(), rules(&["XA1", "XA2"])), ("other".to_owned(), rules(&[]))])
+    }
+
+    fn said(desk: &Desk, name: &str) -> Vec<(Provider, String)> {
+        let said = desk.at(name, Instant::now(), SystemTime::now()).said;
+        said.into_iter().map(|said| (said.provider, said.order.patient.id.clone())).collect()
+    }
+
+    #[test]
+    fn who_is_listed_and_is_the_modality_is_heard_and_nobody_else() {
+        use Provider::{Association, Mpps, Operator};
+        let desk = desk(&[Association, Operator]);
+        desk.performing("XA1", "1.2", of("step"), Instant::now());
+        desk.imaging(" XA2 ", of("object"), Instant::now());
+        desk.imaging("XA3", of("stranger"), Instant::now());
+        for name in ["room", "other"] {
+            desk.wish(name, |wanted| wanted.order = Some(of("word"))).unwrap();
+        }
+        let word = (Operator, "word".to_owned());
+        assert_eq!(said(&desk, "room"), [(Association, "object".to_owned()), word.clone()]);
+        assert_eq!(said(&desk, "other"), [word]);
+        assert_eq!(desk.wish("theatre", |_| ()), Err(DeskError::Unknown));
+        assert_eq!(desk.at("theatre", Instant::now(), SystemTime::now()), Truth::default());
+        let desk = self::desk(&[Mpps]);
+        desk.performing("XA1", "1.2", of("step"), Instant::now());
+        assert_eq!(said(&desk, "room"), [(Mpps, "step".to_owned())]);
+        desk.performed("XA1", "1.2", Instant::now());
+        assert_eq!(said(&desk, "room"), []);
+    }
+
+    #[test]
+    fn a_start_does_not_make_a_patient_younger() {
+        let desk = desk(&[Provider::Operator]);
+        let start = Instant::now();
+        let minutes = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        desk.wish_at("room", minutes(0), |wanted| wanted.order = Some(of("1"))).unwrap();
+        desk.wish_at("room", minutes(200), |wanted| wanted.running = Some(true)).unwrap();
+        let warnings = |at| desk.warnings("room", minutes(at), SystemTime::now());
+        assert_eq!((warnings(240), warnings(241)), (vec![], vec![Warning::Stale(Provider::Operator)]));
+        let truth = desk.at("room", minutes(199), SystemTime::now());
+        assert_eq!((truth.running, truth.said[0].at), (None, minutes(0)));
+    }
+
+    #[test]
+    fn nothing_that_is_said_is_shown_to_a_log() {
+        let desk = desk(&Provider::ALL);
+        desk.wish("room", |wanted| wanted.order = Some(of("SECRET"))).unwrap();
+        desk.performing("XA1", "1.2", of("SECRET"), Instant::now());
+        desk.imaging("XA1", of("SECRET"), Instant::now());
+        let truth = desk.at("room", Instant::now(), SystemTime::now());
+        assert_eq!(truth.said.len(), 3);
+        assert!(!format!("{desk:?} {truth:?} {:?}", Told::of(&truth.said)).contains("SECRET"));
     }
 }

@@ -138,6 +138,9 @@ fn clock(time: &str) -> Option<NaiveTime> {
         Some(_) => None,
         None => Some(0),
     };
+    if time.len() < 6 && !time.len().is_multiple_of(2) {
+        return None;
+    }
     let micros: u32 = match time.get(6..) {
         None | Some("") => 0,
         Some(fraction) => {
@@ -445,7 +448,7 @@ mod tests {
         assert_eq!(time("14").as_deref(), Some("14:00:00"));
         assert_eq!(time("143059.5").as_deref(), Some("14:30:59.500"));
         assert_eq!(time("143060").as_deref(), Some("14:30:59"), "a leap second");
-        for wrong in ["1x", "25", "14:30", "143059.1234567", "143059x"] {
+        for wrong in ["1", "143", "1x", "25", "14:30", "143059.1234567", "143059x"] {
             assert_eq!(time(wrong), None, "{wrong}");
         }
         assert_eq!(offset("-0330").map(|zone| zone.local_minus_utc()), Some(-12_600));

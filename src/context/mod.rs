@@ -467,6 +467,61 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_takes_the_place_of_what_is_generated_and_says_by_whom() {
+        let request = Request {
+            procedure_id: "R1".to_owned(),
+            step_id: "S1".to_owned(),
+            protocol: vec![order::Code { value: "C1".to_owned(), ..order::Code::default() }],
+            ..Request::default()
+        };
+        let order = Order {
+            patient: Patient { id: "4711".to_owned(), issuer: "HOSP".to_owned(), ..Patient::default() },
+            admission_id: "V1".to_owned(),
+            requests: vec![request, Request::default()],
+            performed: Some(Performed {
+                instance_uid: "1.2.9".to_owned(),
+                id: "P1".to_owned(),
+                started: Some(moment()),
+            }),
+            ..Order::default()
+        };
+        let said = told::Said {
+            provider: Provider::Mpps,
+            order: std::sync::Arc::new(order),
+            at: std::time::Instant::now(),
+        };
+        let told = context().told(&Told::of(&[said]).unwrap());
+        let dataset = told.dataset();
+        assert_eq!(value(&dataset, tags::PATIENT_NAME), "", "and not that of the generated one");
+        assert_eq!(value(&dataset, tags::ISSUER_OF_PATIENT_ID), "HOSP");
+        assert_eq!(value(&dataset, tags::ADMISSION_ID), "V1");
+        assert_eq!(value(&dataset, tags::PERFORMED_PROCEDURE_STEP_ID), "P1");
+        assert_eq!(value(&dataset, tags::PERFORMED_PROCEDURE_STEP_START_DATE), "20260228");
+        assert_eq!(value(&dataset, tags::PERFORMED_PROCEDURE_STEP_START_TIME), "235959.000042");
+        let items = |tag| dataset.element(tag).unwrap().items().unwrap();
+        let [request] = items(tags::REQUEST_ATTRIBUTES_SEQUENCE) else { panic!("an empty one is left out") };
+        assert_eq!(value(request, tags::REQUESTED_PROCEDURE_ID), "R1");
+        assert_eq!(value(request, tags::SCHEDULED_PROCEDURE_STEP_ID), "S1");
+        let code = &request.element(tags::SCHEDULED_PROTOCOL_CODE_SEQUENCE).unwrap().items().unwrap()[0];
+        assert_eq!(value(code, tags::CODE_VALUE), "C1");
+        let [step] = items(tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE) else { panic!() };
+        assert_eq!(value(step, tags::REFERENCED_SOP_CLASS_UID), "1.2.840.10008.3.1.2.3.3");
+        assert_eq!(value(step, tags::REFERENCED_SOP_INSTANCE_UID), "1.2.9");
+        let words: Vec<_> =
+            told.provenance().into_iter().map(|(keyword, origin)| (keyword, origin.word())).collect();
+        let expected = [
+            ("AdmissionID", "mpps"),
+            ("IssuerOfPatientID", "mpps"),
+            ("PatientID", "mpps"),
+            ("ReferencedPerformedProcedureStepSequence", "mpps"),
+            ("RequestAttributesSequence", "mpps"),
+            ("StudyID", "generated"),
+            ("StudyInstanceUID", "generated"),
+        ];
+        assert_eq!(words, expected);
+    }
+
+    #[test]
     fn debug_withholds_the_patient_and_the_order() {
         let mut context = context();
         context.study.accession_number = "ACC4711".to_owned();

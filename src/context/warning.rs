@@ -33,6 +33,16 @@ impl Warning {
             Self::Contradicted { .. } => contradicted,
         }
     }
+
+    /// The kind and who it is about, as an event tells it; at most 64 characters (LO).
+    pub fn short(self) -> String {
+        match self {
+            Self::Stale(provider) => format!("{} {}", self.word(), provider.word()),
+            Self::Contradicted { decides, otherwise } => {
+                format!("{} {} by {}", self.word(), decides.word(), otherwise.word())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -100,6 +110,7 @@ mod tests {
         assert_eq!(of(&[], stale, minutes(0)), []);
         for warning in [contradicted, Warning::Stale(Provider::Mpps)] {
             assert!(warning.to_string().starts_with(warning.word()));
+            assert!(warning.short().starts_with(warning.word()) && warning.short().len() <= 64);
         }
     }
 }

@@ -21,6 +21,8 @@ use super::write;
 
 /// Most entries of one source; more are left out.
 pub const MOST_ENTRIES: usize = 1000;
+/// Longest barcode (characters): the longest value that an entry is chosen by.
+const MAX_BARCODE: usize = LONG;
 /// Most sources; what more say is left out.
 const MOST_SOURCES: usize = 32;
 /// Most states of one source that are remembered.
@@ -167,8 +169,13 @@ pub(super) struct Station<'a> {
 }
 
 /// What identifies an entry. `Debug` shows no value.
-#[derive(Clone, PartialEq, Default)]
-pub struct Keys(Vec<(Tag, String)>);
+#[derive(Clone, PartialEq)]
+pub enum Keys {
+    /// Values of attributes, all of which it has to have.
+    Attributes(Vec<(Tag, String)>),
+    /// What a barcode says, which one of the attributes that entries are chosen by has to have.
+    Barcode(String),
+}
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -198,8 +205,11 @@ pub enum KeysError {
     /// A value that the attribute cannot have.
     #[error("the attribute {0} takes one text of at most {1} characters, in the VR that PS3.6 has for it")]
     Value(Tag, usize),
+    /// A barcode that is none.
+    #[error("a barcode is one line of at most {MAX_BARCODE} characters")]
+    Barcode,
     /// Nothing to choose by.
-    #[error("no attribute has a value")]
+    #[error("nothing is said to choose by")]
     Empty,
 }
 
@@ -227,11 +237,26 @@ impl Keys {
                 keys.push((tag, text));
             }
         }
-        if keys.is_empty() { Err(KeysError::Empty) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(KeysError::Empty) } else { Ok(Self::Attributes(keys)) }
+    }
+
+    /// Takes what a scanner has typed, which ends a line where it is set to.
+    ///
+    /// # Errors
+    /// Where that is nothing, or longer than any value that an entry is chosen by.
+    pub fn from_barcode(typed: &str) -> Result<Self, KeysError> {
+        let code = typed.trim();
+        if code.is_empty() {
+            return Err(KeysError::Empty);
+        }
+        if is_text(code, MAX_BARCODE) { Ok(Self::Barcode(code.to_owned())) } else { Err(KeysError::Barcode) }
     }
 
     fn fit(&self, order: &Order) -> bool {
-        self.0.iter().all(|(tag, value)| has(order, *tag, value))
+        match self {
+            Self::Attributes(keys) => keys.iter().all(|(tag, value)| has(order, *tag, value)),
+            Self::Barcode(code) => KEYS.iter().any(|(tag, ..)| has(order, *tag, code)),
+        }
     }
 }
 
@@ -306,18 +331,10 @@ impl Worklist {
         sources.iter().filter_map(heard).collect()
     }
 
-    /// The entry that has all of these.
-    pub fn choose(&self, keys: &Keys) -> Choice {
-        self.one(|order| keys.fit(order))
-    }
-
-    /// The entry that has what a barcode says in any of the attributes that entries are chosen by.
-    pub fn scanned(&self, barcode: &str) -> Choice {
-        self.one(|order| !barcode.is_empty() && KEYS.iter().any(|(tag, ..)| has(order, *tag, barcode)))
-    }
-
-    fn one(&self, fits: impl Fn(&Order) -> bool) -> Choice {
-        let mut found: Vec<_> = self.entries().into_iter().filter(|entry| fits(&entry.order)).collect();
+    /// The entry that fits, of those that `sees` lets be seen.
+    pub fn choose(&self, keys: &Keys, sees: impl Fn(&Entry) -> bool) -> Choice {
+        let entries = self.entries().into_iter();
+        let mut found: Vec<_> = entries.filter(|entry| keys.fit(&entry.order) && sees(entry)).collect();
         match (found.pop(), found.len()) {
             (None, _) => Choice::None,
             (Some(entry), 0) => Choice::One(entry),
@@ -353,10 +370,183 @@ impl Worklist {
 fn distinct<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Entry> {
     let mut distinct: Vec<Entry> = Vec::new();
     for entry in entries {
-        // Of another source only: within one, and over a thousand, this would be slow and for nothing.
-        if !distinct.iter().any(|known| known.order.patient.id == entry.order.patient.id && known == entry) {
+        if !distinct.contains(entry) {
             distinct.push(entry.clone());
         }
     }
     distinct
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Patient;
+    use super::super::order::Request;
+    use super::*;
+
+    fn at(minutes: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + minutes * 60)
+    }
+
+    /// An entry for a patient, due at that minute at station XA1.
+    fn entry(id: &str, step: &str, due: u64) -> Entry {
+        let patient = Patient { id: id.to_owned(), ..Patient::default() };
+        let request =
+            Request { step_id: step.to_owned(), procedure_id: "R1".to_owned(), ..Request::default() };
+        let order = Order {
+            patient,
+            study_instance_uid: Some(format!("1.2.{due}")),
+            accession_number: format!("A{id}"),
+            requests: vec![request],
+            ..Order::default()
+        };
+        Entry {
+            order: Arc::new(order),
+            ae_titles: vec!["XA1".to_owned()],
+            station_names: vec!["LAB1".to_owned()],
+            modality: "XA".to_owned(),
+            start: ("20260228".to_owned(), "0130".to_owned()),
+            due: Some(at(due)),
+        }
+    }
+
+    fn due(worklist: &Worklist, title: &str, name: &str, minute: u64) -> Option<String> {
+        let ae_titles = [title.to_owned()];
+        let due = worklist.due(&Station { ae_titles: &ae_titles, name }, at(minute));
+        due.map(|(_, order)| order.patient.id.clone())
+    }
+
+    fn keys(values: &[(Tag, VR, &str)]) -> Result<Keys, KeysError> {
+        let elements =
+            values.iter().map(|(tag, vr, value)| DataElement::new(*tag, *vr, PrimitiveValue::from(*value)));
+        Keys::from_dataset(&InMemDicomObject::from_element_iter(elements))
+    }
+
+    #[test]
+    fn an_entry_is_read_back_as_it_is_shown() {
+        let known = entry("1", "S1", 0);
+        let mut shown = known.dataset();
+        shown.put(write::text(tags::TIMEZONE_OFFSET_FROM_UTC, VR::SH, "+0000"));
+        let (read, dropped) = Entry::read(&shown);
+        assert_eq!(dropped, []);
+        assert!(read.order.requests[0].step_id == "S1" && read.order.patient == known.order.patient);
+        assert_eq!((read.ae_titles, read.station_names), (known.ae_titles, known.station_names));
+        assert_eq!((read.modality, read.start), (known.modality, known.start));
+        assert_eq!(read.due, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_242_200)));
+    }
+
+    #[test]
+    fn one_entry_is_chosen_by_all_keys_or_one_barcode() {
+        let worklist = Worklist::default();
+        worklist.replace("ris", vec![entry("1", "S1", 0), entry("2", "S2", 1), entry("2", "S3", 2)], at(0));
+        worklist.replace("web", vec![entry("1", "S1", 0)], at(0));
+        let chosen = |keys: Keys| match worklist.choose(&keys, |_| true) {
+            Choice::One(entry) => entry.order.requests[0].step_id.clone(),
+            Choice::None => "none".to_owned(),
+            Choice::Several(count) => format!("{count}"),
+        };
+        let id = (tags::PATIENT_ID, VR::LO, "2");
+        let step = (tags::SCHEDULED_PROCEDURE_STEP_ID, VR::SH, "S3");
+        for (found, values) in [
+            ("2", &[id][..]),
+            ("S3", &[id, step]),
+            ("none", &[(tags::PATIENT_ID, VR::LO, "1"), step]),
+            ("S1", &[(tags::ACCESSION_NUMBER, VR::SH, "A1"), (tags::REQUESTED_PROCEDURE_ID, VR::SH, "R1")]),
+            ("S2", &[(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.1"), (tags::ADMISSION_ID, VR::LO, "")]),
+        ] {
+            assert_eq!(chosen(keys(values).unwrap()), found);
+        }
+        for (typed, found) in [("S2\r\n", "S2"), (" A1 ", "S1"), ("2", "2"), ("9", "none"), ("R1", "3")] {
+            assert_eq!(chosen(Keys::from_barcode(typed).unwrap()), found, "{typed}");
+        }
+        let barcode = Keys::from_barcode("S2").unwrap();
+        assert_eq!(worklist.choose(&barcode, |_| false), Choice::None, "who does not see it has none");
+    }
+
+    #[test]
+    fn keys_are_those_and_no_others() {
+        let long = "1".repeat(17);
+        assert_eq!(keys(&[(tags::MODALITY, VR::CS, "XA")]), Err(KeysError::Attribute(tags::MODALITY)));
+        let accession = tags::ACCESSION_NUMBER;
+        assert_eq!(keys(&[(accession, VR::SH, &long)]), Err(KeysError::Value(accession, 16)));
+        assert_eq!(keys(&[(accession, VR::LO, "1")]), Err(KeysError::Value(accession, 16)));
+        assert_eq!(keys(&[(accession, VR::SH, " ")]), Err(KeysError::Empty));
+        assert_eq!(Keys::from_barcode("\r\n"), Err(KeysError::Empty));
+        assert_eq!(Keys::from_barcode("1\n2"), Err(KeysError::Barcode));
+        assert_eq!(Keys::from_barcode(&"1".repeat(65)), Err(KeysError::Barcode));
+    }
+
+    #[test]
+    fn a_station_chooses_by_itself_only_what_alone_is_due_and_fresh() {
+        let worklist = Worklist::default();
+        assert_eq!(due(&worklist, "XA1", "", 60), None);
+        worklist.replace("ris", vec![entry("1", "S1", 60), entry("2", "S2", 160)], at(50));
+        assert_eq!(due(&worklist, "XA1", "", 49), None, "nobody had said so yet");
+        assert_eq!(due(&worklist, "XA1", "", 60).as_deref(), Some("1"));
+        assert_eq!(due(&worklist, "XA2", "LAB1", 60).as_deref(), Some("1"));
+        assert_eq!(due(&worklist, "XA2", "", 60), None);
+        assert_eq!(due(&worklist, "XA1", "", 111), None, "too long ago");
+        for (minute, who) in [(129, Some("1")), (130, None), (179, None), (180, Some("2")), (280, None)] {
+            worklist.replace("ris", vec![entry("1", "S1", 60), entry("2", "S2", 160)], at(minute));
+            assert_eq!(due(&worklist, "XA1", "", minute).as_deref(), who, "{minute}");
+        }
+        worklist.replace("web", vec![entry("2", "S2", 160)], at(200));
+        worklist.replace("ris", vec![entry("2", "S2", 160)], at(200));
+        assert_eq!(due(&worklist, "XA1", "", 200).as_deref(), Some("2"), "said twice, it is one");
+        worklist.replace("web", vec![], at(210));
+        worklist.replace("ris", vec![], at(210));
+        assert_eq!(due(&worklist, "XA1", "", 205).as_deref(), Some("2"), "as it was then");
+        assert_eq!(due(&worklist, "XA1", "", 210), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_peer_schedules_is_shown_as_it_was_understood(texts in proptest::collection::vec(".{0,70}", 12)) {
+            let of = |tags: &[Tag], texts: &[String]| {
+                let elements = tags.iter().zip(texts);
+                let element = |(tag, text): (&Tag, &String)| write::text(*tag, write::vr(*tag), text);
+                InMemDicomObject::from_element_iter(elements.map(element))
+            };
+            let (whole, step) = texts.split_at(6);
+            let mut dataset = of(
+                &[
+                    tags::PATIENT_NAME, tags::PATIENT_ID, tags::ISSUER_OF_PATIENT_ID, tags::STUDY_INSTANCE_UID,
+                    tags::ACCESSION_NUMBER, tags::REQUESTED_PROCEDURE_ID,
+                ],
+                whole,
+            );
+            let step = of(
+                &[
+                    tags::SCHEDULED_STATION_AE_TITLE, tags::SCHEDULED_STATION_NAME, tags::MODALITY,
+                    tags::SCHEDULED_PROCEDURE_STEP_START_DATE, tags::SCHEDULED_PROCEDURE_STEP_START_TIME,
+                    tags::SCHEDULED_PROCEDURE_STEP_ID,
+                ],
+                step,
+            );
+            let steps = DataSetSequence::from(vec![step]);
+            dataset.put(DataElement::new(tags::SCHEDULED_PROCEDURE_STEP_SEQUENCE, VR::SQ, steps));
+            let (entry, dropped) = Entry::read(&dataset);
+            let (again, none) = Entry::read(&entry.dataset());
+            prop_assert!(none.is_empty());
+            prop_assert!(entry.order.doubtful == [tags::PATIENT_ID, tags::STUDY_INSTANCE_UID]
+                .iter().any(|tag| dropped.contains(tag)));
+            let order = Arc::new(Order { doubtful: false, ..Order::clone(&entry.order) });
+            let understood = Entry { order, ..entry };
+            prop_assert!(again == understood);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let worklist = Worklist::default();
+        for number in 0..100 {
+            let many = (0..10).map(|_| entry("1", "S1", 0)).collect();
+            worklist.replace(&format!("source {number}"), many, at(number));
+            worklist.replace("source 0", vec![entry("1", "S1", 0); MOST_ENTRIES + 1], at(number));
+        }
+        let sources = worklist.sources();
+        assert_eq!((sources.len(), sources["source 0"].len()), (MOST_SOURCES, MOST_STATES));
+        assert_eq!(sources["source 0"].back().unwrap().1.len(), MOST_ENTRIES);
+    }
 }

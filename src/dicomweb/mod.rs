@@ -154,7 +154,10 @@ impl Origin {
                 | Route::Capture(_)
                 | Route::Start(_)
                 | Route::Stop(_)
-                | Route::Patient(_)),
+                | Route::Patient(_)
+                | Route::Step(_)
+                | Route::Emergency(_)
+                | Route::Worklist),
             ) => operations::operate(self, request, caller, route).await,
             (_, route) => self.get(&request, route, caller).await,
         }
@@ -342,5 +345,8 @@ fn word(transaction: Transaction, method: &Method) -> &'static str {
         Transaction::Start => "start_capture",
         Transaction::Stop => "stop_capture",
         Transaction::Patient => "patient_of_capture",
+        Transaction::Step => "step_of_capture",
+        Transaction::Emergency => "emergency_at_capture",
+        Transaction::Worklist => "worklist",
     }
 }

@@ -1,15 +1,22 @@
 //! Operation of captures (section 9 of the live profile): an operator, or a script beside the modality,
-//! sees how captures are, starts and stops them, and says who is imaged.
+//! sees how captures are, starts and stops them, and says who is imaged: in words, by a choice from the
+//! worklist, with a barcode, or as an emergency.
 //!
 //! What is wanted is left at the [`Desk`], where the capture finds it with its next frame; nothing here
 //! waits for that. Who is imaged is written, never read back, and in no line of the log: a change is
 //! logged with who made it, where and which, as every change that matters for security.
 
+mod said;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
+use http::header::{EXPECT, HeaderValue};
+use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde::Serialize;
 
@@ -22,14 +29,13 @@ use super::{Answer, Origin, content, empty};
 use crate::config::settings::Right;
 use crate::context::Order;
 use crate::context::desk::{Desk, DeskError, Report, Wanted};
-use crate::instance::json::read::{self, JsonError, ReadLimits};
+use crate::context::worklist::{Choice, Entry};
+use crate::instance::Dataset;
+use crate::instance::json::to_json;
+use crate::instance::metadata::BulkData;
 
 /// Most content of a request (bytes). An order of the longest values is a tenth of that.
 const MAX_CONTENT: usize = 64 << 10;
-/// What a patient comes as (PS3.18 Annex F).
-const DICOM_JSON: &str = "application/dicom+json";
-/// Beyond any order; what exceeds them would be refused for its attributes.
-const LIMITS: ReadLimits = ReadLimits { elements: 256, nesting: 4 };
 
 /// Answers a request about captures.
 pub(super) async fn operate(
@@ -56,7 +62,11 @@ pub(super) async fn operate(
     let sees = |study: &str, series: &str| {
         caller.filter().is_none() || origin.hub.find(study, series).is_some_and(|live| caller.sees(&live))
     };
-    Console { desk: &origin.desk, principal: caller.name(), sees: &sees }.answer(&head, &brought, &route)
+    let filter = caller.filter();
+    let sees_entry = |entry: &Dataset| filter.as_ref().is_none_or(|filter| filter.matches(entry));
+    let principal = caller.name();
+    Console { desk: &origin.desk, principal, sees: &sees, sees_entry: &sees_entry }
+        .answer(&head, &brought, &route)
 }
 
 /// Where the requests of one caller are answered.
@@ -66,6 +76,8 @@ struct Console<'a> {
     principal: Option<Arc<str>>,
     /// Whether the caller sees a series, by the UIDs of its study and itself.
     sees: &'a (dyn Fn(&str, &str) -> bool + Sync),
+    /// Whether the caller sees what would be imaged by an entry of the worklist.
+    sees_entry: &'a (dyn Fn(&Dataset) -> bool + Sync),
 }
 
 /// A capture as an operator sees it. Holds no PHI.
@@ -81,6 +93,10 @@ struct Shown {
     series: String,
     /// What an operator has said; `None` where nobody has, and the configuration decides.
     running: Option<bool>,
+    /// Attributes of the open series, or of the next one as far as it is told, and who says each.
+    context: BTreeMap<&'static str, &'static str>,
+    /// What is doubtful in that.
+    warnings: Vec<String>,
 }
 
 impl Console<'_> {
@@ -106,13 +122,49 @@ impl Console<'_> {
                 Ok(done())
             }
             Route::Patient(name) => {
-                self.one(name)?;
-                let order = order(&head.headers, content)?;
+                self.heard(name)?;
+                let order = said::order(&head.headers, content)?;
                 self.wish(name, "set patient", |wanted| identify(wanted, Some(order)))?;
                 Ok(done())
             }
+            Route::Emergency(name) => {
+                self.heard(name)?;
+                let order = Order::emergency(&self.desk.rules(name).emergency_name, SystemTime::now());
+                self.wish(name, "emergency", |wanted| identify(wanted, Some(order)))?;
+                json(&self.one(name)?)
+            }
+            Route::Step(name) => {
+                self.heard(name)?;
+                let keys = said::keys(&head.headers, content)?;
+                match self.desk.worklist().choose(&keys, |entry| (self.sees_entry)(&as_imaged(entry))) {
+                    Choice::One(entry) => {
+                        let order = Order::clone(&entry.order);
+                        self.wish(name, "choose step", |wanted| identify(wanted, Some(order)))?;
+                        Ok(done())
+                    }
+                    Choice::None => Err(Problem::no_entry()),
+                    Choice::Several(count) => Err(Problem::several_entries(count)),
+                }
+            }
+            Route::Worklist => self.scheduled(),
             _ => Err(Problem::internal()),
         }
+    }
+
+    /// What is scheduled, as far as the caller sees it.
+    fn scheduled(&self) -> Answer {
+        let mut shown = Vec::new();
+        for entry in self.desk.worklist().entries() {
+            if !(self.sees_entry)(&as_imaged(&entry)) {
+                continue;
+            }
+            let written = to_json(&entry.dataset(), &BulkData::inline()).map_err(|error| {
+                tracing::error!("an entry of the worklist cannot be written as JSON: {error}");
+                Problem::internal()
+            })?;
+            shown.push(written);
+        }
+        write(said::DICOM_JSON, &shown)
     }
 
     fn all(&self) -> Vec<Shown> {
@@ -127,11 +179,33 @@ impl Console<'_> {
         self.all().into_iter().find(|shown| shown.name == name).ok_or_else(Problem::no_capture)
     }
 
+    /// Whether what an operator says of the patient would count at a capture.
+    fn heard(&self, name: &str) -> Result<(), Problem> {
+        self.one(name)?;
+        if self.desk.rules(name).hears_operators() { Ok(()) } else { Err(Problem::operator_not_heard()) }
+    }
+
     /// A series that the caller does not see is not there; the capture is.
     fn shown(&self, name: String, wanted: &Wanted, report: Report) -> Shown {
         let Report { state, advice, device, profile, format, study, series, context } = report;
-        let (study, series) = if (self.sees)(&study, &series) { (study, series) } else { Default::default() };
-        Shown { name, state, advice, device, profile, format, study, series, running: wanted.running }
+        let (moment, date) = (Instant::now(), SystemTime::now());
+        let context = if series.is_empty() { self.desk.told(&name, moment, date) } else { context };
+        let warnings = self.desk.warnings(&name, moment, date);
+        let (study, series, context) =
+            if (self.sees)(&study, &series) { (study, series, context) } else { Default::default() };
+        Shown {
+            state,
+            advice,
+            device,
+            profile,
+            format,
+            study,
+            series,
+            running: wanted.running,
+            context: context.into_iter().map(|(keyword, origin)| (keyword, origin.word())).collect(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            name,
+        }
     }
 
     /// Changes what is wanted of a capture; `change` says whether it did.
@@ -174,44 +248,24 @@ fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
     true
 }
 
-/// Reads who is imaged.
-fn order(headers: &HeaderMap, content: &Bytes) -> Result<Order, Problem> {
-    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Problem::unsupported_media_type("The content must not be compressed.")
-            .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
-    }
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case(DICOM_JSON) {
-        return Err(Problem::unsupported_media_type(format!("A patient comes as {DICOM_JSON}.")));
-    }
-    let mut elsewhere = None;
-    let read = read::data_set(content, LIMITS, &mut |bulk| {
-        elsewhere = Some(bulk.tag);
-        None
-    });
-    let dataset = read.map_err(|error| {
-        Problem::bad_body(match error {
-            JsonError::Attribute(tag) => format!(
-                "The attribute {tag} is malformed; a text is written {{\"vr\": \"LO\", \"Value\": [\"text\"]}} with the \
-                 VR of the attribute, a name {{\"vr\": \"PN\", \"Value\": [{{\"Alphabetic\": \"Family^Given\"}}]}}."
-            ),
-            _ => "The content is not one DICOM JSON object of a few attributes (PS3.18 Annex F).".to_owned(),
-        })
-    })?;
-    if let Some(tag) = elsewhere {
-        return Err(Problem::bad_body(format!("The attribute {tag} takes a Value, not bulk data.")));
-    }
-    Ok(Order::from_dataset(&dataset)?)
+/// An entry as a series of it would be: what filters are matched against.
+fn as_imaged(entry: &Entry) -> Dataset {
+    let mut dataset = entry.dataset();
+    let modality = PrimitiveValue::from(entry.modality.as_str());
+    dataset.put(DataElement::new(tags::MODALITY, VR::CS, modality));
+    dataset
 }
 
 fn json(content: &impl Serialize) -> Answer {
+    write("application/json", content)
+}
+
+fn write(media: &'static str, content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("a capture cannot be written as JSON: {error}");
+        tracing::error!("an answer cannot be written as JSON: {error}");
         Problem::internal()
     })?;
-    Ok(respond_full(HeaderValue::from_static("application/json"), written))
+    Ok(respond_full(HeaderValue::from_static(media), written))
 }
 
 fn done() -> Response<super::Body> {

@@ -86,6 +86,7 @@ mod tests {
     use super::*;
     use crate::config::settings::Right;
     use crate::context::OrderError;
+    use crate::context::worklist::KeysError;
     use crate::dicomweb::routes::TEMPLATES;
     use crate::subscription::registry::SubscribeError;
     use serde_json::Value;
@@ -107,6 +108,10 @@ mod tests {
             (404, Problem::no_destination()),
             (404, Problem::no_capture()),
             (400, OrderError::Empty.into()),
+            (409, Problem::operator_not_heard()),
+            (404, Problem::no_entry()),
+            (409, Problem::several_entries(2)),
+            (400, KeysError::Empty.into()),
             (408, Problem::content_incomplete()),
             (413, Problem::content_too_large(10)),
             (503, SubscribeError::Total(3).into()),

@@ -69,6 +69,12 @@ pub enum Transaction {
     Stop,
     /// Who is imaged by one.
     Patient,
+    /// Which scheduled step it is.
+    Step,
+    /// That it is an emergency.
+    Emergency,
+    /// What is scheduled.
+    Worklist,
 }
 
 /// One row of the table: a target resource and what can be done with it.
@@ -95,6 +101,7 @@ const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
 const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
 const REGISTER: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS];
 const POST: &[Method] = &[Method::POST, Method::OPTIONS];
+const PUT: &[Method] = &[Method::PUT, Method::OPTIONS];
 const PUT_OR_DELETE: &[Method] = &[Method::PUT, Method::DELETE, Method::OPTIONS];
 
 const STUDY: &str = "/studies/{study}";
@@ -220,6 +227,14 @@ pub const TEMPLATES: &[Template] = &[
         transaction: Transaction::Patient,
         methods: PUT_OR_DELETE,
     },
+    Template {
+        path: "/operations/captures/{capture}/step",
+        name: "Step of Capture",
+        transaction: Transaction::Step,
+        methods: PUT,
+    },
+    post("/operations/captures/{capture}/emergency", "Emergency at Capture", Transaction::Emergency),
+    read("/operations/worklist", "List Worklist", Transaction::Worklist),
     fed(STUDY, "Retrieve Study", Transaction::Retrieve),
     read("/studies/{study}/metadata", "Retrieve Study Metadata", Transaction::Metadata),
     read("/studies/{study}/rendered", "Retrieve Rendered Study", Transaction::Rendered),
@@ -299,6 +314,12 @@ pub enum Route {
     Stop(String),
     /// Says who is imaged by one, or takes it back.
     Patient(String),
+    /// Says which scheduled step it is.
+    Step(String),
+    /// Says that it is an emergency.
+    Emergency(String),
+    /// What is scheduled.
+    Worklist,
 }
 
 /// A recognised path: its row in the table and what it asks for.
@@ -417,6 +438,9 @@ impl Values {
             Transaction::Start => return Some(Route::Start(capture?)),
             Transaction::Stop => return Some(Route::Stop(capture?)),
             Transaction::Patient => return Some(Route::Patient(capture?)),
+            Transaction::Step => return Some(Route::Step(capture?)),
+            Transaction::Emergency => return Some(Route::Emergency(capture?)),
+            Transaction::Worklist => return Some(Route::Worklist),
             _ => {}
         }
         let resource = Resource { study: study?, series, instance };

@@ -9,6 +9,7 @@
 //! ```
 
 mod capture;
+mod doubts;
 pub mod metrics;
 mod pattern;
 mod reload;
@@ -267,6 +268,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
+    if !settings.captures.is_empty() {
+        let (notifier, counters) = (notifier.clone(), counters.capture.clone());
+        tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
+    }
     let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
     let pattern = if settings.pattern.enabled {
         Some(

@@ -310,3 +310,43 @@ def test_a_clip_that_cannot_be_played_says_why(own_gateway, http, tmp_path):
     # Mended, it plays.
     (tmp_path / "short.raw").write_bytes(bytes(8))
     assert part10_of(first(gateway, http, "room", 1)[0]).Rows == 2
+
+
+def test_who_is_imaged_is_whom_the_operator_says(own_gateway, http, tmp_path):
+    gateway = own_gateway(access=OPERATE, capture__room={"device": clips.grey(tmp_path).device, "pixels": "grey"})
+    room = f"{gateway.base}/operations/captures/room"
+    studies: list[str] = []
+
+    def imaged(provider: str) -> pydicom.Dataset:
+        """An instance of a study that was not there before, whose patient is from this provider."""
+
+        def begun() -> bool:
+            shown = look(gateway, http, "room")
+            return shown["study"] not in ("", *studies) and shown["context"]["PatientID"] == provider
+
+        wait_for(begun, f"a study begins, by {provider}")
+        path = tmp_path / "instance.dcm"
+        path.write_bytes(first(gateway, http, "room", 1)[0])
+        assert errors(path, tmp_path) == set()
+        dataset = pydicom.dcmread(path)
+        studies.append(dataset.StudyInstanceUID)
+        return dataset
+
+    assert imaged("generated").PatientName == "Unidentified^"
+    said = pydicom.Dataset()
+    said.PatientName, said.PatientID, said.IssuerOfPatientID = "Doe^Jane", "4711", "HOSP"
+    said.AccessionNumber, said.AdmissionID, said.StudyInstanceUID = "A1", "V1", "1.2.840.99999.7"
+    put = http.put(f"{room}/patient", data=said.to_json(), headers={"Content-Type": "application/dicom+json"})
+    assert put.status_code == 204, put.text
+    instance = imaged("operator")
+    for element in said:
+        assert instance[element.tag].value == element.value, element.keyword
+    assert http.post(f"{room}/emergency").status_code == 200
+    instance = imaged("operator")
+    assert instance.PatientName == "Emergency^" and instance.PatientID.startswith("FG-E-")
+    assert "IssuerOfPatientID" not in instance and instance.AccessionNumber == ""
+    assert http.delete(f"{room}/patient").status_code == 204
+    assert imaged("generated").PatientID.startswith("FG-2")
+    audit = [line for line in gateway.output.splitlines() if "framegate::audit" in line]
+    assert len(audit) == 3 and all("room" in line and "patient" in line for line in audit), audit
+    assert not any(secret in gateway.output for secret in ("Doe", "4711", "FG-"))

@@ -13,7 +13,9 @@ from gateway import wait_for
 
 DICOM_JSON = "application/dicom+json"
 CAPTURES = "/operations/captures"
-SHOWN = {"name", "state", "advice", "device", "profile", "format", "study", "series", "running"}
+SHOWN = {
+    "name", "state", "advice", "device", "profile", "format", "study", "series", "running", "context", "warnings"
+}
 
 
 def said(**values: str) -> str:
@@ -86,6 +88,9 @@ def test_who_is_imaged_is_said_and_taken_back_and_never_shown(room, http):
         answer = patient(http, room, whole)
         assert answer.status_code == 204 and answer.content == b""
     shown = http.get(room.base + CAPTURES).text
+    (one,) = json.loads(shown)
+    assert one["context"]["PatientID"] == "operator" and "StudyDescription" in one["context"]
+    assert one["warnings"] == []
     refusal = refused(patient(http, room, said(PatientID="SECRET\\4711")), 400, "bad-order")
     assert "PatientID (0010,0020)" in refusal
     for _ in range(2):
@@ -118,6 +123,36 @@ def test_what_is_no_patient_is_refused(room, http):
     refused(asked, 400, "unexpected-parameter")
 
 
+def test_an_emergency_is_somebody_new_until_it_is_taken_back(room, http):
+    for _ in range(2):
+        answer = http.post(f"{room.base}{CAPTURES}/room/emergency")
+        assert answer.status_code == 200 and answer.json().keys() == SHOWN
+        assert answer.json()["context"]["PatientID"] == "operator"
+    assert http.delete(f"{room.base}{CAPTURES}/room/patient").status_code == 204
+    assert http.get(f"{room.base}{CAPTURES}/room").json()["context"] == {}
+    actions = [line for line in room.output.splitlines() if "a capture is operated" in line]
+    assert ["emergency" in line for line in actions] == [True, True, False], actions
+    assert "FG-E-" not in room.output
+
+
+def test_a_step_that_nobody_scheduled_is_not_invented(room, http):
+    listed = http.get(f"{room.base}/operations/worklist")
+    assert listed.status_code == 200 and listed.json() == []
+    assert listed.headers["content-type"] == DICOM_JSON and listed.headers["cache-control"] == "no-store"
+    step = f"{room.base}{CAPTURES}/room/step"
+    for media, content, status, kind in [
+        (DICOM_JSON, said(AccessionNumber="SECRET"), 404, "no-entry"),
+        ("text/plain; charset=utf-8", "SECRET\r\n", 404, "no-entry"),
+        ("text/plain", "\r\n", 400, "bad-keys"),
+        (DICOM_JSON, said(Modality="SECRET"), 400, "bad-keys"),
+        ("application/json", "{}", 415, "unsupported-media-type"),
+    ]:
+        refusal = refused(http.put(step, data=content, headers={"Content-Type": media}), status, kind)
+        assert "SECRET" not in refusal
+    assert http.get(f"{room.base}{CAPTURES}/room").json()["context"] == {}
+    assert "SECRET" not in room.output
+
+
 def test_other_names_and_methods(room, http):
     base = room.base + CAPTURES
     for answer in [
@@ -126,6 +161,8 @@ def test_other_names_and_methods(room, http):
         http.post(f"{base}/theatre/stop"),
         http.put(f"{base}/theatre/patient", data=said(PatientID="1"), headers={"Content-Type": DICOM_JSON}),
         http.delete(f"{base}/theatre/patient"),
+        http.put(f"{base}/theatre/step", data="1", headers={"Content-Type": "text/plain"}),
+        http.post(f"{base}/theatre/emergency"),
     ]:
         refused(answer, 404, "no-capture")
     for path, allow in [
@@ -134,6 +171,8 @@ def test_other_names_and_methods(room, http):
         ("/room/start", "POST, OPTIONS"),
         ("/room/stop", "POST, OPTIONS"),
         ("/room/patient", "PUT, DELETE, OPTIONS"),
+        ("/room/step", "PUT, OPTIONS"),
+        ("/room/emergency", "POST, OPTIONS"),
     ]:
         answer = http.patch(base + path)
         refused(answer, 405, "method-not-allowed")
@@ -145,7 +184,10 @@ def test_other_names_and_methods(room, http):
 def test_capabilities_have_the_operations(room, http):
     told = http.options(room.base + "/", headers={"Accept": "application/vnd.sun.wadl+xml"})
     assert "PUT" in told.headers["allow"].split(", ")
-    for method in ("ListCaptures", "LookAtCapture", "StartCapture", "StopCapture", "SetPatientOfCapture", "DeletePatientOfCapture"):
+    for method in (
+        "ListCaptures", "LookAtCapture", "StartCapture", "StopCapture", "SetPatientOfCapture", "DeletePatientOfCapture",
+        "SetStepOfCapture", "EmergencyAtCapture", "ListWorklist",
+    ):
         assert f'id="{method}"' in told.text
 
 

@@ -19,6 +19,7 @@ pub(super) enum Kind {
     SeriesAborted,
     InstancesMissed,
     ServerStatusChange,
+    ContextDoubtful,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             5 => Self::SeriesAborted,
             6 => Self::InstancesMissed,
             7 => Self::ServerStatusChange,
+            8 => Self::ContextDoubtful,
             _ => return None,
         })
     }
@@ -45,6 +47,7 @@ impl Kind {
             Self::SeriesAborted => 5,
             Self::InstancesMissed => 6,
             Self::ServerStatusChange => 7,
+            Self::ContextDoubtful => 8,
         }
     }
 
@@ -58,6 +61,7 @@ impl Kind {
             Self::SeriesAborted => "Series Aborted",
             Self::InstancesMissed => "Instances Missed",
             Self::ServerStatusChange => "Server Status Change",
+            Self::ContextDoubtful => "Context Doubtful",
         }
     }
 }
@@ -79,6 +83,8 @@ pub(super) struct Event {
     pub(super) missed: u64,
     /// (0074,1242), of a Server Status Change.
     pub(super) status: Option<String>,
+    /// (0021,xx05), of a Context Doubtful.
+    pub(super) doubts: Vec<String>,
 }
 
 /// A message that is no event.
@@ -114,6 +120,7 @@ impl Event {
             sequence: private("00211002"),
             missed: private("00211003").unwrap_or(0),
             status: set.text("00741242"),
+            doubts: if ours { set.texts("00211005") } else { Vec::new() },
         })
     }
 
@@ -146,6 +153,13 @@ impl Set {
         // A Person Name is an object of its representations.
         let text = value.as_str().or_else(|| value.get("Alphabetic")?.as_str())?;
         Some(text.chars().take(1024).collect())
+    }
+
+    /// The first few values.
+    fn texts(&self, tag: &str) -> Vec<String> {
+        let values = self.0.get(tag).and_then(|attribute| attribute.get("Value")?.as_array());
+        let texts = values.into_iter().flatten().take(16).filter_map(|value| value.as_str());
+        texts.map(|text| text.chars().take(64).collect()).collect()
     }
 
     /// A number may be written as text, as 64-bit ones should be (PS3.18 §F.2.3).

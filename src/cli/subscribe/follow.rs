@@ -291,6 +291,8 @@ fn shown(event: &Event) -> String {
         Kind::ServerStatusChange => {
             line.push_str(&format!(": {}", event.status.as_deref().unwrap_or("unknown")))
         }
+        Kind::ContextDoubtful if event.doubts.is_empty() => line.push_str(": no longer"),
+        Kind::ContextDoubtful => line.push_str(&format!(": {}", event.doubts.join(", "))),
         Kind::InstancesMissed => line.push_str(&format!(": {}", event.missed)),
         _ if facts.is_empty() => {}
         _ => line.push_str(&format!(": {facts}")),
@@ -315,6 +317,7 @@ fn shown_json(event: &Event) -> Value {
         ("instance".to_owned(), json!(event.instance.as_deref())),
         ("missed".to_owned(), json!(event.missed)),
         ("status".to_owned(), json!(event.status)),
+        ("doubts".to_owned(), json!(event.doubts)),
         ("retrieve_url".to_owned(), json!(event.retrieve_url)),
     ]);
     Value::Object(fields)

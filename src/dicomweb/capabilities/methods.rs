@@ -78,6 +78,7 @@ pub(super) fn of(template: &'static Template) -> impl Iterator<Item = MethodNode
         let content = match what(template, method) {
             What::Store => vec![related("application/dicom"), related("application/dicom+json")],
             What::Identify => vec![DatasetMedia::DicomJson.essence().to_owned()],
+            What::Choose => vec![DatasetMedia::DicomJson.essence().to_owned(), "text/plain".to_owned()],
             _ => Vec::new(),
         };
         MethodNode {
@@ -106,7 +107,9 @@ enum What {
     Manage,
     Notify,
     Operate,
+    Schedule,
     Identify,
+    Choose,
     Forget,
 }
 
@@ -123,7 +126,11 @@ fn what(template: &Template, method: &Method) -> What {
         Transaction::Subscription(level) if is_post => What::Register(level),
         Transaction::Subscription(_) | Transaction::Suspend(_) | Transaction::Resume(_) => What::Manage,
         Transaction::Notifications => What::Notify,
-        Transaction::Captures | Transaction::Start | Transaction::Stop => What::Operate,
+        Transaction::Captures | Transaction::Start | Transaction::Stop | Transaction::Emergency => {
+            What::Operate
+        }
+        Transaction::Worklist => What::Schedule,
+        Transaction::Step => What::Choose,
         Transaction::Patient if *method == Method::DELETE => What::Forget,
         Transaction::Patient => What::Identify,
     }
@@ -142,7 +149,7 @@ pub(super) fn identifier(template: &Template, method: &Method) -> String {
         (What::Manage, Transaction::Subscription(_)) if *method == Method::DELETE => {
             format!("Delete {}", template.name)
         }
-        (What::Identify, _) => format!("Set {}", template.name),
+        (What::Identify | What::Choose, _) => format!("Set {}", template.name),
         (What::Forget, _) => format!("Delete {}", template.name),
         _ => template.name.to_owned(),
     };
@@ -210,8 +217,10 @@ fn responses(template: &Template, method: &Method) -> Vec<ResponseNode> {
         What::Store => ("200 202 409", "400 401 403 413 415 429 503"),
         What::Register(_) => ("200 201", "400 401 403 404 408 413 429 503"),
         What::Manage => ("200", "400 401 403 404 429 503"),
-        What::Operate => ("200", "400 401 403 404 408 413 429 503"),
-        What::Identify => ("204", "400 401 403 404 408 413 415 429 503"),
+        What::Operate => ("200", "400 401 403 404 408 409 413 429 503"),
+        What::Schedule => ("200", "400 401 403 408 413 429 503"),
+        What::Choose => ("204", "400 401 403 404 408 409 413 415 429 503"),
+        What::Identify => ("204", "400 401 403 404 408 409 413 415 429 503"),
         What::Forget => ("204", "400 401 403 404 408 413 429 503"),
         What::Notify => ("101", "400 401 403 404 426 429 503"),
         _ => ("200", "400 401 403 404 406 410 429 503"),
@@ -287,7 +296,8 @@ fn media_types(template: &Template, method: &Method) -> Vec<String> {
             types
         }
         What::Register(_) | What::Manage | What::Operate => vec![DatasetMedia::Json.essence().to_owned()],
-        What::Notify | What::Identify | What::Forget => Vec::new(),
+        What::Schedule => vec![DatasetMedia::DicomJson.essence().to_owned()],
+        What::Notify | What::Identify | What::Choose | What::Forget => Vec::new(),
     }
 }
 
@@ -329,6 +339,9 @@ mod tests {
             "OpenNotificationConnection",
             "SetPatientOfCapture",
             "DeletePatientOfCapture",
+            "SetStepOfCapture",
+            "EmergencyAtCapture",
+            "ListWorklist",
         ] {
             assert!(ids.contains(id), "{id}");
         }
@@ -354,7 +367,9 @@ mod tests {
                     | What::Notify
                     | What::Operate
                     | What::Identify
+                    | What::Choose
                     | What::Forget => value == "application/json",
+                    What::Schedule => value == "application/dicom+json",
                 };
                 assert!(accepted, "{}: {value}", template.path);
             }

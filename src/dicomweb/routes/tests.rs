@@ -62,6 +62,9 @@ fn paths_mean_what_the_standard_says() {
         ("/dicomweb/operations/captures/start/start".to_owned(), Route::Start("start".to_owned())),
         ("/dicomweb/operations/captures/room/stop/".to_owned(), Route::Stop("room".to_owned())),
         ("/dicomweb/operations/captures/r%20m/patient".to_owned(), Route::Patient("r m".to_owned())),
+        ("/dicomweb/operations/captures/room/step".to_owned(), Route::Step("room".to_owned())),
+        ("/dicomweb/operations/captures/room/emergency".to_owned(), Route::Emergency("room".to_owned())),
+        ("/dicomweb/operations/worklist".to_owned(), Route::Worklist),
         (format!("{deep}/frames/3,1"), Route::Frames(instance(), vec![3, 1])),
         (format!("{deep}/frames/1%2c2/rendered"), Route::RenderedFrames(instance(), vec![1, 2])),
         (format!("{deep}/bulkdata/7fe00010"), Route::Bulkdata(instance(), "7FE00010".to_owned())),
@@ -172,6 +175,9 @@ fn allow_names_the_methods() {
         ("/operations/captures/room/start", "POST, OPTIONS"),
         ("/operations/captures/room/stop", "POST, OPTIONS"),
         ("/operations/captures/room/patient", "PUT, DELETE, OPTIONS"),
+        ("/operations/captures/room/step", "PUT, OPTIONS"),
+        ("/operations/captures/room/emergency", "POST, OPTIONS"),
+        ("/operations/worklist", "GET, HEAD, OPTIONS"),
     ] {
         assert_eq!(parse(&format!("{BASE}{path}")).unwrap().template.allow(), methods, "{path}");
     }

@@ -62,6 +62,12 @@ impl Members {
         self.put_text(tag, format!("{{\"vr\":\"{vr}\",\"Value\":[{value}]}}"));
     }
 
+    /// Puts an attribute with any number of texts in.
+    pub(super) fn put_all(&mut self, tag: Tag, vr: VR, texts: &[String]) {
+        let values = if texts.is_empty() { String::new() } else { format!(",\"Value\":{}", json!(texts)) };
+        self.put_text(tag, format!("{{\"vr\":\"{vr}\"{values}}}"));
+    }
+
     fn put_text(&mut self, tag: Tag, text: String) {
         self.bytes += text.len() + OVERHEAD;
         if let Some(before) = self.written.insert(tag, text) {

@@ -30,6 +30,7 @@ const SUBSCRIPTION_ID: Tag = Tag(0x0021, 0x1001);
 const SEQUENCE_NUMBER: Tag = Tag(0x0021, 0x1002);
 const MISSED: Tag = Tag(0x0021, 0x1003);
 const EVENT_TIME: Tag = Tag(0x0021, 0x1004);
+const DOUBTS: Tag = Tag(0x0021, 0x1005);
 
 /// Makes a Retrieve URL: base of the service, Study, Series and SOP Instance UID, and whether it is
 /// for rendered images.
@@ -46,6 +47,7 @@ pub(super) enum Kind {
     SeriesAborted,
     InstancesMissed,
     ServerStatusChange,
+    ContextDoubtful,
 }
 
 impl Kind {
@@ -58,6 +60,7 @@ impl Kind {
             Self::SeriesAborted => 5,
             Self::InstancesMissed => 6,
             Self::ServerStatusChange => 7,
+            Self::ContextDoubtful => 8,
         }
     }
 
@@ -71,6 +74,7 @@ impl Kind {
             Self::SeriesAborted => "series_aborted",
             Self::InstancesMissed => "instances_missed",
             Self::ServerStatusChange => "server_status_change",
+            Self::ContextDoubtful => "context_doubtful",
         }
     }
 }
@@ -152,6 +156,18 @@ impl News {
         }
         members.put(tags::INSTANCE_AVAILABILITY, VR::CS, json!("ONLINE"));
         Self::new(Kind::InstancesMissed, subject, Some(count), members, now)
+    }
+
+    /// These are the doubts in what is said of a series' patient.
+    pub(super) fn doubtful(live: &LiveSeries, doubts: &[String], now: SystemTime) -> Self {
+        let (study, series) = (live.study().clone(), live.series().clone());
+        let mut members = Members::default();
+        members.put(tags::STUDY_INSTANCE_UID, VR::UI, json!(*study));
+        members.put(tags::SERIES_INSTANCE_UID, VR::UI, json!(*series));
+        members.put(tags::INSTANCE_AVAILABILITY, VR::CS, json!("ONLINE"));
+        members.put_all(DOUBTS, VR::LO, doubts);
+        let subject = Subject { study, series: Some(series), instance: None };
+        Self::new(Kind::ContextDoubtful, Some(subject), None, members, now)
     }
 
     /// The server changes its status.
@@ -358,6 +374,7 @@ mod tests {
         assert_eq!(seen(news), of(3, "1.2.9", "https://box/1/1.2/1.2.9/true"));
         assert_eq!(seen(News::missed(Some(&live), 3, now())), of(6, "1.2", "https://box/1/1.2/-/true"));
         assert_eq!(seen(News::missed(None, 3, now())), of(6, SOP_CLASS_UID, ""));
+        assert_eq!(seen(News::doubtful(&live, &[], now())), of(8, "1.2", "https://box/1/1.2/-/true"));
         assert_eq!(seen(News::status(Status::Restarted, now())), of(7, SOP_CLASS_UID, ""));
     }
 
@@ -368,6 +385,16 @@ mod tests {
         assert_eq!(missed["00211003"], json!({"vr": "UV", "Value": [3]}));
         assert_eq!(missed["0020000D"]["Value"][0], "1");
         assert_eq!(missed["0020000E"]["Value"][0], "1.2");
+        for (doubts, value) in [
+            (
+                &["stale mpps".to_owned(), "x".to_owned()][..],
+                json!({"vr": "LO", "Value": ["stale mpps", "x"]}),
+            ),
+            (&[], json!({"vr": "LO"})),
+        ] {
+            let doubtful = read(&News::doubtful(&series(), doubts, now()).text(&subscription, 5, url));
+            assert_eq!((&doubtful["00211005"], &doubtful["0020000E"]["Value"][0]), (&value, &json!("1.2")));
+        }
         let status = read(&News::status(Status::GoingDown, now()).text(&subscription, 6, url));
         assert_eq!(status["00741242"], json!({"vr": "CS", "Value": ["GOING DOWN"]}));
     }

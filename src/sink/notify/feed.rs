@@ -8,13 +8,16 @@
 //!
 //! It never waits for a reader, and lets others run after every [`TURN`] subscriptions.
 
+mod inbox;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::watch;
 
+pub(super) use self::inbox::{Doubts, Inbox};
 use super::Shared;
 use super::event::{News, Status};
 use super::follower::{Adjusted, Follower};
@@ -29,12 +32,6 @@ use crate::subscription::scope::Level;
 const TURN: usize = 64;
 /// A data set longer than this (bytes) is decoded on a thread that may block.
 const LONG_HEAD: usize = 64 << 10;
-
-/// Where the feed gets its work from.
-pub(super) struct Inbox {
-    pub(super) events: broadcast::Receiver<HubEvent>,
-    pub(super) openings: mpsc::Receiver<Opening>,
-}
 
 /// The task's state.
 pub(super) struct Feed {
@@ -84,6 +81,7 @@ impl Feed {
                     self.follow_registry().await;
                 }
                 Some(opening) = self.inbox.openings.recv() => self.open(opening).await,
+                Some(doubts) = self.inbox.doubts.recv() => self.doubt(doubts).await,
                 () = asked(&mut stop) => break,
             }
         }

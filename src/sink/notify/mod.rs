@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::counters::{NotifyCounters, Told};
 use self::event::News;
 pub use self::event::{PRIVATE_CREATOR, RetrieveUrl, SOP_CLASS_UID};
-use self::feed::{Feed, Inbox};
+use self::feed::{Doubts, Feed, Inbox};
 pub use self::listener::{After, Whom};
 use self::listener::{Listener, Opening};
 use self::queue::Queues;
@@ -41,6 +41,8 @@ use crate::subscription::registry::{Registry, Subscription};
 
 /// Connections that may wait for the feed to let them in.
 const OPENINGS: usize = 64;
+/// Most changes of what is doubtful that wait for the feed.
+const DOUBTS: usize = 64;
 
 /// Tells subscribers what happens. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,6 +74,7 @@ struct Shared {
     /// Those that are open.
     listeners: Mutex<Vec<Arc<Listener>>>,
     openings: mpsc::Sender<Opening>,
+    doubts: mpsc::Sender<Doubts>,
     /// Taken by the feed when it starts.
     inbox: Mutex<Option<Inbox>>,
     /// Asks the feed to end.
@@ -119,7 +122,8 @@ impl Notifier {
     /// polled. `url` makes the Retrieve URLs.
     pub fn new(hub: Hub, registry: Registry, url: RetrieveUrl) -> Self {
         let (openings, inbox) = mpsc::channel(OPENINGS);
-        let inbox = Inbox { events: hub.events(), openings: inbox };
+        let (doubts, doubtful) = mpsc::channel(DOUBTS);
+        let inbox = Inbox { events: hub.events(), openings: inbox, doubts: doubtful };
         let shared = Shared {
             hub,
             registry,
@@ -129,6 +133,7 @@ impl Notifier {
             queues: Queues::default(),
             listeners: Mutex::default(),
             openings,
+            doubts,
             inbox: Mutex::new(Some(inbox)),
             stop: watch::Sender::new(false),
             down: watch::Sender::new(false),
@@ -164,6 +169,13 @@ impl Notifier {
     /// series `live` if all are of one: event 6, in its turn.
     pub fn missed(&self, subscription: &Arc<Subscription>, live: Option<&Arc<LiveSeries>>, count: u64) {
         self.shared.missed(subscription, live, count);
+    }
+
+    /// Tells everybody whom a live series concerns what is doubtful in what is said of its patient: event 8, in
+    /// few fixed words that hold no PHI, and in none when nothing is doubtful any more. Says whether the feed has
+    /// room for it; if not, it is to be told later.
+    pub fn doubtful(&self, study: &str, series: &str, words: Vec<String>) -> bool {
+        self.shared.doubts.try_send(Doubts { study: study.into(), series: series.into(), words }).is_ok()
     }
 
     /// Sets a place aside for a connection. `after` says where it goes on, by subscription; without, it

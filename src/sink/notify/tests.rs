@@ -219,6 +219,25 @@ async fn the_current_state_comes_first_and_then_events_in_order() {
 }
 
 #[tokio::test]
+async fn a_doubtful_context_is_told_to_those_whom_the_series_concerns() {
+    let house = house(SubscriptionSettings::default());
+    let concerned = house.subscribe(Level::Series);
+    let other = house.register(Level::Series, "SeriesInstanceUID=1.3", |request| {
+        request.subscriber = Subscriber::parse("OTHER").unwrap();
+    });
+    let _open = (house.open("1.2"), house.open("1.3"));
+    let (mut first, mut second) = (house.client(&concerned, Some(0)), house.client(&other, Some(0)));
+    assert_eq!(first.events(2).await, [seen(2, 1, "1.2"), seen(2, 2, "1.3")]);
+    assert_eq!(second.event().await, seen(2, 1, "1.3"));
+    assert!(house.notifier.doubtful("1", "1.2", vec!["stale operator".to_owned()]));
+    assert!(house.notifier.doubtful("1", "1.9", Vec::new()), "of a series that is gone");
+    assert!(house.notifier.doubtful("1", "1.3", Vec::new()));
+    assert_eq!(first.json().await["00211005"]["Value"][0], "stale operator");
+    assert_eq!(first.event().await, seen(8, 4, "1.3"));
+    assert_eq!(second.event().await, seen(8, 2, "1.3"));
+}
+
+#[tokio::test]
 async fn each_level_has_its_events() {
     let house = house(SubscriptionSettings::default());
     let make = |level, name: &str| {

@@ -52,6 +52,8 @@ pub struct CaptureCounters {
     faults: Family<Why, Counter>,
     /// 1 for the state that it is in.
     state: Family<InState, Gauge>,
+    /// 1 for what is doubtful in what is said of the patient.
+    doubts: Family<Why, Gauge>,
     /// Times that the date was set.
     clock_steps: Family<Name, Counter>,
     /// Converting or decoding one frame (s).
@@ -75,6 +77,7 @@ impl Default for CaptureCounters {
             dropped_in_all: Family::default(),
             faults: Family::default(),
             state: Family::default(),
+            doubts: Family::default(),
             clock_steps: Family::default(),
             conversion: Family::new_with_constructor(stages),
             latency: Family::new_with_constructor(stages),
@@ -120,6 +123,14 @@ impl CaptureCounters {
         }
     }
 
+    /// Of the doubts that a capture may have (`all`), these are in what is said of its patient now.
+    pub fn doubtful(&self, name: &str, all: &[&'static str], now: &[&'static str]) {
+        for &reason in all {
+            let label = Why { capture: name.to_owned(), reason };
+            self.doubts.get_or_create(&label).set(i64::from(now.contains(&reason)));
+        }
+    }
+
     /// Makes them visible in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let capture = registry.sub_registry_with_prefix("capture");
@@ -133,6 +144,11 @@ impl CaptureCounters {
             self.faults.clone(),
         );
         capture.register("state", "1 for the state that the capture is in", self.state.clone());
+        capture.register(
+            "context_doubtful",
+            "1 for what is doubtful in what is said of who is imaged",
+            self.doubts.clone(),
+        );
         capture.register("clock_steps", "Times that the date was set", self.clock_steps.clone());
         capture.register("convert_seconds", "Converting or decoding one frame", self.conversion.clone());
         capture.register("publish_seconds", "From dequeued to published", self.latency.clone());

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -143,6 +143,11 @@ impl Frames {
     /// The signal is gone.
     pub fn signal_lost(&mut self) {
         self.encounter.signal_lost();
+    }
+
+    /// No frames come at present: whoever is imaged may have left all the same.
+    pub fn idle(&mut self) {
+        self.encounter.wanted(Instant::now(), SystemTime::now());
     }
 
     /// UIDs of the study and the series that are open.

@@ -341,6 +341,9 @@ impl Encounter {
 }
 
 #[cfg(test)]
+mod races;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::settings::HubSettings;
@@ -348,7 +351,7 @@ mod tests {
     use crate::frame::Photometric;
     use crate::hub::{Cursor, End, From, Item};
 
-    fn pixels(columns: u16) -> PixelDescription {
+    pub(super) fn pixels(columns: u16) -> PixelDescription {
         PixelDescription {
             rows: 16,
             columns,
@@ -442,6 +445,79 @@ mod tests {
         let again = next(&mut encounter, 32).0;
         assert_eq!(again.context.study.instance_uid, open.context.study.instance_uid);
         assert_eq!(again.context.series.number, 2);
+    }
+
+    #[test]
+    fn more_of_the_same_study_is_its_next_series_and_another_step_too() {
+        let (mut encounter, _, desk) = encounter(SeriesPolicy::Continuous);
+        let say =
+            |order: &Order| desk.wish("room", |wanted| wanted.order = Some(Arc::new(order.clone()))).unwrap();
+        let patient = Patient { id: "4711".to_owned(), ..Patient::default() };
+        let mut order = Order { patient, study_instance_uid: Some("1.2".to_owned()), ..Order::default() };
+        let mut seen = Vec::new();
+        for change in 0..4 {
+            match change {
+                1 => order.study_description = "more".to_owned(),
+                2 => {
+                    order.performed =
+                        Some(Performed { instance_uid: "1.9".to_owned(), ..Performed::default() })
+                }
+                3 => order.study_instance_uid = Some("1.3".to_owned()),
+                _ => {}
+            }
+            say(&order);
+            assert!(wanted(&mut encounter));
+            let (open, fresh) = next(&mut encounter, 32);
+            assert!(fresh);
+            let study = &open.context.study;
+            let step = study.performed.is_some();
+            seen.push((
+                study.instance_uid.clone(),
+                open.context.series.number,
+                study.description.clone(),
+                step,
+            ));
+        }
+        let seen: Vec<_> =
+            seen.iter().map(|(study, number, text, step)| (&**study, *number, &**text, *step)).collect();
+        let expected = [
+            ("1.2", 1, "", false),
+            ("1.2", 2, "more", false),
+            ("1.2", 3, "more", true),
+            ("1.3", 1, "more", true),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_study_is_a_step_of_our_own_where_somebody_is_to_be_told() {
+        let settings = CaptureSettings { mpps: "ris".to_owned(), ..CaptureSettings::default() };
+        let (hub, desk) = (Hub::new(HubSettings::default()), Desk::new(["room".to_owned()]));
+        let mut encounter =
+            Encounter::new("room", &settings, Equipment::framegate("", ""), hub, desk.clone());
+        assert!(wanted(&mut encounter) && desk.own_steps().is_empty());
+        let first = next(&mut encounter, 32).0.context.clone();
+        let second = next(&mut encounter, 48).0.context.clone();
+        let [step] = &desk.own_steps()[..] else { panic!() };
+        for context in [&first, &second] {
+            let performed = context.study.performed.as_ref().unwrap();
+            assert_eq!((&performed.instance_uid, &performed.id), (&step.uid, &step.id));
+        }
+        assert_eq!((step.series.as_slice(), step.ended), (&[first.series, second.series][..], None));
+        assert_eq!((&*step.capture, &*step.mpps, &step.study), ("room", "ris", &first.study.instance_uid));
+        assert!(step.order.is_none() && step.patient.id == first.patient.id && step.id.len() <= 16);
+        let patient = Patient { id: "4711".to_owned(), ..Patient::default() };
+        let order = Some(Arc::new(Order { patient, ..Order::default() }));
+        desk.wish("room", |wanted| wanted.order = order.clone()).unwrap();
+        assert!(wanted(&mut encounter));
+        next(&mut encounter, 32);
+        encounter.close();
+        let [one, other] = &desk.own_steps()[..] else { panic!() };
+        assert!(one.ended.is_some() && !one.discontinued && one.uid == step.uid);
+        assert!(other.ended.is_some() && other.discontinued && other.uid != step.uid);
+        assert_eq!(other.order, order);
+        desk.own_step_told(&one.uid);
+        assert_eq!(desk.own_steps().len(), 1);
     }
 
     #[test]

@@ -134,6 +134,7 @@ impl Worker {
             }
             self.report.format.clear();
             self.capture.frames.signal_lost();
+            self.idle();
             self.enter(state, &fault.to_string());
             self.pause(pause);
             pause = (pause * 2).min(PAUSES.1);
@@ -273,6 +274,7 @@ impl Worker {
         }
         self.report.format.clear();
         self.capture.frames.signal_lost();
+        self.idle();
         self.enter(State::of(none), "");
         // Parked, since the watch unparks.
         if session.changes() == seen {
@@ -327,6 +329,17 @@ impl Worker {
             }
             Seen::Signal => self.enter(State::Streaming, plan::advice(&self.capture.settings, profile)),
         }
+        self.tell_changes();
+    }
+
+    /// No pictures come at present.
+    fn idle(&mut self) {
+        self.capture.frames.idle();
+        self.tell_changes();
+    }
+
+    /// Reports a series that has begun or ended.
+    fn tell_changes(&mut self) {
         if self.capture.frames.changes() != self.told {
             self.told = self.capture.frames.changes();
             self.tell();

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::config::profile::{NoSignal, Profiles, Splash};
 use crate::config::settings::{Compression, HubSettings, PixelChoice};
-use crate::context::Equipment;
 use crate::context::desk::Desk;
+use crate::context::{Equipment, Order, Patient};
 use crate::frame::transcode::to_explicit_little_endian;
 use crate::frame::video::{Field, Fields, Matrix, Range, VideoFormat};
 use crate::hub::{Cursor, From, Hub, Item};
@@ -60,6 +60,7 @@ impl Picture for Drawn {
 struct Room {
     frames: Frames,
     hub: Hub,
+    desk: Desk,
     profile: CaptureProfile,
     metrics: prometheus_client::registry::Registry,
 }
@@ -71,13 +72,14 @@ impl Room {
         change(&mut settings, &mut profile);
         let hub = Hub::new(HubSettings::default());
         let desk = Desk::new(["room".to_owned()]);
-        let encounter = Encounter::new("room", &settings, Equipment::framegate("", ""), hub.clone(), desk);
+        let encounter =
+            Encounter::new("room", &settings, Equipment::framegate("", ""), hub.clone(), desk.clone());
         let all = CaptureCounters::default();
         let mut metrics = prometheus_client::registry::Registry::default();
         all.register(&mut metrics);
         let clock = Arc::new(ArcSwap::from_pointee(ClockState::Unknown));
         let frames = Frames::new("room", &settings, all.of("room"), clock, encounter);
-        let mut room = Self { frames, hub, profile, metrics };
+        let mut room = Self { frames, hub, desk, profile, metrics };
         room.begin();
         room
     }
@@ -159,6 +161,26 @@ fn what_is_spoilt_is_a_gap_and_counted_by_its_reason() {
     for reason in ["corrupt", "truncated", "stale", "repeated"] {
         assert!(room.dropped(reason), "{reason}");
     }
+}
+
+#[test]
+fn a_frame_that_waited_belongs_to_whom_it_was_captured_of() {
+    let mut room = Room::new(|_, _| ());
+    let now = Instant::now();
+    let ago = |ms: u64| now.checked_sub(Duration::from_millis(ms)).unwrap();
+    for (id, ms) in [("1", 400), ("2", 100)] {
+        let patient = Patient { id: id.to_owned(), ..Patient::default() };
+        let order = Some(Arc::new(Order { patient, ..Order::default() }));
+        room.desk.wish_at("room", ago(ms), |wanted| wanted.order = order).unwrap();
+    }
+    let aged = |sequence, ms| Drawn { age: Duration::from_millis(ms), ..drawn(sequence, 1) };
+    room.take([aged(0, 250), aged(1, 200), aged(2, 0)]);
+    assert_eq!([room.numbers(0), room.numbers(1)], [vec![(1, 0), (2, 0)], vec![(1, 0)]]);
+    let id = |nth: usize| {
+        let dataset = room.read(nth)[0].2.dataset().unwrap();
+        dataset.element(dicom_dictionary_std::tags::PATIENT_ID).unwrap().to_str().unwrap().trim().to_owned()
+    };
+    assert_eq!([id(0), id(1)], ["1", "2"]);
 }
 
 #[test]

@@ -224,7 +224,8 @@ mod tests {
             theirs.write_all(&answer).await.unwrap();
             got
         };
-        let (answer, got) = tokio::join!(ask(&relay, &mut ours, &request, &mut Patient), upstream);
+        let mut modality = Patient;
+        let (answer, got) = tokio::join!(ask(&relay, &mut ours, &request, &mut modality), upstream);
         assert_eq!(&got[CALLED], b"ARCHIVE         ");
         let mut same = got.clone();
         same[CALLED].copy_from_slice(&request[CALLED]);
