@@ -27,7 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("context", &["config"]),
     ("frame", &[]),
     ("instance", &["context", "frame"]),
-    ("dimse", &["instance", "net"]),
+    ("dimse", &["config", "instance", "net"]),
     ("hub", &["config", "instance"]),
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["config", "dimse", "frame", "hub", "instance", "net", "subscription"]),

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use super::fragment::{
     Access, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
-    Fragment, HttpBounds, Hub, Jwt, Pattern, Principal, Send, SendBounds, Service, Standing, Subscriptions,
-    Withheld,
+    Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Send, SendBounds, Service, Standing,
+    Subscriptions, Withheld, Worklist,
 };
 use super::settings::{
     CaptureSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits,
     HubSettings, JwtSettings, PatternSettings, SendSettings, ServiceSettings, Settings, SubscriptionSettings,
+    WorklistSettings,
 };
 
 impl Fragment {
@@ -44,6 +45,8 @@ impl Fragment {
             ),
             subscription: named(others, |other| &other.subscription, &Standing::built_in()),
             availability: named(others, |other| &other.availability, &Availability::built_in()),
+            worklist: named(others, |other| &other.worklist, &Worklist::built_in()),
+            mpps: named(others, |other| &other.mpps, &Mpps::built_in()),
             capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),
@@ -172,6 +175,42 @@ impl Availability {
             ae_title: Some(String::new()),
             calling_ae_title: Some(String::new()),
             retrieve_url: Some(String::new()),
+            ca: Some(String::new()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
+        }
+    }
+}
+
+impl Worklist {
+    /// Today, every 30 seconds; address and AE title, or URL, must be set.
+    fn built_in() -> Self {
+        Self {
+            address: Some(String::new()),
+            ae_title: Some(String::new()),
+            calling_ae_title: Some(String::new()),
+            url: Some(String::new()),
+            ca: Some(String::new()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
+            token: Some(String::new()),
+            station_ae_titles: Some(Vec::new()),
+            modality: Some(String::new()),
+            days_before: Some(WorklistSettings::DAYS_BEFORE),
+            days_after: Some(WorklistSettings::DAYS_AFTER),
+            refresh_seconds: Some(WorklistSettings::REFRESH.as_secs()),
+            entries: Some(WorklistSettings::ENTRIES),
+        }
+    }
+}
+
+impl Mpps {
+    /// Plain; address and AE title must be set.
+    fn built_in() -> Self {
+        Self {
+            address: Some(String::new()),
+            ae_title: Some(String::new()),
+            calling_ae_title: Some(String::new()),
             ca: Some(String::new()),
             certificate: Some(String::new()),
             key: Some(String::new()),

@@ -5,6 +5,7 @@
 mod access;
 mod capture;
 mod live;
+mod procedure;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,9 +20,10 @@ pub use capture::{
     SeriesPolicy, VideoSopClass,
 };
 pub use live::{
-    AvailabilitySettings, DestinationSettings, HttpVersion, PeerTls, PushMode, SendSettings,
-    StandingSettings, SubscriptionSettings,
+    AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
+    SubscriptionSettings,
 };
+pub use procedure::{DimsePeer, MppsSettings, PeerTls, WebPeer, WorklistPeer, WorklistSettings};
 
 /// Everything `framegate run` needs, validated. The default is what runs without any file: all on
 /// loopback, DICOMweb with a [self-signed certificate](HttpTls::SelfSigned).
@@ -45,6 +47,10 @@ pub struct Settings {
     pub standing: BTreeMap<String, StandingSettings>,
     /// Peers that are told over DIMSE what has become available, by name.
     pub availability: BTreeMap<String, AvailabilitySettings>,
+    /// Worklists that are asked what is scheduled, by name.
+    pub worklists: BTreeMap<String, WorklistSettings>,
+    /// Peers that are told what captures perform, by name.
+    pub mpps: BTreeMap<String, MppsSettings>,
     /// Video outputs that become live series, by name.
     pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.

@@ -8,6 +8,7 @@ mod bounds;
 mod capture;
 mod listening;
 mod peers;
+mod procedure;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         destinations: check.destinations(fragment),
         standing: check.standing(fragment),
         availability: check.availability(fragment),
+        worklists: check.worklists(fragment),
+        mpps: check.mpps(fragment),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };
@@ -82,6 +85,8 @@ impl Validation<'_> {
         self.names_of("destination", &fragment.destination);
         self.names_of("subscription", &fragment.subscription);
         self.names_of("availability", &fragment.availability);
+        self.names_of("worklist", &fragment.worklist);
+        self.names_of("mpps", &fragment.mpps);
         self.names_of("capture", &fragment.capture);
     }
 

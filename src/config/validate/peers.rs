@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::fragment::{Availability, Destination, Fragment, Standing};
 use super::super::settings::{
-    AvailabilitySettings, DestinationSettings, DimseSettings, PeerTls, StandingSettings,
+    AvailabilitySettings, DestinationSettings, DimsePeer, DimseSettings, PeerTls, StandingSettings,
 };
 use super::super::text;
 use super::{PAIR, Validation, bounds};
@@ -96,37 +96,57 @@ impl Validation<'_> {
     }
 
     pub(super) fn availability(&mut self, fragment: &Fragment) -> BTreeMap<String, AvailabilitySettings> {
-        let ours = fragment.dimse.ae_title.clone().unwrap_or_else(|| DimseSettings::default().ae_title);
+        let ours = our_ae_title(fragment);
         let sections = fragment.availability.iter();
         sections.map(|(name, section)| (name.clone(), self.notified(name, section, &ours))).collect()
     }
 
     fn notified(&mut self, name: &str, section: &Availability, ours: &str) -> AvailabilitySettings {
-        let at = |key: &str| format!("availability.{name}.{key}");
         let retrieve_url = section.retrieve_url.as_deref().unwrap_or_default();
-        let retrieve_url = self.typed(&at("retrieve_url"), text::service_url_or_none(retrieve_url)).flatten();
+        let key = format!("availability.{name}.retrieve_url");
+        let retrieve_url = self.typed(&key, text::service_url_or_none(retrieve_url)).flatten();
+        AvailabilitySettings {
+            peer: DimsePeer {
+                address: section.address.clone().unwrap_or_default(),
+                ae_title: section.ae_title.clone().unwrap_or_default(),
+                calling_ae_title: set(section.calling_ae_title.as_ref()).unwrap_or_else(|| ours.to_owned()),
+                tls: self.peer_tls(
+                    &format!("availability.{name}"),
+                    section.ca.as_deref(),
+                    section.certificate.as_deref(),
+                    section.key.as_deref(),
+                ),
+            },
+            retrieve_url: retrieve_url.map(|url| url.url).unwrap_or_default(),
+        }
+    }
+
+    /// TLS towards a DIMSE peer: roots, and our own certificate and key where it asks for them.
+    pub(super) fn peer_tls(
+        &mut self,
+        section: &str,
+        ca: Option<&str>,
+        certificate: Option<&str>,
+        key: Option<&str>,
+    ) -> Option<PeerTls> {
         let before = self.problems.len();
-        let identity = self.pair(
-            &format!("availability.{name}"),
-            section.certificate.as_deref(),
-            section.key.as_deref(),
-        );
-        let ca = section.ca.as_deref().and_then(text::path);
+        let identity = self.pair(section, certificate, key);
+        let ca = ca.and_then(text::path);
         if ca.is_none() && identity.is_some() && self.problems.len() == before {
             let what = "stands without roots to check the peer by: the connection would be plain";
-            self.report(&[&at("certificate")], what, format!("{} with it; {PAIR}", at("ca")));
+            let certificate = format!("{section}.certificate");
+            self.report(&[&certificate], what, format!("{section}.ca with it; {PAIR}"));
         }
-        AvailabilitySettings {
-            address: section.address.clone().unwrap_or_default(),
-            ae_title: section.ae_title.clone().unwrap_or_default(),
-            calling_ae_title: set(section.calling_ae_title.as_ref()).unwrap_or_else(|| ours.to_owned()),
-            retrieve_url: retrieve_url.map(|url| url.url).unwrap_or_default(),
-            tls: ca.map(|ca| PeerTls { ca, identity }),
-        }
+        ca.map(|ca| PeerTls { ca, identity })
     }
 }
 
+/// `dimse.ae_title`, which peers are called by unless their section says otherwise.
+pub(super) fn our_ae_title(fragment: &Fragment) -> String {
+    fragment.dimse.ae_title.clone().unwrap_or_else(|| DimseSettings::default().ae_title)
+}
+
 /// A text that is not empty.
-fn set(text: Option<&String>) -> Option<String> {
+pub(super) fn set(text: Option<&String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).cloned()
 }
