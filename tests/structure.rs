@@ -31,6 +31,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("hub", &["config", "instance"]),
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["config", "dimse", "frame", "hub", "instance", "net", "subscription"]),
+    ("procedure", &["config", "context", "dimse", "hub", "instance", "net"]),
     ("source", &["config", "context", "dimse", "frame", "hub", "instance", "net"]),
     ("dicomweb", &["config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"]),
     (
@@ -44,6 +45,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "hub",
             "instance",
             "net",
+            "procedure",
             "sink",
             "source",
             "subscription",
@@ -60,6 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "hub",
             "instance",
             "net",
+            "procedure",
             "service",
             "sink",
             "source",

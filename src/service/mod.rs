@@ -5,6 +5,8 @@
 //! ```text
 //!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
 //!   capture ┤                                  ├─ push (HTTPS, to destinations)
+//!     ▲     │                                  │
+//!     └─────┼── procedure ◄──► RIS             │
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
@@ -43,6 +45,7 @@ use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::procedure::{ProcedureCounters, performed, worklist};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
@@ -152,6 +155,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
         push: PushCounters::default(),
+        procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
     };
     let mut tasks = JoinSet::new();
@@ -208,6 +212,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
     let rules = |(name, capture): (&String, &_)| (name.clone(), Rules::of(capture));
     let desk = Desk::by(settings.captures.iter().map(rules));
+    let procedure = counters.procedure.clone();
+    let (worklists, peers) = watch::channel(settings.worklists.clone());
+    tasks.spawn(worklist::serve(peers, desk.worklist().clone(), procedure.clone(), stopping.clone()));
+    let (mpps, peers) = watch::channel(settings.mpps.clone());
+    tasks.spawn(performed::serve(peers, desk.clone(), hub.clone(), procedure, stopping.clone()));
     let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),
@@ -273,6 +282,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_settings,
         registry,
         destinations,
+        worklists,
+        mpps,
         base,
         send: send_settings,
         limits,
