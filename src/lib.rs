@@ -14,6 +14,7 @@ pub mod frame;
 pub mod hub;
 pub mod instance;
 pub mod net;
+pub mod procedure;
 pub mod service;
 pub mod sink;
 pub mod source;

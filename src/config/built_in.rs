@@ -1,17 +1,19 @@
 //! The first layer: every key with its default, as a file would spell it. Defaults stand in
 //! `settings`; what a named section leaves out gets its default when a later layer has the section.
 
+mod peers;
+
 use std::collections::BTreeMap;
 
 use super::fragment::{
     Access, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
-    Fragment, HttpBounds, Hub, Jwt, Pattern, Principal, Relay, Send, SendBounds, Service, Spool, Standing,
-    Subscriptions, Withheld,
+    Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds, Service, Spool,
+    Standing, Subscriptions, Withheld, Worklist,
 };
 use super::settings::{
     CaptureSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits,
     HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings, Settings,
-    SpoolSettings, SubscriptionSettings,
+    SubscriptionSettings,
 };
 
 impl Fragment {
@@ -47,6 +49,8 @@ impl Fragment {
             availability: named(others, |other| &other.availability, &Availability::built_in()),
             relay: named(others, |other| &other.relay, &Relay::from(&RelaySettings::default())),
             spool: Spool::from(&settings.spool),
+            worklist: named(others, |other| &other.worklist, &Worklist::built_in()),
+            mpps: named(others, |other| &other.mpps, &Mpps::built_in()),
             capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),
@@ -163,55 +167,6 @@ impl Standing {
             from: Some("oldest".to_owned()),
             transfer_syntax: Some(String::new()),
             representation: Some("instance".to_owned()),
-        }
-    }
-}
-
-impl Availability {
-    /// Plain; address and AE title must be set.
-    fn built_in() -> Self {
-        Self {
-            address: Some(String::new()),
-            ae_title: Some(String::new()),
-            calling_ae_title: Some(String::new()),
-            retrieve_url: Some(String::new()),
-            ca: Some(String::new()),
-            certificate: Some(String::new()),
-            key: Some(String::new()),
-        }
-    }
-}
-
-impl From<&RelaySettings> for Relay {
-    /// AE titles, listener and TLS come out unset; called AE title and address must be set.
-    fn from(relay: &RelaySettings) -> Self {
-        Self {
-            called_ae_title: Some(String::new()),
-            calling_ae_titles: Some(Vec::new()),
-            address: Some(String::new()),
-            upstream_called_ae_title: Some(String::new()),
-            upstream_calling_ae_title: Some(String::new()),
-            listen: Some(String::new()),
-            ca: Some(String::new()),
-            certificate: Some(String::new()),
-            key: Some(String::new()),
-            stream: Some(relay.stream),
-            when_unreachable: Some(relay.when_unreachable),
-            connect_seconds: Some(relay.connect.as_secs()),
-            idle_seconds: Some(relay.idle.as_secs()),
-        }
-    }
-}
-
-impl From<&SpoolSettings> for Spool {
-    /// Directory and key come out unset.
-    fn from(spool: &SpoolSettings) -> Self {
-        Self {
-            directory: Some(String::new()),
-            key_file: Some(String::new()),
-            max_bytes: Some(spool.max_bytes),
-            free_bytes: Some(spool.free_bytes),
-            max_age_hours: Some(spool.max_age.as_secs() / 3600),
         }
     }
 }

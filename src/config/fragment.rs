@@ -31,6 +31,8 @@ pub(super) struct Fragment {
     pub(super) availability: BTreeMap<String, Availability>,
     pub(super) relay: BTreeMap<String, Relay>,
     pub(super) spool: Spool,
+    pub(super) worklist: BTreeMap<String, Worklist>,
+    pub(super) mpps: BTreeMap<String, Mpps>,
     pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
@@ -272,6 +274,38 @@ pub(super) struct Spool {
     pub(super) max_bytes: Option<u64>,
     pub(super) free_bytes: Option<u64>,
     pub(super) max_age_hours: Option<u64>,
+}
+
+/// `[worklist.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Worklist {
+    pub(super) address: Option<String>,
+    pub(super) ae_title: Option<String>,
+    pub(super) calling_ae_title: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) station_ae_titles: Option<Vec<String>>,
+    pub(super) modality: Option<String>,
+    pub(super) days_before: Option<u32>,
+    pub(super) days_after: Option<u32>,
+    pub(super) refresh_seconds: Option<u64>,
+    pub(super) entries: Option<usize>,
+}
+
+/// `[mpps.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Mpps {
+    pub(super) address: Option<String>,
+    pub(super) ae_title: Option<String>,
+    pub(super) calling_ae_title: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
 }
 
 /// `[capture.NAME]`

@@ -102,6 +102,8 @@ const SIZE: &str = "\"WIDTHxHEIGHT\" in pixels, each 1 to 16384, or \"\"";
 const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" where nobody calibrated it";
 const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
 
+const PEER: &str = "\"HOST:PORT\", for instance \"ris.example:104\"";
+
 /// Every key, section by section, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
     live("hub.budget_bytes", bytes(MIB, 1024 * GIB)),
@@ -243,10 +245,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     live("subscription.*.transfer_syntax", Kind::OneText(&["", "1.2.840.10008.1.2.1"])),
     live("subscription.*.representation", Kind::OneText(&["instance", "rendered"])),
-    required(
-        "availability.*.address",
-        words("\"HOST:PORT\", for instance \"ris.example:104\"", text::peer_address),
-    ),
+    required("availability.*.address", words(PEER, text::peer_address)),
     required("availability.*.ae_title", words(AE_TITLE, text::ae_title)),
     live(
         "availability.*.calling_ae_title",
@@ -288,6 +287,45 @@ pub(super) const KEYS: &[Key] = &[
     fixed("spool.max_bytes", bytes(MIB, 1024 * GIB)),
     fixed("spool.free_bytes", bytes(0, 1024 * GIB)),
     fixed("spool.max_age_hours", Kind::Integer { min: 1, max: 24 * 366, unit: "hours" }),
+    live(
+        "worklist.*.address",
+        words("\"HOST:PORT\", for instance \"ris.example:104\", or \"\" where url is set", |text| {
+            if text.is_empty() { Ok(()) } else { text::peer_address(text) }
+        }),
+    ),
+    live("worklist.*.ae_title", words(AE_TITLE, text::ae_title_or_none)),
+    live(
+        "worklist.*.calling_ae_title",
+        words("AE title, or \"\" for that of dimse.ae_title", text::ae_title_or_none),
+    ),
+    live(
+        "worklist.*.url",
+        words("base URL of a DICOMweb service with a worklist, or \"\" where address is set", |text| {
+            text::service_url_or_none(text).map(drop)
+        }),
+    ),
+    live("worklist.*.ca", PEM_FILE),
+    live("worklist.*.certificate", PEM_FILE),
+    live("worklist.*.key", PEM_FILE),
+    live("worklist.*.token", words("path of a file with a bearer token, or \"\" for none", |_| Ok(()))),
+    live("worklist.*.station_ae_titles", list("list of AE titles", text::ae_title)),
+    live(
+        "worklist.*.modality",
+        words("up to 16 capital letters, digits, spaces and _ (CS), or \"\" for all", text::code_string),
+    ),
+    live("worklist.*.days_before", Kind::Integer { min: 0, max: 365, unit: "days" }),
+    live("worklist.*.days_after", Kind::Integer { min: 0, max: 365, unit: "days" }),
+    live("worklist.*.refresh_seconds", seconds(1, DAY)),
+    live("worklist.*.entries", count(1, 1000)),
+    required("mpps.*.address", words(PEER, text::peer_address)),
+    required("mpps.*.ae_title", words(AE_TITLE, text::ae_title)),
+    live(
+        "mpps.*.calling_ae_title",
+        words("AE title, or \"\" for that of dimse.ae_title", text::ae_title_or_none),
+    ),
+    live("mpps.*.ca", PEM_FILE),
+    live("mpps.*.certificate", PEM_FILE),
+    live("mpps.*.key", PEM_FILE),
     fixed("capture.*.device", words(DEVICE, text::device)),
     fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
     fixed(
@@ -456,6 +494,8 @@ mod tests {
             "availability",
             "relay",
             "spool",
+            "worklist",
+            "mpps",
             "capture",
             "pattern",
             "service",
@@ -485,7 +525,19 @@ mod tests {
         assert!(find("hub.budget_bytes").is_some());
         assert!(find("hub").is_none());
         let named: Vec<_> = members("").into_iter().filter(|section| is_named(section)).collect();
-        assert_eq!(named, ["principal", "destination", "subscription", "availability", "relay", "capture"]);
+        assert_eq!(
+            named,
+            [
+                "principal",
+                "destination",
+                "subscription",
+                "availability",
+                "relay",
+                "worklist",
+                "mpps",
+                "capture"
+            ]
+        );
         assert_eq!(find("destination.pacs.url").unwrap().variable(), None);
     }
 }

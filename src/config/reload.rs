@@ -71,6 +71,8 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
             })
             .collect(),
         spool: old.spool.clone(),
+        worklists: new.worklists.clone(),
+        mpps: new.mpps.clone(),
         captures: old.captures.clone(),
         pattern: old.pattern.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
@@ -208,6 +210,26 @@ mod tests {
         ("availability.a.ca", "'/other'"),
         ("availability.a.certificate", "'/other'"),
         ("availability.a.key", "'/other'"),
+        ("worklist.a.address", "'other:104'"),
+        ("worklist.a.ae_title", "'OTHER'"),
+        ("worklist.a.calling_ae_title", "'OTHER'"),
+        ("worklist.web.url", "'https://other.example'"),
+        ("worklist.a.ca", "'/other'"),
+        ("worklist.a.certificate", "'/other'"),
+        ("worklist.a.key", "'/other'"),
+        ("worklist.web.token", "'/other'"),
+        ("worklist.a.station_ae_titles", "['OTHER']"),
+        ("worklist.a.modality", "'XA'"),
+        ("worklist.a.days_before", "7"),
+        ("worklist.a.days_after", "7"),
+        ("worklist.a.refresh_seconds", "7"),
+        ("worklist.a.entries", "7"),
+        ("mpps.a.address", "'other:104'"),
+        ("mpps.a.ae_title", "'OTHER'"),
+        ("mpps.a.calling_ae_title", "'OTHER'"),
+        ("mpps.a.ca", "'/other'"),
+        ("mpps.a.certificate", "'/other'"),
+        ("mpps.a.key", "'/other'"),
         ("capture.a.device", "'/dev/video7'"),
         ("capture.a.profile", "'other'"),
         ("capture.a.input", "'other'"),
@@ -242,7 +264,7 @@ mod tests {
         ("capture.a.modality_ae_titles", "['OTHER']"),
         ("capture.a.stale_minutes", "7"),
         ("capture.a.emergency_name", "'Other^'"),
-        ("capture.a.mpps", "'other'"),
+        ("capture.a.mpps", "'a'"),
         ("pattern.enabled", "true"),
         ("pattern.rows", "100"),
         ("pattern.columns", "100"),
@@ -281,6 +303,17 @@ mod tests {
         ("relay.a.ca", "'/a'"),
         ("relay.a.certificate", "'/c'"),
         ("relay.a.key", "'/k'"),
+        ("worklist.a.address", "'a:104'"),
+        ("worklist.a.ae_title", "'A'"),
+        ("worklist.a.ca", "'/a'"),
+        ("worklist.a.certificate", "'/c'"),
+        ("worklist.a.key", "'/k'"),
+        ("worklist.web.url", "'https://a.example'"),
+        ("mpps.a.address", "'a:104'"),
+        ("mpps.a.ae_title", "'A'"),
+        ("mpps.a.ca", "'/a'"),
+        ("mpps.a.certificate", "'/c'"),
+        ("mpps.a.key", "'/k'"),
         ("capture.a.crop", "'0,0,8,8'"),
         ("capture.a.picture_size", "'8x8'"),
     ];
@@ -329,7 +362,8 @@ mod tests {
     fn no_key_is_left_out() {
         let mut tried: Vec<_> = OTHER
             .iter()
-            .map(|(path, _)| (*path).to_owned())
+            // A worklist is reached by DIMSE or over the web: two sections have its keys between them.
+            .map(|(path, _)| path.replace("worklist.web.", "worklist.a."))
             .chain(["dicomweb.tls.self_signed".into()])
             .collect();
         let mut known: Vec<_> = keys::KEYS.iter().map(|key| key.at("a")).collect();

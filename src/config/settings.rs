@@ -5,6 +5,7 @@
 mod access;
 mod capture;
 mod live;
+mod procedure;
 mod relay;
 
 use std::collections::BTreeMap;
@@ -20,9 +21,10 @@ pub use capture::{
     SeriesPolicy, VideoSopClass,
 };
 pub use live::{
-    AvailabilitySettings, DestinationSettings, HttpVersion, PeerTls, PushMode, SendSettings,
-    StandingSettings, SubscriptionSettings,
+    AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
+    SubscriptionSettings,
 };
+pub use procedure::{DimsePeer, MppsSettings, PeerTls, WebPeer, WorklistPeer, WorklistSettings};
 pub use relay::{RelaySettings, SpoolSettings, WhenUnreachable};
 
 /// Everything `framegate run` needs, validated. The default is what runs without any file: all on
@@ -51,6 +53,10 @@ pub struct Settings {
     pub relays: BTreeMap<String, RelaySettings>,
     /// Where objects wait for such a peer.
     pub spool: SpoolSettings,
+    /// Worklists that are asked what is scheduled, by name.
+    pub worklists: BTreeMap<String, WorklistSettings>,
+    /// Peers that are told what captures perform, by name.
+    pub mpps: BTreeMap<String, MppsSettings>,
     /// Video outputs that become live series, by name.
     pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.

@@ -1,7 +1,7 @@
 //! Everything between a TCP socket and a request. TLS with one security profile and reload ([`tls`]),
 //! the HTTP server ([`http`]), who a client is ([`auth`]), the bounds on what a peer may do ([`limits`])
 //! and the counts of what was turned away ([`counters`]); and the other way round, a connection of ours
-//! to a peer ([`client`]).
+//! to a peer ([`client`]), and how long to wait when it failed ([`backoff`]).
 //!
 //! Nothing here knows of frames or DICOM. The DICOMweb layer gives [`http::serve`] a
 //! [`http::Handler`]; the DIMSE source takes its TLS configuration from [`tls::Reloading`] and may
@@ -10,6 +10,7 @@
 //! rate; while it is answered, a watch drops it when the client stops taking bytes.
 
 pub mod auth;
+pub mod backoff;
 pub mod client;
 mod connection;
 pub mod counters;

@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::procedure::ProcedureCounters;
 use crate::sink::availability::AvailabilityCounters;
 use crate::sink::notify::NotifyCounters;
 use crate::sink::push::PushCounters;
@@ -61,6 +62,8 @@ pub struct Counters {
     pub availability: AvailabilityCounters,
     /// What is pushed to destinations.
     pub push: PushCounters,
+    /// Worklists and performed procedure steps.
+    pub procedure: ProcedureCounters,
     /// Capture devices.
     pub capture: CaptureCounters,
 }
@@ -76,6 +79,7 @@ impl Counters {
         self.availability.register(&mut registry);
         self.notify.register(&mut registry);
         self.push.register(&mut registry);
+        self.procedure.register(&mut registry);
         self.capture.register(&mut registry);
         registry.register_collector(Box::new(Sampled {
             hub: self.hub.clone(),

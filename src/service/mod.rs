@@ -5,11 +5,14 @@
 //! ```text
 //!   dimse ─┐                                   ┌─ dicomweb (HTTPS)
 //!   capture ┤                                  ├─ push (HTTPS, to destinations)
+//!     ▲     │                                  │
+//!     └─────┼── procedure ◄──► RIS             │
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
 mod capture;
 mod doubts;
+mod listening;
 pub mod metrics;
 mod pattern;
 mod reload;
@@ -24,17 +27,17 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
+use self::listening::{dimse_tls, listen, web_tls};
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use self::spool::SpoolStartError;
-use crate::config::settings::{DimseSettings, HttpTls, Settings};
+use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
 use crate::dicomweb::access::{Access, AccessError};
@@ -44,7 +47,8 @@ use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
-use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading, TlsError};
+use crate::net::tls::TlsError;
+use crate::procedure::{ProcedureCounters, performed, worklist};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push, PushCounters};
@@ -162,6 +166,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         net: Arc::new(NetCounters::default()),
         availability: AvailabilityCounters::default(),
         push: PushCounters::default(),
+        procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
     };
     let mut tasks = JoinSet::new();
@@ -236,6 +241,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
+    let procedure = counters.procedure.clone();
+    let (worklists, peers) = watch::channel(settings.worklists.clone());
+    tasks.spawn(worklist::serve(peers, desk.worklist().clone(), procedure.clone(), stopping.clone()));
+    let (mpps, peers) = watch::channel(settings.mpps.clone());
+    tasks.spawn(performed::serve(peers, desk.clone(), hub.clone(), procedure, stopping.clone()));
     let origin = Origin {
         hub: hub.clone(),
         settings: dicomweb_settings.clone(),
@@ -304,6 +314,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_settings,
         registry,
         destinations,
+        worklists,
+        mpps,
         base,
         send: send_settings,
         limits,
@@ -358,13 +370,6 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
-async fn listen(address: SocketAddr, what: &'static str) -> Result<(TcpListener, SocketAddr), ServiceError> {
-    let fail = |error| ServiceError::Listen { address, what, error };
-    let listener = TcpListener::bind(address).await.map_err(fail)?;
-    let bound = listener.local_addr().map_err(fail)?;
-    Ok((listener, bound))
-}
-
 /// Waits until no open-ended response is being written.
 async fn streams_ended(counters: &DicomwebCounters) {
     let mut look = tokio::time::interval(Duration::from_millis(10));
@@ -382,29 +387,6 @@ async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receive
                 hub.tick();
                 registry.tick();
             }
-        }
-    }
-}
-
-type DimseTls = Option<(Arc<Reloading>, SocketAddr)>;
-
-fn dimse_tls(settings: &DimseSettings) -> Result<DimseTls, ServiceError> {
-    let Some(tls) = &settings.tls else { return Ok(None) };
-    let reloading = Reloading::from_files(&tls.identity, DICOM_ALPN)
-        .map_err(|error| ServiceError::Tls { what: "dimse.tls", error })?;
-    Ok(Some((Arc::new(reloading), tls.listen)))
-}
-
-fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<String>), ServiceError> {
-    let fail = |error| ServiceError::Tls { what: "dicomweb.tls", error };
-    match settings {
-        HttpTls::Files(identity) => {
-            Ok((Arc::new(Reloading::from_files(identity, HTTP_ALPN).map_err(fail)?), None))
-        }
-        HttpTls::SelfSigned => {
-            let names = ["localhost", "127.0.0.1", "::1"];
-            let made = tls::self_signed(&names, HTTP_ALPN, SystemTime::now()).map_err(fail)?;
-            Ok((Arc::new(Reloading::fixed(made.loaded)), Some(made.certificate_pem)))
         }
     }
 }

@@ -7,9 +7,12 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 
 use super::{Reload, ServiceError, notify, standing};
-use crate::config::settings::{DicomwebSettings, DimseSettings, SendSettings, Settings};
+use crate::config::settings::{
+    DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings, WorklistSettings,
+};
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::dicomweb::Destinations;
 use crate::dicomweb::access::{Access, Table};
@@ -37,6 +40,8 @@ pub(super) struct Reloader {
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) registry: Registry,
     pub(super) destinations: Destinations,
+    pub(super) worklists: watch::Sender<BTreeMap<String, WorklistSettings>>,
+    pub(super) mpps: watch::Sender<BTreeMap<String, MppsSettings>>,
     /// Our service root, for the Retrieve URLs of standing searches.
     pub(super) base: Arc<str>,
     pub(super) send: Arc<ArcSwap<SendSettings>>,
@@ -79,6 +84,8 @@ impl Reloader {
         self.access.replace(table);
         self.destinations.store(Arc::new(settings.destinations.clone()));
         self.push.reload(settings.destinations.clone());
+        self.worklists.send_if_modified(|known| replace(known, &settings.worklists));
+        self.mpps.send_if_modified(|known| replace(known, &settings.mpps));
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
         // Before their subscriptions end, so that they are told why.
@@ -135,4 +142,13 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Makes `known` what it is to be; says whether it was something else.
+fn replace<T: Clone + PartialEq>(known: &mut T, wanted: &T) -> bool {
+    let differs = known != wanted;
+    if differs {
+        known.clone_from(wanted);
+    }
+    differs
 }

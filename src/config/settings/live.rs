@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::DimseLimits;
+use super::{DimseLimits, DimsePeer};
 
 /// Bounds on what is posted to us.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,26 +141,11 @@ pub struct StandingSettings {
 /// A peer that gets Instance Availability Notifications (PS3.4 Annex R; `[availability.NAME]`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct AvailabilitySettings {
-    /// Address and port.
-    pub address: String,
-    /// Its AE title, the called one.
-    pub ae_title: String,
-    /// Our AE title, the calling one.
-    pub calling_ae_title: String,
+    /// Whom.
+    pub peer: DimsePeer,
     /// Base of our DICOMweb service as the peer reaches it, for Retrieve URL (0008,1190); empty leaves
     /// it out.
     pub retrieve_url: String,
-    /// TLS; `None` is plain.
-    pub tls: Option<PeerTls>,
-}
-
-/// Trust in a peer that we connect to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PeerTls {
-    /// Roots that its certificate must chain to (PEM).
-    pub ca: PathBuf,
-    /// Our certificate and key for it (PEM).
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Default for SendSettings {

@@ -230,7 +230,8 @@ mod tests {
                     series_description = 'b'\nbody_part = 'COLON'\nmanufacturer = 'c'\nmodel_name = 'd'\n\
                     serial_number = 'e'\nstation_name = 'f'\npixel_spacing = '0.2,0.25'\n\
                     precedence = ['mpps', 'worklist']\nmodality_ae_titles = ['XA1', 'XA2']\nstale_minutes = 7\n\
-                    emergency_name = 'Unknown^'\nmpps = 'ris'\n";
+                    emergency_name = 'Unknown^'\nmpps = 'ris'\n\
+                    [mpps.ris]\naddress = 'ris.example:104'\nae_title = 'RIS'\n";
         let expected = CaptureSettings {
             device: "/dev/video2".into(),
             profile: "cam-link-4k".into(),

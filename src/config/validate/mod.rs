@@ -8,6 +8,7 @@ mod bounds;
 mod capture;
 mod listening;
 mod peers;
+mod procedure;
 mod relay;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         availability: check.availability(fragment),
         relays: check.relays(fragment),
         spool: check.spool(&fragment.spool),
+        worklists: check.worklists(fragment),
+        mpps: check.mpps(fragment),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };
@@ -86,6 +89,8 @@ impl Validation<'_> {
         self.names_of("subscription", &fragment.subscription);
         self.names_of("availability", &fragment.availability);
         self.names_of("relay", &fragment.relay);
+        self.names_of("worklist", &fragment.worklist);
+        self.names_of("mpps", &fragment.mpps);
         self.names_of("capture", &fragment.capture);
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::super::fragment::{Availability, Destination, Fragment, Standing};
 use super::super::settings::{
-    AvailabilitySettings, DestinationSettings, DimseSettings, PeerTls, StandingSettings,
+    AvailabilitySettings, DestinationSettings, DimsePeer, DimseSettings, PeerTls, StandingSettings,
 };
 use super::super::text;
 use super::{PAIR, Validation, bounds};
@@ -96,26 +96,28 @@ impl Validation<'_> {
     }
 
     pub(super) fn availability(&mut self, fragment: &Fragment) -> BTreeMap<String, AvailabilitySettings> {
-        let ours = fragment.dimse.ae_title.clone().unwrap_or_else(|| DimseSettings::default().ae_title);
+        let ours = our_ae_title(fragment);
         let sections = fragment.availability.iter();
         sections.map(|(name, section)| (name.clone(), self.notified(name, section, &ours))).collect()
     }
 
     fn notified(&mut self, name: &str, section: &Availability, ours: &str) -> AvailabilitySettings {
-        let at = |key: &str| format!("availability.{name}.{key}");
         let retrieve_url = section.retrieve_url.as_deref().unwrap_or_default();
-        let retrieve_url = self.typed(&at("retrieve_url"), text::service_url_or_none(retrieve_url)).flatten();
+        let key = format!("availability.{name}.retrieve_url");
+        let retrieve_url = self.typed(&key, text::service_url_or_none(retrieve_url)).flatten();
         AvailabilitySettings {
-            address: section.address.clone().unwrap_or_default(),
-            ae_title: section.ae_title.clone().unwrap_or_default(),
-            calling_ae_title: set(section.calling_ae_title.as_ref()).unwrap_or_else(|| ours.to_owned()),
+            peer: DimsePeer {
+                address: section.address.clone().unwrap_or_default(),
+                ae_title: section.ae_title.clone().unwrap_or_default(),
+                calling_ae_title: set(section.calling_ae_title.as_ref()).unwrap_or_else(|| ours.to_owned()),
+                tls: self.peer_tls(
+                    &format!("availability.{name}"),
+                    section.ca.as_deref(),
+                    section.certificate.as_deref(),
+                    section.key.as_deref(),
+                ),
+            },
             retrieve_url: retrieve_url.map(|url| url.url).unwrap_or_default(),
-            tls: self.peer_tls(
-                &format!("availability.{name}"),
-                section.ca.as_deref(),
-                section.certificate.as_deref(),
-                section.key.as_deref(),
-            ),
         }
     }
 
@@ -137,6 +139,11 @@ impl Validation<'_> {
         }
         ca.map(|ca| PeerTls { ca, identity })
     }
+}
+
+/// `dimse.ae_title`, which peers are called by unless their section says otherwise.
+pub(super) fn our_ae_title(fragment: &Fragment) -> String {
+    fragment.dimse.ae_title.clone().unwrap_or_else(|| DimseSettings::default().ae_title)
 }
 
 /// A text that is not empty.

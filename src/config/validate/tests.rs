@@ -2,7 +2,7 @@
 
 use super::super::load;
 use super::super::settings::{
-    HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings, TlsIdentity,
+    HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings, TlsIdentity, WorklistPeer,
 };
 
 /// Loads from variables alone: `DIMSE__LISTEN` and value.
@@ -288,14 +288,55 @@ fn a_subscription_names_what_there_is() {
 #[test]
 fn a_notified_peer_is_trusted_by_its_roots() {
     let ris = "dimse.ae_title = 'ROOM1'\n[availability.ris]\naddress = 'ris.example:104'\nae_title = 'RIS'\n";
-    let plain = from_file(ris).unwrap().availability["ris"].clone();
+    let plain = from_file(ris).unwrap().availability["ris"].peer.clone();
     assert_eq!((plain.calling_ae_title.as_str(), plain.tls), ("ROOM1", None));
     let tls = from_file(&format!("{ris}ca = '/a'\nretrieve_url = 'https://g.example/dicomweb/'\n")).unwrap();
-    assert_eq!(tls.availability["ris"].tls, Some(PeerTls { ca: "/a".into(), identity: None }));
+    assert_eq!(tls.availability["ris"].peer.tls, Some(PeerTls { ca: "/a".into(), identity: None }));
     assert_eq!(tls.availability["ris"].retrieve_url, "https://g.example/dicomweb");
     let problems = from_file(&format!("{ris}certificate = '/c'\nkey = '/k'\n")).unwrap_err();
     assert!(problems[0].contains("availability.ris.certificate: stands without roots"), "{problems:?}");
     assert_eq!(problems.len(), 1);
+}
+
+#[test]
+fn a_worklist_is_reached_one_way() {
+    let ris = "[worklist.ris]\naddress = 'ris.example:104'\nae_title = 'RIS'\n";
+    let WorklistPeer::Dimse(peer) = from_file(ris).unwrap().worklists["ris"].peer.clone() else {
+        panic!("by DIMSE")
+    };
+    assert_eq!((peer.address.as_str(), peer.calling_ae_title.as_str()), ("ris.example:104", "FRAMEGATE"));
+    let web = "[worklist.ris]\nurl = 'https://ris.example/dicomweb/'\ntoken = '/t'\n";
+    let WorklistPeer::Web(peer) = from_file(web).unwrap().worklists["ris"].peer.clone() else {
+        panic!("over the web")
+    };
+    assert_eq!((peer.url.as_str(), peer.token), ("https://ris.example/dicomweb", Some("/t".into())));
+    assert!(peer.ca.is_absolute(), "the system's roots");
+    for (text, part) in [
+        ("[worklist.ris]\n", "neither worklist.ris.address nor worklist.ris.url is set"),
+        ("[worklist.ris]\naddress = 'a:1'\n", "worklist.ris.ae_title is not set"),
+        (&format!("{ris}token = '/t'\n"), "worklist.ris.token: stands without url"),
+        (&format!("{web}ae_title = 'A'\n"), "worklist.ris.ae_title: stands beside worklist.ris.url"),
+        ("[worklist.ris]\nurl = 'http://ris.example'\n", "worklist.ris.url: is plain HTTP"),
+        (&format!("{ris}certificate = '/c'\nkey = '/k'\n"), "stands without roots"),
+    ] {
+        let problems = from_file(text).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains(part), "{problems:?}");
+    }
+    assert!(from_file("[worklist.ris]\nurl = 'http://127.0.0.1:8042/a'\n").is_ok());
+}
+
+#[test]
+fn who_is_told_what_was_performed_is_named_whole() {
+    let ris =
+        "[mpps.ris]\naddress = 'ris.example:104'\nae_title = 'RIS'\ncalling_ae_title = 'XA1'\nca = '/a'\n";
+    let peer = from_file(ris).unwrap().mpps["ris"].peer.clone();
+    assert_eq!((peer.calling_ae_title.as_str(), peer.tls.unwrap().ca), ("XA1", "/a".into()));
+    assert_eq!(from_file("[mpps.ris]\nca = '/a'\n").unwrap_err().len(), 2);
+    let capture = format!("{ris}[capture.room]\nmpps = 'rsi'\n");
+    let problems = from_file(&capture).unwrap_err();
+    assert!(problems[0].contains("capture.room.mpps: there is no [mpps.rsi]"), "{problems:?}");
+    assert!(from_file(&capture.replace("rsi", "ris")).is_ok());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod drive;
 mod error;
+pub mod token;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -10,13 +10,13 @@
 //! oldest first, and counted; peers know nothing of each other and nobody waits for them. Nothing is told
 //! at shutdown: what would be announced leaves memory with us.
 
-mod association;
 mod notice;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dicom_dictionary_std::uids;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,13 +25,17 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use self::association::{NotifyError, notify};
 use self::notice::Notice;
 use crate::config::settings::AvailabilitySettings;
+use crate::dimse::scu::{self, Operation, ScuError, SopClass};
 use crate::hub::Hub;
 use crate::instance::Uid;
-use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
 
+/// Its only presentation context.
+const CLASS: SopClass =
+    SopClass { uid: uids::INSTANCE_AVAILABILITY_NOTIFICATION, name: "Instance Availability Notification" };
+/// For the whole of one try.
+const WHOLE: Duration = Duration::from_secs(60);
 /// Notices that wait for a peer.
 const QUEUE: usize = 64;
 /// How often one is tried.
@@ -134,18 +138,14 @@ async fn watch_series(hub: &Hub, queue: &broadcast::Sender<Arc<Notice>>) {
 struct Peer {
     name: String,
     settings: AvailabilitySettings,
-    /// Follows its files: a certificate that is replaced counts from the next notification on.
-    tls: Option<Arc<ClientTls>>,
+    scu: scu::Peer,
     counters: AvailabilityCounters,
 }
 
 impl Peer {
     fn new(name: String, settings: AvailabilitySettings, counters: AvailabilityCounters) -> Self {
-        let tls = settings.tls.as_ref().map(|tls| {
-            let trust = Trust { ca: tls.ca.clone(), identity: tls.identity.clone() };
-            Arc::new(ClientTls::new(trust, DICOM_ALPN))
-        });
-        Self { name, settings, tls, counters }
+        let scu = scu::Peer::new(settings.peer.clone());
+        Self { name, settings, scu, counters }
     }
 
     /// Works off the queue, one notice after the other.
@@ -178,13 +178,13 @@ impl Peer {
                 self.counters.count(&self.name, "failed", 1);
                 tracing::warn!(
                     peer = self.name,
-                    address = self.settings.address,
+                    address = self.settings.peer.address,
                     series = notice.series(),
                     attempts = attempt,
                     "the peer was not told what is available: {error}; look at [availability.{}] and at its \
                      configuration for AE title {}",
                     self.name,
-                    self.settings.calling_ae_title
+                    self.settings.peer.calling_ae_title
                 );
                 return;
             }
@@ -193,15 +193,24 @@ impl Peer {
         }
     }
 
-    async fn attempt(&self, notice: &Notice) -> Result<(), NotifyError> {
-        let config = match self.tls.clone() {
-            None => None,
-            Some(tls) => {
-                let read = tokio::task::spawn_blocking(move || tls.current()).await;
-                Some(read.map_err(|error| NotifyError::Connect(error.to_string()))??)
-            }
-        };
-        notify(&self.settings, config, notice).await
+    async fn attempt(&self, notice: &Notice) -> Result<(), ScuError> {
+        let whole = Box::pin(self.notify(notice));
+        tokio::time::timeout(WHOLE, whole).await.unwrap_or(Err(ScuError::Timeout))
+    }
+
+    async fn notify(&self, notice: &Notice) -> Result<(), ScuError> {
+        let mut association = self.scu.associate(&[CLASS]).await?;
+        let create = Operation::Create(&notice.uid);
+        association.ask(CLASS, create, Some(&notice.dataset(&self.settings))).await?;
+        let status = association.answer(create).await?.status;
+        association.release().await;
+        match status {
+            // Success, and its warnings: attribute list error, attribute value out of range (PS3.7 §10.1.5.1.6).
+            0x0000 | 0x0001 | 0x0107 | 0x0116 => Ok(()),
+            // Duplicate SOP Instance: a try before this one arrived, and only its answer was lost.
+            0x0111 => Ok(()),
+            status => Err(ScuError::Status { operation: create.name(), status }),
+        }
     }
 }
 

@@ -6,15 +6,17 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex as _;
 use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use dicom_ul::association::Association as _;
 use dicom_ul::association::server::ServerAssociationOptions;
 use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::settings::HubSettings;
-use crate::instance::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN, Instance, decode};
+use crate::config::settings::{DimsePeer, HubSettings};
+use crate::instance::{Dataset, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, Instance, decode};
 
 fn hub() -> Hub {
     Hub::new(HubSettings { linger: Duration::ZERO, ..HubSettings::default() })
@@ -70,7 +72,12 @@ async fn take_one(listener: &TcpListener, status: u16) -> Dataset {
         presentation_context_id: context,
         value_type: PDataValueType::Command,
         is_last: true,
-        data: notice::encoded_command(&response).unwrap(),
+        data: {
+            let mut bytes = Vec::new();
+            let syntax = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
+            response.write_dataset_with_ts(&mut bytes, syntax).unwrap();
+            bytes
+        },
     };
     association.send(&Pdu::PData { data: vec![value] }).await.unwrap();
     assert_eq!(association.receive().await.unwrap(), Pdu::ReleaseRQ);
@@ -85,11 +92,8 @@ fn waits(future: Pin<&mut impl Future<Output = ()>>) -> bool {
 
 fn peer(address: String) -> AvailabilitySettings {
     AvailabilitySettings {
-        address,
-        ae_title: "RIS".into(),
-        calling_ae_title: "FRAMEGATE".into(),
+        peer: DimsePeer { address, ae_title: "RIS".into(), calling_ae_title: "FRAMEGATE".into(), tls: None },
         retrieve_url: String::new(),
-        tls: None,
     }
 }
 

@@ -1,9 +1,6 @@
 //! A configured destination, as those who push there share it: whom to connect to, how to ask, and that a
 //! peer was found not to know Send.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +8,11 @@ use http::{HeaderValue, Method, Request, header};
 use tokio::time::Instant;
 
 use crate::config::settings::{DestinationSettings, PushMode};
+use crate::net::client::token::{self, TokenError};
 use crate::net::client::{BadUrl, Peer};
 use crate::net::http::Body;
 use crate::net::tls::Trust;
 
-/// Bytes of a token file. A JWT has a few hundred.
-const TOKEN_BYTES: u64 = 16 << 10;
 /// A peer that did not know Send is asked again on the first connection after this long.
 const SEND_AGAIN_AFTER: Duration = Duration::from_secs(3600);
 
@@ -24,13 +20,8 @@ const SEND_AGAIN_AFTER: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     /// The token file.
-    #[error("the token in {} cannot be used: {reason}; it should hold one bearer token and be readable by framegate's user", .file.display())]
-    Token {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong; never the content.
-        reason: String,
-    },
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The URL.
     #[error("no request can be made of the destination's url: {0}")]
     Url(#[from] http::Error),
@@ -125,10 +116,7 @@ impl Destination {
             .header(header::USER_AGENT, concat!("framegate/", env!("CARGO_PKG_VERSION")))
             .body(())?;
         if let Some(file) = &self.settings.token {
-            let (file, path) = (file.clone(), file.clone());
-            let read = tokio::task::spawn_blocking(move || bearer(&path)).await;
-            let token = read.unwrap_or_else(|error| Err(error.to_string()));
-            let token = token.map_err(|reason| RequestError::Token { file, reason })?;
+            let token = token::authorization(file.clone()).await?;
             request.headers_mut().insert(header::AUTHORIZATION, token);
         }
         Ok(request)
@@ -138,30 +126,6 @@ impl Destination {
 /// Gives a request its body.
 pub(super) fn with_body(request: Request<()>, body: Body) -> Request<Body> {
     request.map(|()| body)
-}
-
-/// The value of `Authorization` (RFC 6750 §2.1).
-fn bearer(file: &Path) -> Result<HeaderValue, String> {
-    let mut text = String::new();
-    let size = File::open(file)
-        .and_then(|open| open.take(TOKEN_BYTES + 1).read_to_string(&mut text))
-        .map_err(|error| match error.kind() {
-            // The text of this one might quote the file.
-            io::ErrorKind::InvalidData => "it is not text".to_owned(),
-            _ => error.to_string(),
-        })?;
-    let token = text.trim();
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
-    if size as u64 > TOKEN_BYTES {
-        return Err(format!("the file has more than {TOKEN_BYTES} bytes"));
-    }
-    if token.is_empty() || !token.bytes().all(legal) {
-        return Err("the file holds nothing, or more than one token".to_owned());
-    }
-    let mut value =
-        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| "it is no header value".to_owned())?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 #[cfg(test)]
@@ -195,16 +159,6 @@ mod tests {
         let request = pacs.request(Transaction::Store, kind.clone()).await.unwrap();
         assert_eq!(request.uri(), "https://pacs:8443/dicom-web/studies");
         assert_eq!(request.headers()["authorization"], "Bearer renewed");
-
-        for (content, reason) in
-            [("", "nothing"), ("two tokens", "more than one"), ("a\u{fc}", "more than one")]
-        {
-            std::fs::write(&token, content).unwrap();
-            let error = pacs.request(Transaction::Store, kind.clone()).await.unwrap_err().to_string();
-            assert!(error.contains(reason) && !error.contains("two"), "{error}");
-        }
-        std::fs::write(&token, "x".repeat(TOKEN_BYTES as usize + 1)).unwrap();
-        assert!(pacs.request(Transaction::Store, kind).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

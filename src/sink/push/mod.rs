@@ -11,7 +11,6 @@
 //! one batch), whatever the failure.
 
 pub mod answer;
-mod backoff;
 mod body;
 pub mod counters;
 mod deliver;

@@ -19,12 +19,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Times;
-use super::backoff::BackOff;
 use super::counters::{PushCounters, Tally};
 use super::destination::Destination;
 use super::exchange::Answer;
 use super::feed::{Feed, Parts, Taken};
 use super::send::Detached;
+use crate::net::backoff::BackOff;
 use crate::net::client::Connection;
 use crate::subscription::registry::{PushState, Subscription};
 

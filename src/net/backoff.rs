@@ -5,31 +5,32 @@ use std::time::Duration;
 
 /// The pauses of one row of failures.
 #[derive(Debug)]
-pub(super) struct BackOff {
+pub struct BackOff {
     first: Duration,
     longest: Duration,
     next: Duration,
 }
 
 impl BackOff {
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    /// `first` is the pause after one failure, `longest` the longest one.
+    pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first.min(longest) }
     }
 
     /// One more failure: how long to wait.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let pause = self.vary(self.next);
         self.next = self.next.saturating_mul(2).min(self.longest);
         pause
     }
 
     /// The longest pause, for what will hardly mend by itself.
-    pub(super) fn longest(&self) -> Duration {
+    pub fn longest(&self) -> Duration {
         self.vary(self.longest)
     }
 
     /// It works again.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first.min(self.longest);
     }
 

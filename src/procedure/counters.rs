@@ -1,0 +1,98 @@
+//! What is counted of the talk with the RIS. No label holds PHI: they are names of the configuration.
+
+use std::time::SystemTime;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// A worklist.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Of {
+    /// Name of its section.
+    pub(super) worklist: String,
+}
+
+/// A worklist, and what became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Asked {
+    /// Name of its section.
+    pub(super) worklist: String,
+    /// `answered` or `failed`.
+    pub(super) outcome: &'static str,
+}
+
+/// A peer, what it was told, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Told {
+    /// Name of its section.
+    pub(super) peer: String,
+    /// `create` or `set`.
+    pub(super) message: &'static str,
+    /// `sent`, or `refused` for good.
+    pub(super) outcome: &'static str,
+}
+
+/// A peer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct To {
+    /// Name of its section.
+    pub(super) peer: String,
+}
+
+/// What is counted. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct ProcedureCounters {
+    pub(super) asked: Family<Asked, Counter>,
+    pub(super) entries: Family<Of, Gauge>,
+    pub(super) answered: Family<Of, Gauge>,
+    pub(super) left_out: Family<Of, Counter>,
+    pub(super) told: Family<Told, Counter>,
+    pub(super) failed: Family<To, Counter>,
+}
+
+impl ProcedureCounters {
+    /// Makes them visible in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let worklist = registry.sub_registry_with_prefix("worklist");
+        worklist.register("requests", "Requests to a worklist by outcome", self.asked.clone());
+        worklist.register("entries", "Entries of its last answer", self.entries.clone());
+        worklist.register("answered_seconds", "Unix time of its last answer", self.answered.clone());
+        let help = "Entries that could not be used, or were beyond the bound";
+        worklist.register("left_out", help, self.left_out.clone());
+        let help = "Messages about performed procedure steps by peer, kind and outcome";
+        let mpps = registry.sub_registry_with_prefix("mpps");
+        mpps.register("messages", help, self.told.clone());
+        mpps.register("failures", "Tries that failed and are made again", self.failed.clone());
+    }
+
+    pub(super) fn answered(&self, worklist: &str, entries: usize, left_out: usize, at: SystemTime) {
+        let of = Of { worklist: worklist.to_owned() };
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.asked(worklist, "answered");
+        self.entries.get_or_create(&of).set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.answered.get_or_create(&of).set(i64::try_from(since).unwrap_or(i64::MAX));
+        self.left_out.get_or_create(&of).inc_by(left_out as u64);
+    }
+
+    /// The worklist is not asked any more.
+    pub(super) fn forget(&self, worklist: &str) {
+        let of = Of { worklist: worklist.to_owned() };
+        self.entries.remove(&of);
+        self.answered.remove(&of);
+    }
+
+    pub(super) fn asked(&self, worklist: &str, outcome: &'static str) {
+        self.asked.get_or_create(&Asked { worklist: worklist.to_owned(), outcome }).inc();
+    }
+
+    pub(super) fn failed(&self, peer: &str) {
+        self.failed.get_or_create(&To { peer: peer.to_owned() }).inc();
+    }
+
+    pub(super) fn told(&self, peer: &str, message: &'static str, outcome: &'static str) {
+        self.told.get_or_create(&Told { peer: peer.to_owned(), message, outcome }).inc();
+    }
+}

@@ -1,0 +1,245 @@
+//! Worklists, asked at intervals: what is scheduled for which station, today or around it. By C-FIND
+//! ([`dimse`], PS3.4 Annex K) or over the web ([`web`], PS3.18 §14); both ask the same [`query`] and give
+//! what they [`found`].
+//!
+//! ```text
+//!   one task a worklist:   ask ──► found ──► replaces its entries in the context
+//!                           ▲                       │
+//!                           └── refresh, or back-off after a failure: the last entries stay, and age
+//! ```
+//!
+//! A worklist that is away, refuses or answers nonsense is said once, with how to mend it, and again when
+//! that changes.
+
+mod dimse;
+mod found;
+mod query;
+mod web;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use dicom_core::Tag;
+use dicom_core::chrono::Local;
+use tokio::sync::watch;
+
+use self::found::Found;
+use self::query::Query;
+use self::web::{Web, WebError};
+use super::ProcedureCounters;
+use super::tasks::Tasks;
+use crate::config::settings::{WorklistPeer, WorklistSettings};
+use crate::context::worklist::{Entry, Worklist};
+use crate::dimse::scu::{Peer, ScuError};
+use crate::net::backoff::BackOff;
+use crate::net::client::BadUrl;
+
+/// The pause after the first failure; it doubles up to the refresh time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps `worklist` fresh from `peers`, by their sections of the configuration, until `stopping` turns true.
+pub async fn serve(
+    mut peers: watch::Receiver<BTreeMap<String, WorklistSettings>>,
+    worklist: Worklist,
+    counters: ProcedureCounters,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let start = |name: &str, settings: &WorklistSettings| {
+        let asker = Asker::new(name.to_owned(), settings.clone(), worklist.clone(), counters.clone());
+        // The configuration has been held against the same rules.
+        let failed =
+            |error: &BadUrl| tracing::error!(worklist = name, "the worklist cannot be asked: {error}");
+        Some(asker.inspect_err(failed).ok()?.serve())
+    };
+    let mut tasks = Tasks::new();
+    loop {
+        let gone = tasks.follow(&peers.borrow_and_update().clone(), start);
+        for name in gone {
+            worklist.replace(&name, Vec::new(), SystemTime::now());
+            counters.forget(&name);
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|&down| down) => return,
+            changed = peers.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Why a worklist gave no answer.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Dimse(#[from] ScuError),
+    #[error(transparent)]
+    Web(#[from] WebError),
+}
+
+impl AskError {
+    /// Whether trying again soon is of no use.
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::Dimse(error) => error.is_lasting(),
+            Self::Web(WebError::Status(status)) => status.is_client_error(),
+            Self::Web(_) => false,
+        }
+    }
+}
+
+/// How a worklist is reached.
+#[derive(Debug)]
+enum Way {
+    Dimse(Peer),
+    Web(Web),
+}
+
+/// What has been said of a worklist, so that it is not said again.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Nothing,
+    Answers {
+        more: bool,
+        unreadable: bool,
+        /// Attributes of which values were dropped.
+        dropped: BTreeSet<Tag>,
+    },
+    Fails(String),
+}
+
+/// Asks one worklist.
+#[derive(Debug)]
+struct Asker {
+    name: String,
+    settings: WorklistSettings,
+    way: Way,
+    worklist: Worklist,
+    counters: ProcedureCounters,
+    said: Said,
+    answered: Option<SystemTime>,
+}
+
+impl Asker {
+    fn new(
+        name: String,
+        settings: WorklistSettings,
+        worklist: Worklist,
+        counters: ProcedureCounters,
+    ) -> Result<Self, BadUrl> {
+        let way = match &settings.peer {
+            WorklistPeer::Dimse(peer) => Way::Dimse(Peer::new(peer.clone())),
+            WorklistPeer::Web(peer) => Way::Web(Web::new(peer.clone())?),
+        };
+        Ok(Self { name, settings, way, worklist, counters, said: Said::Nothing, answered: None })
+    }
+
+    async fn serve(mut self) {
+        let mut backoff = BackOff::new(PAUSE, self.settings.refresh.max(PAUSE));
+        loop {
+            let pause = match self.ask().await {
+                Ok(found) => {
+                    self.take(found, SystemTime::now());
+                    backoff.reset();
+                    self.settings.refresh
+                }
+                Err(error) => {
+                    self.fail(&error);
+                    if error.is_lasting() { backoff.longest() } else { backoff.pause() }
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<Found, AskError> {
+        // The day of the place: what is scheduled is written in local time.
+        let query = Query::of(&self.settings, Local::now().date_naive());
+        Ok(match &self.way {
+            Way::Dimse(peer) => dimse::find(peer, &query, self.settings.entries).await?,
+            Way::Web(web) => web.find(&query, self.settings.entries).await?,
+        })
+    }
+
+    fn take(&mut self, found: Found, now: SystemTime) {
+        let mut dropped = BTreeSet::new();
+        let entries: Vec<Entry> = found
+            .entries
+            .iter()
+            .map(|dataset| {
+                let (entry, without) = Entry::read(dataset);
+                dropped.extend(without);
+                entry
+            })
+            .collect();
+        let count = entries.len();
+        self.counters.answered(&self.name, count, found.unreadable + usize::from(found.more), now);
+        self.worklist.replace(&self.name, entries, now);
+        self.answered = Some(now);
+        let said = Said::Answers { more: found.more, unreadable: found.unreadable > 0, dropped };
+        if said != self.said {
+            self.say(&said, count);
+            self.said = said;
+        }
+    }
+
+    fn say(&self, said: &Said, entries: usize) {
+        let Said::Answers { more, unreadable, dropped } = said else { return };
+        tracing::info!(worklist = self.name, entries, "the worklist answers");
+        if *more {
+            tracing::warn!(
+                worklist = self.name,
+                entries,
+                "the worklist has more entries than are kept; ask for less by station_ae_titles, modality and \
+                 days, or raise entries of [worklist.{}]",
+                self.name
+            );
+        }
+        if *unreadable {
+            tracing::warn!(
+                worklist = self.name,
+                "the worklist has entries that are no data sets; they are left out. Look at what the peer sends"
+            );
+        }
+        if !dropped.is_empty() {
+            let attributes: Vec<_> = dropped.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                worklist = self.name,
+                attributes = attributes.join(" "),
+                "the worklist has values that these attributes cannot have (PS3.5 section 6.2); they are taken for \
+                 unknown"
+            );
+        }
+    }
+
+    fn fail(&mut self, error: &AskError) {
+        self.counters.asked(&self.name, "failed");
+        let said = Said::Fails(error.to_string());
+        if said == self.said {
+            return;
+        }
+        let age = self.answered.and_then(|at| at.elapsed().ok());
+        let kept = match age {
+            Some(age) => format!("its entries of {} seconds ago stay", age.as_secs()),
+            None => "it has not given any entries yet".to_owned(),
+        };
+        match &self.settings.peer {
+            WorklistPeer::Dimse(peer) => tracing::warn!(
+                worklist = self.name,
+                address = peer.address,
+                "the worklist gives no answer: {error}; {kept}. Look at [worklist.{}], and at the peer's \
+                 configuration for AE title {}",
+                self.name,
+                peer.calling_ae_title
+            ),
+            WorklistPeer::Web(peer) => tracing::warn!(
+                worklist = self.name,
+                url = peer.url,
+                "the worklist gives no answer: {error}; {kept}. Look at [worklist.{}], and at what the peer \
+                 lets us do",
+                self.name
+            ),
+        }
+        self.said = said;
+    }
+}
+
+#[cfg(test)]
+mod tests;
