@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ const DIRECT: usize = 32 << 10;
 /// Read at a time: behind a long piece, where little more than headers comes next; otherwise; within a long piece
 /// that is not published (bytes).
 const SMALL: usize = 4 << 10;
-const LARGE: usize = 64 << 10;
+const LARGE: usize = 128 << 10;
 const HUGE: usize = 256 << 10;
 /// How long a side that is told of the end may take to hear it.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -157,6 +157,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
             }
             self.look(&buffer, watch);
         }
+        // What has been read and looked at of a long piece, and goes out with the next bytes of it: one write, and
+        // one wake-up of the other side, instead of two.
+        let mut held = BytesMut::new();
         loop {
             let left = self.passing.data_left();
             let room = if left >= DIRECT { watch.room() } else { None };
@@ -164,11 +167,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
                 let most = room.min(left);
                 target.reserve(most);
                 let read = match read(&mut self.from, self.socket.as_ref(), target, most).await {
-                    Ok(0) | Err(_) => return Ended::Closed,
+                    Ok(0) | Err(_) => return self.last(&held).await,
                     Ok(read) => read,
                 };
                 let fresh = target.get(target.len().saturating_sub(read)..).unwrap_or_default();
-                if write(&mut self.to, fresh).await.is_err() {
+                let written = write_both(&mut self.to, &held, fresh).await;
+                held.clear();
+                if written.is_err() {
                     return Ended::NotTaken;
                 }
                 watch.filled(read);
@@ -176,6 +181,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
                 self.bytes.inc_by(read as u64);
                 self.look(&[], watch);
                 continue;
+            }
+            if !held.is_empty() {
+                let written = write(&mut self.to, &held).await;
+                held.clear();
+                if written.is_err() {
+                    return Ended::NotTaken;
+                }
             }
             let size = match (left, self.passing.last_length()) {
                 (DIRECT.., _) => HUGE,
@@ -188,9 +200,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
                 Ok(0) | Err(_) => return Ended::Closed,
                 Ok(_) => {}
             }
-            let first = watch.first();
+            let long = self.passing.between_pdus() && begins_long(&buffer);
+            let first = long || watch.first();
             if first {
                 self.look(&buffer, watch);
+            }
+            if long && watch.room().is_some() {
+                std::mem::swap(&mut held, &mut buffer);
+                continue;
             }
             if write(&mut self.to, &buffer).await.is_err() {
                 return Ended::NotTaken;
@@ -198,6 +215,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<'_, R, W> {
             if !first {
                 self.look(&buffer, watch);
             }
+        }
+    }
+
+    /// There is no more to read; what is held goes out.
+    async fn last(&mut self, held: &[u8]) -> Ended {
+        if held.is_empty() || write(&mut self.to, held).await.is_ok() {
+            Ended::Closed
+        } else {
+            Ended::NotTaken
         }
     }
 
@@ -261,6 +287,27 @@ async fn read<R: AsyncRead + Unpin>(
 ) -> io::Result<usize> {
     arm_quick_ack(socket);
     from.read_buf(&mut into.limit(most)).await
+}
+
+/// Whether these bytes are the beginning of a PDU with one long piece of a data set, and all but a little of it is
+/// still to come.
+fn begins_long(bytes: &[u8]) -> bool {
+    let Some(&[kind, _, _, _, _, _, l0, l1, l2, l3, _, control]) = bytes.first_chunk::<12>() else {
+        return false;
+    };
+    let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+    kind == 0x04 && control & 1 == 0 && bytes.len() <= SMALL && length >= bytes.len() + DIRECT
+}
+
+/// Writes `first`, then `second`, in one call where the system does that.
+async fn write_both<W: AsyncWrite + Unpin>(to: &mut W, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let mut both = Buf::chain(first, second);
+    while both.has_remaining() {
+        if to.write_buf(&mut both).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    to.flush().await
 }
 
 async fn write<W: AsyncWrite + Unpin>(to: &mut W, bytes: &[u8]) -> io::Result<()> {
