@@ -36,12 +36,16 @@ class Modality(threading.Thread):
         # Objects that Success was answered to; attempts that broke; statuses of failure.
         self.done, self.broken = 0, 0
         self.failures: list[int] = []
+        self._turn = threading.Condition()
+        self._most = len(objects)
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
             association = None
             for uid, data in self._objects.items():
+                with self._turn:
+                    self._turn.wait_for(lambda: self.done < self._most)
                 while True:
                     try:
                         association = association or Association(self._address, XA, [EXPLICIT_LE], "PACS", "XA1")
@@ -61,6 +65,12 @@ class Modality(threading.Thread):
             association.release()
         except BaseException as error:  # for whoever waits
             self.error = error
+
+    def allow(self, most: int) -> None:
+        """Has it send no more than so many objects in all, until it is allowed more."""
+        with self._turn:
+            self._most = most
+            self._turn.notify()
 
     def finish(self, seconds: float) -> None:
         """Waits until everything has been sent."""

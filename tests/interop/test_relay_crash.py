@@ -26,6 +26,8 @@ def kill_at_random(gateway: Gateway, modality: Modality, seed: int) -> None:
     each = OBJECTS // KILLS
     pace = 0.01
     for number in range(KILLS):
+        # So that there is something left for every kill to meet.
+        modality.allow((number + 2) * each)
         began, before = time.monotonic(), modality.done
         wait_for(lambda n=number: modality.done >= n * each or modality.error, "the modality gets on", 60)
         if modality.done > before:
@@ -33,6 +35,7 @@ def kill_at_random(gateway: Gateway, modality: Modality, seed: int) -> None:
         # Not a wait for something: the moment is what is random.
         time.sleep(chance.uniform(0, min(pace, 0.01) * each))
         gateway.kill_and_restart()
+    modality.allow(OBJECTS)
 
 
 @pytest.mark.timeout(300)
