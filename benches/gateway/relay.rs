@@ -54,6 +54,9 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
         let (_process, upstream) = storescp(true, pdu)?;
         compare(plan, report, upstream, pdu, 512, &format!("j.relay-dcmtk.0.5MB.{pdu_name}"))?;
     }
+    report.heading("(j) the same with DCMTK storescp as the upstream, which stores: on a disk in memory");
+    let (_process, upstream) = storescp(false, 131_072)?;
+    compare(plan, report, upstream, 131_072, 512, "j.relay-dcmtk-stores.0.5MB.pdu128K")?;
     report.heading("(j) stock DCMTK storescu to stock storescp, the whole run of the program");
     stock(plan, report)
 }
