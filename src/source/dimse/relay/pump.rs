@@ -1,6 +1,7 @@
 //! One direction of an association that is passed on: bytes are read, written to the other side, and only then
 //! looked at (but for the answers to performed procedure steps, of which captures must know first). What is published is read straight into its place and written from there.
 
+use std::future::Future as _;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -285,8 +286,17 @@ async fn read<R: AsyncRead + Unpin>(
     into: &mut BytesMut,
     most: usize,
 ) -> io::Result<usize> {
-    arm_quick_ack(socket);
-    from.read_buf(&mut into.limit(most)).await
+    let mut into = into.limit(most);
+    let mut read = std::pin::pin!(from.read_buf(&mut into));
+    // Acknowledged at once is only what the sender may be waiting for: when there is nothing left to read.
+    std::future::poll_fn(|context| {
+        let polled = read.as_mut().poll(context);
+        if polled.is_pending() {
+            arm_quick_ack(socket);
+        }
+        polled
+    })
+    .await
 }
 
 /// Whether these bytes are the beginning of a PDU with one long piece of a data set, and all but a little of it is
