@@ -180,7 +180,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let desk = Desk::by(settings.captures.iter().map(rules));
 
     let dimse_settings = Arc::new(ArcSwap::from_pointee(settings.dimse.clone()));
-    let relays = Relays::new(&settings.relays, &counters.relay, &counters.spools);
+    let relays = Relays::new(&settings.relays, &counters.relay, &counters.spools, &Relays::default());
     let relays = Arc::new(ArcSwap::from_pointee(relays));
     for (name, (spool, committed)) in spools {
         tasks.spawn(drain(name, spool, relays.clone(), committed, stopping.clone()));

@@ -93,7 +93,8 @@ impl Reloader {
         self.registry.review(|known| standing::verdict(known, &grants));
         self.hub.reload(settings.hub.clone());
         self.dimse.store(Arc::new(settings.dimse.clone()));
-        self.relays.store(Arc::new(Relays::new(&settings.relays, &self.relay_counters, &self.spools)));
+        let relays = Relays::new(&settings.relays, &self.relay_counters, &self.spools, &self.relays.load());
+        self.relays.store(Arc::new(relays));
         let web = &settings.dicomweb;
         if web.allow != self.loaded.settings.dicomweb.allow
             || web.limits != self.loaded.settings.dicomweb.limits

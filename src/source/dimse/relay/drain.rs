@@ -331,3 +331,152 @@ fn request(sop_class: &str, sop_instance: &str, message: u16) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use dicom_ul::pdu::{AssociationAC, PresentationContextResult};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::counters::RelayCounters;
+    use super::*;
+    use crate::config::settings::RelaySettings;
+    use crate::spool::{Bounds, KeepFree, Key};
+
+    fn spool(folder: &Path, committed: &Arc<Notify>) -> Spool {
+        let key = folder.join("key");
+        fs::write(&key, [7; 32]).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let bounds = Bounds {
+            max_bytes: 1 << 30,
+            max_objects: 100,
+            max_age: Duration::from_secs(3600),
+            keep_free: KeepFree::Bytes(0),
+        };
+        let wake = Arc::clone(committed);
+        let key = Key::from_file(&key).unwrap();
+        Spool::open(&folder.join("spool"), key, bounds, move || wake.notify_one()).unwrap()
+    }
+
+    fn put(spool: &Spool, name: &str, object: &[u8]) {
+        let meta = Meta {
+            called: "PACS".into(),
+            calling: "XA1".into(),
+            sop_class: "1.2.840.10008.5.1.4.1.1.12.1".into(),
+            sop_instance: name.into(),
+            transfer_syntax: "1.2.840.10008.1.2.1".into(),
+        };
+        let mut writer = spool.begin(&serde_json::to_vec(&meta).unwrap()).unwrap();
+        writer.write(object).unwrap();
+        writer.commit().unwrap();
+    }
+
+    async fn pdu(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+        let mut header = [0; 6];
+        stream.read_exact(&mut header).await.unwrap();
+        let mut body = vec![0; u32::from_be_bytes(header[2..].try_into().unwrap()) as usize];
+        stream.read_exact(&mut body).await.unwrap();
+        (header[0], body)
+    }
+
+    /// Takes one association; PDUs of it hold at most 600 bytes.
+    async fn accept(listener: &TcpListener, takes: PresentationContextResultReason) -> TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(pdu(&mut stream).await.0, 1);
+        let answer = AssociationAC {
+            protocol_version: 1,
+            calling_ae_title: "XA1".into(),
+            called_ae_title: "PACS".into(),
+            application_context_name: "1.2.840.10008.3.1.1.1".into(),
+            presentation_contexts: vec![PresentationContextResult {
+                id: CONTEXT,
+                transfer_syntax: "1.2.840.10008.1.2.1".into(),
+                reason: takes,
+            }],
+            user_variables: vec![UserVariableItem::MaxLength(600)],
+        };
+        let mut bytes = Vec::new();
+        write_pdu(&mut bytes, &Pdu::AssociationAC(answer)).unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        stream
+    }
+
+    /// Takes one C-STORE and answers it; gives its SOP Instance UID and data set.
+    async fn store(stream: &mut TcpStream, status: u16) -> (String, Vec<u8>) {
+        let (kind, command) = pdu(stream).await;
+        assert_eq!(kind, 4);
+        let heading = Heading::read(&command[6..]).unwrap();
+        let mut object = Vec::new();
+        loop {
+            let (_, fragment) = pdu(stream).await;
+            assert!(fragment.len() <= 600);
+            object.extend_from_slice(&fragment[6..]);
+            if fragment[5] & 2 == 2 {
+                break;
+            }
+        }
+        let number = |tag, value: u16| DataElement::new(tag, VR::US, dicom_value!(U16, value));
+        let response = InMemDicomObject::command_from_element_iter([
+            number(tags::COMMAND_FIELD, C_STORE | RESPONSE),
+            number(tags::MESSAGE_ID_BEING_RESPONDED_TO, heading.message),
+            number(tags::COMMAND_DATA_SET_TYPE, 0x0101),
+            number(tags::STATUS, status),
+        ]);
+        let mut bytes = Vec::new();
+        let syntax = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
+        response.write_dataset_with_ts(&mut bytes, syntax).unwrap();
+        stream.write_all(&command_pdu(CONTEXT, &bytes)).await.unwrap();
+        (heading.sop_instance.unwrap().to_string(), object)
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_delivered_in_its_order_and_what_is_refused_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let committed = Arc::new(Notify::new());
+        let spool = spool(folder.path(), &committed);
+        let object = |seed: u8| (0..200_000u32).map(|at| (at % 251) as u8 ^ seed).collect::<Vec<_>>();
+        for (name, seed) in [("1.1", 1), ("1.2", 2), ("1.3", 3)] {
+            put(&spool, name, &object(seed));
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = RelaySettings {
+            called_ae_title: "PACS".into(),
+            address: listener.local_addr().unwrap().to_string(),
+            ..RelaySettings::default()
+        };
+        let settings = BTreeMap::from([("pacs".to_owned(), settings)]);
+        let relays = Relays::new(&settings, &RelayCounters::default(), &BTreeMap::new(), &Relays::default());
+        let (stop, stopping) = watch::channel(false);
+        let relays = Arc::new(ArcSwap::from_pointee(relays));
+        let task = tokio::spawn(drain("pacs".into(), spool.clone(), relays, committed, stopping));
+        let accepted = PresentationContextResultReason::Acceptance;
+
+        // No room: the same one again, in a new association, which the next one uses too.
+        let mut stream = accept(&listener, accepted.clone()).await;
+        assert_eq!(store(&mut stream, 0xA700).await.0, "1.1");
+        let mut stream = accept(&listener, accepted.clone()).await;
+        assert_eq!(store(&mut stream, 0xB000).await, ("1.1".to_owned(), object(1)));
+        // Refused for good: it is set aside, and the next one comes.
+        assert_eq!(store(&mut stream, 0xC001).await, ("1.2".to_owned(), object(2)));
+        let mut stream = accept(&listener, accepted.clone()).await;
+        assert_eq!(store(&mut stream, 0x0000).await.0, "1.3");
+        // One that comes meanwhile is delivered at once; its context is refused.
+        assert_eq!(pdu(&mut stream).await.0, 5, "released: there is no more");
+        drop(stream);
+        put(&spool, "1.4", &object(4));
+        drop(accept(&listener, PresentationContextResultReason::AbstractSyntaxNotSupported).await);
+        let aside = || spool.set_aside(9).iter().map(|aside| aside.reason).collect::<Vec<_>>();
+        while aside().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(aside(), [0xC001, NOT_SUPPORTED]);
+        assert_eq!(spool.stats().objects, 0);
+        stop.send(true).unwrap();
+        task.await.unwrap();
+    }
+}

@@ -60,7 +60,7 @@ pub struct Relay {
     tls: Option<Arc<ClientTls>>,
     counters: RelayCounters,
     /// What the upstream accepts.
-    known: Known,
+    known: Arc<Known>,
     spool: Option<Spool>,
 }
 
@@ -72,11 +72,12 @@ pub struct Relays {
 
 impl Relays {
     /// Makes them; nothing is connected and no file is read yet. `spools` is where objects wait, by
-    /// relay.
+    /// relay; what `before` have learnt of an upstream is kept.
     pub fn new(
         settings: &BTreeMap<String, RelaySettings>,
         counters: &RelayCounters,
         spools: &BTreeMap<String, Spool>,
+        before: &Self,
     ) -> Self {
         let relay = |(name, settings): (&String, &RelaySettings)| {
             let tls = settings.tls.as_ref().map(|tls| {
@@ -84,15 +85,10 @@ impl Relays {
                 Arc::new(ClientTls::new(trust, DICOM_ALPN))
             });
             let spool = spools.get(name).cloned();
+            let same = before.named(name).filter(|before| before.settings.address == settings.address);
+            let known = same.map(|before| before.known.clone()).unwrap_or_default();
             let (name, settings) = (name.clone(), settings.clone());
-            Arc::new(Relay {
-                name,
-                settings,
-                tls,
-                counters: counters.clone(),
-                known: Known::default(),
-                spool,
-            })
+            Arc::new(Relay { name, settings, tls, counters: counters.clone(), known, spool })
         };
         Self { relays: settings.iter().map(relay).collect() }
     }

@@ -31,7 +31,7 @@ pub(super) fn relay(name: &str, address: &str) -> Relay {
         settings: RelaySettings { address: address.to_owned(), ..RelaySettings::default() },
         tls: None,
         counters: RelayCounters::default(),
-        known: Known::default(),
+        known: Arc::default(),
         spool: None,
     }
 }
@@ -58,7 +58,12 @@ async fn between(settings: RelaySettings) -> Between {
     };
     let hub = Hub::new(HubSettings { linger: Duration::ZERO, ..HubSettings::default() });
     let counters = RelayCounters::default();
-    let relays = Relays::new(&BTreeMap::from([("pacs".to_owned(), settings)]), &counters, &BTreeMap::new());
+    let relays = Relays::new(
+        &BTreeMap::from([("pacs".to_owned(), settings)]),
+        &counters,
+        &BTreeMap::new(),
+        &Relays::default(),
+    );
     let (stop, stopping) = watch::channel(false);
     let source = DimseSource::new(
         hub.clone(),
@@ -349,7 +354,7 @@ async fn a_relay_that_names_the_caller_goes_first() {
         ("one".to_owned(), to("PACS", &["XA1"])),
         ("other".to_owned(), to("OTHER", &["XA1"])),
     ]);
-    let relays = Relays::new(&settings, &RelayCounters::default(), &BTreeMap::new());
+    let relays = Relays::new(&settings, &RelayCounters::default(), &BTreeMap::new(), &Relays::default());
     let name = |called, calling| relays.find(called, calling).map(|relay| relay.name.clone());
     assert_eq!(name("PACS", "XA1").as_deref(), Some("one"));
     assert_eq!(name("PACS", "XA2").as_deref(), Some("any"));
