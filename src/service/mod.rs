@@ -19,11 +19,12 @@ mod reload;
 mod signals;
 mod spool;
 mod standing;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -37,6 +38,7 @@ use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
 use self::spool::SpoolStartError;
+use self::watchdog::Watchdog;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -380,12 +382,14 @@ async fn streams_ended(counters: &DicomwebCounters) {
 
 async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
+    let mut watchdog = Watchdog::of_unit();
     loop {
         tokio::select! {
             _ = stopping.wait_for(|&down| down) => return,
             _ = tick.tick() => {
                 hub.tick();
                 registry.tick();
+                watchdog.alive(Instant::now());
             }
         }
     }
