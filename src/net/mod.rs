@@ -1,7 +1,8 @@
 //! Everything between a TCP socket and a request. TLS with one security profile and reload ([`tls`]),
 //! the HTTP server ([`http`]), who a client is ([`auth`]), the bounds on what a peer may do ([`limits`])
 //! and the counts of what was turned away ([`counters`]); and the other way round, a connection of ours
-//! to a peer ([`client`]), and how long to wait when it failed ([`backoff`]).
+//! to a peer ([`client`]), how long to wait when it failed ([`backoff`]), and a task for each such peer
+//! ([`tasks`]).
 //!
 //! Nothing here knows of frames or DICOM. The DICOMweb layer gives [`http::serve`] a
 //! [`http::Handler`]; the DIMSE source takes its TLS configuration from [`tls::Reloading`] and may
@@ -20,4 +21,5 @@ pub mod limits;
 pub mod multipart;
 mod progress;
 mod socket;
+pub mod tasks;
 pub mod tls;

@@ -10,7 +10,6 @@
 
 mod counters;
 pub mod performed;
-mod tasks;
 #[cfg(test)]
 mod testing;
 pub mod worklist;

@@ -173,10 +173,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
-    if !settings.availability.is_empty() {
-        let (peers, counters) = (settings.availability.clone(), counters.availability.clone());
-        tasks.spawn(availability::serve(peers, hub.clone(), counters, stopping.clone()));
-    }
+    let (availability, peers) = watch::channel(settings.availability.clone());
+    tasks.spawn(availability::serve(peers, hub.clone(), counters.availability.clone(), stopping.clone()));
 
     let rules = |(name, capture): (&String, &_)| (name.clone(), Rules::of(capture));
     let desk = Desk::by(settings.captures.iter().map(rules));
@@ -316,6 +314,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_settings,
         registry,
         destinations,
+        availability,
         worklists,
         mpps,
         base,

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::{Reload, ServiceError, notify, standing};
 use crate::config::settings::{
-    DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings, WorklistSettings,
+    AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
+    WorklistSettings,
 };
 use crate::config::{Loaded, changes, merge_reloadable};
 use crate::dicomweb::Destinations;
@@ -40,6 +41,7 @@ pub(super) struct Reloader {
     pub(super) dicomweb: Arc<ArcSwap<DicomwebSettings>>,
     pub(super) registry: Registry,
     pub(super) destinations: Destinations,
+    pub(super) availability: watch::Sender<BTreeMap<String, AvailabilitySettings>>,
     pub(super) worklists: watch::Sender<BTreeMap<String, WorklistSettings>>,
     pub(super) mpps: watch::Sender<BTreeMap<String, MppsSettings>>,
     /// Our service root, for the Retrieve URLs of standing searches.
@@ -84,6 +86,7 @@ impl Reloader {
         self.access.replace(table);
         self.destinations.store(Arc::new(settings.destinations.clone()));
         self.push.reload(settings.destinations.clone());
+        self.availability.send_if_modified(|known| replace(known, &settings.availability));
         self.worklists.send_if_modified(|known| replace(known, &settings.worklists));
         self.mpps.send_if_modified(|known| replace(known, &settings.mpps));
         self.registry.reload(settings.subscriptions.clone());

@@ -21,13 +21,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::message::Images;
 use super::ProcedureCounters;
-use super::tasks::Tasks;
 use crate::config::settings::MppsSettings;
 use crate::context::desk::Desk;
 use crate::context::own_steps::OwnStep;
 use crate::dimse::scu::{Answer, Association, Operation, Peer, ScuError, SopClass};
 use crate::hub::Hub;
 use crate::net::backoff::BackOff;
+use crate::net::tasks::Tasks;
 
 const CLASS: SopClass =
     SopClass { uid: uids::MODALITY_PERFORMED_PROCEDURE_STEP, name: "Modality Performed Procedure Step" };
@@ -61,7 +61,7 @@ pub async fn serve(
         let teller = Teller::new(name, settings, desk.clone(), hub.clone(), counters.clone());
         Some(teller.serve(down.clone()))
     };
-    let mut tasks = Tasks::new();
+    let mut tasks = Tasks::default();
     loop {
         tasks.follow(&peers.borrow_and_update().clone(), start);
         tokio::select! {

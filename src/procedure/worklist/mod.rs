@@ -27,12 +27,12 @@ use self::found::Found;
 use self::query::Query;
 use self::web::{Web, WebError};
 use super::ProcedureCounters;
-use super::tasks::Tasks;
 use crate::config::settings::{WorklistPeer, WorklistSettings};
 use crate::context::worklist::{Entry, Worklist};
 use crate::dimse::scu::{Peer, ScuError};
 use crate::net::backoff::BackOff;
 use crate::net::client::BadUrl;
+use crate::net::tasks::Tasks;
 
 /// The pause after the first failure; it doubles up to the refresh time.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub async fn serve(
             |error: &BadUrl| tracing::error!(worklist = name, "the worklist cannot be asked: {error}");
         Some(asker.inspect_err(failed).ok()?.serve())
     };
-    let mut tasks = Tasks::new();
+    let mut tasks = Tasks::default();
     loop {
         let gone = tasks.follow(&peers.borrow_and_update().clone(), start);
         for name in gone {

@@ -13,6 +13,7 @@
 mod notice;
 
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +24,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
 
 use self::notice::Notice;
 use crate::config::settings::AvailabilitySettings;
 use crate::dimse::scu::{self, Operation, ScuError, SopClass};
 use crate::hub::Hub;
 use crate::instance::Uid;
+use crate::net::tasks::Tasks;
 
 /// Its only presentation context.
 const CLASS: SopClass =
@@ -75,25 +76,29 @@ impl AvailabilityCounters {
     }
 }
 
-/// Tells `peers` of every series of `hub` that ends, until `stopping` turns true.
+/// Tells `peers`, by their sections of the configuration, of every series of `hub` that ends, until `stopping` turns
+/// true. A peer that is new, or is another now, is told of what ends from then on.
 pub async fn serve(
-    peers: BTreeMap<String, AvailabilitySettings>,
+    mut peers: watch::Receiver<BTreeMap<String, AvailabilitySettings>>,
     hub: Hub,
     counters: AvailabilityCounters,
-    stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<bool>,
 ) {
     let (queue, _) = broadcast::channel(QUEUE);
-    let mut tasks = JoinSet::new();
-    for (name, settings) in peers {
-        let peer = Peer::new(name, settings, counters.clone());
-        tasks.spawn(peer.serve(queue.subscribe()));
+    let start = |name: &str, settings: &AvailabilitySettings| {
+        let peer = Peer::new(name.to_owned(), settings.clone(), counters.clone());
+        Some(peer.serve(queue.subscribe()))
+    };
+    let mut tasks = Tasks::default();
+    let mut watching = pin!(watch_series(&hub, &queue));
+    loop {
+        tasks.follow(&peers.borrow_and_update().clone(), start);
+        tokio::select! {
+            _ = stopping.wait_for(|&down| down) => return,
+            () = &mut watching => return,
+            changed = peers.changed() => if changed.is_err() { return },
+        }
     }
-    let mut stopping = stopping;
-    tokio::select! {
-        _ = stopping.wait_for(|&down| down) => {}
-        () = watch_series(&hub, &queue) => {}
-    }
-    tasks.shutdown().await;
 }
 
 /// Queues a notice for every series that has ended with something new in it.

@@ -103,7 +103,10 @@ async fn a_peer_is_told_of_each_series_once_it_has_ended() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let counters = AvailabilityCounters::default();
     let (stop, stopping) = watch::channel(false);
-    let peers = BTreeMap::from([("ris".to_owned(), peer(listener.local_addr().unwrap().to_string()))]);
+    let at = |listener: &TcpListener| {
+        BTreeMap::from([("ris".to_owned(), peer(listener.local_addr().unwrap().to_string()))])
+    };
+    let (reload, peers) = watch::channel(at(&listener));
     let task = tokio::spawn(serve(peers, hub.clone(), counters.clone(), stopping));
 
     series(&hub, "1.3", 3);
@@ -125,6 +128,15 @@ async fn a_peer_is_told_of_each_series_once_it_has_ended() {
     let told = take_one(&listener, 0).await;
     let of_series = &told.element(tags::REFERENCED_SERIES_SEQUENCE).unwrap().items().unwrap()[0];
     assert_eq!(of_series.element(tags::SERIES_INSTANCE_UID).unwrap().to_str().unwrap(), "1.5");
+
+    // It moves, by a reload, and is told of what ends from then on.
+    let moved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    reload.send(at(&moved)).unwrap();
+    tokio::task::yield_now().await;
+    series(&hub, "1.6", 1);
+    let told = take_one(&moved, 0).await;
+    let of_series = &told.element(tags::REFERENCED_SERIES_SEQUENCE).unwrap().items().unwrap()[0];
+    assert_eq!(of_series.element(tags::SERIES_INSTANCE_UID).unwrap().to_str().unwrap(), "1.6");
 
     stop.send(true).unwrap();
     task.await.unwrap();

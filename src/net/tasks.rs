@@ -1,4 +1,4 @@
-//! A task for each section of the configuration, which follows reloads: what has come is started, what has
+//! A task for each peer of the configuration, which follows reloads: what has come is started, what has
 //! gone or is another now is ended.
 
 use std::collections::BTreeMap;
@@ -8,19 +8,21 @@ use tokio::task::{AbortHandle, JoinSet};
 
 /// The tasks of the sections of one kind.
 #[derive(Debug)]
-pub(super) struct Tasks<S> {
+pub struct Tasks<S> {
     set: JoinSet<()>,
     running: BTreeMap<String, (S, AbortHandle)>,
 }
 
-impl<S: Clone + PartialEq> Tasks<S> {
-    pub(super) fn new() -> Self {
+impl<S> Default for Tasks<S> {
+    fn default() -> Self {
         Self { set: JoinSet::new(), running: BTreeMap::new() }
     }
+}
 
+impl<S: Clone + PartialEq> Tasks<S> {
     /// Makes the tasks those of `wanted`; `start` makes one, unless it cannot. Gives the names of sections that
     /// have gone.
-    pub(super) fn follow<F: Future<Output = ()> + Send + 'static>(
+    pub fn follow<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         wanted: &BTreeMap<String, S>,
         start: impl Fn(&str, &S) -> Option<F>,
@@ -48,7 +50,7 @@ impl<S: Clone + PartialEq> Tasks<S> {
     }
 
     /// Waits until all have ended by themselves.
-    pub(super) async fn join(mut self) {
+    pub async fn join(mut self) {
         while self.set.join_next().await.is_some() {}
     }
 }
@@ -69,7 +71,7 @@ mod tests {
         let wanted = |pairs: &[(&str, u8)]| {
             pairs.iter().map(|&(name, settings)| (name.to_owned(), settings)).collect::<BTreeMap<_, _>>()
         };
-        let mut tasks = Tasks::new();
+        let mut tasks = Tasks::default();
         assert!(tasks.follow(&wanted(&[("a", 1), ("b", 1), ("c", 1)]), start).is_empty());
         assert_eq!(tasks.follow(&wanted(&[("a", 1), ("b", 2), ("d", 1)]), start), ["c"]);
         assert_eq!(*started.lock().unwrap(), ["a1", "b1", "c1", "b2", "d1"]);
