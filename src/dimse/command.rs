@@ -18,10 +18,12 @@ pub const N_SET: u16 = 0x0120;
 /// Command Field of an N-CREATE-RQ.
 pub const N_CREATE: u16 = 0x0140;
 const C_ECHO: u16 = 0x0030;
-const C_CANCEL: u16 = 0x0FFF;
+/// Command Field of a C-CANCEL-RQ.
+pub(super) const C_CANCEL: u16 = 0x0FFF;
 /// Set in the Command Field of a response.
 pub const RESPONSE: u16 = 0x8000;
-const NO_DATA_SET: u16 = 0x0101;
+/// Command Data Set Type (0000,0800) where no data set follows.
+pub(super) const NO_DATA_SET: u16 = 0x0101;
 
 /// Status (0000,0900) of a response (PS3.7 Annex C, PS3.4 §B.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,12 +224,15 @@ pub fn response(command: &Command, status: Status, comment: Option<&str>) -> Vec
             comment.chars().filter(char::is_ascii).filter(|&c| c != '\\').take(64).collect();
         text(tags::ERROR_COMMENT, VR::LO, &comment);
     }
+    written(elements)
+}
+
+/// The bytes of a command set. Writing short texts and numbers to memory does not fail; an empty command set would
+/// be refused, or make the peer time out, which is the safe side.
+pub fn written(elements: impl IntoIterator<Item = DataElement<Dataset>>) -> Vec<u8> {
     let set = InMemDicomObject::command_from_element_iter(elements);
     let mut bytes = Vec::with_capacity(256);
-    let syntax = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN);
-    // Writing short texts and numbers to memory does not fail; an empty response would make the
-    // peer time out, which is the safe side.
-    if let Some(syntax) = syntax
+    if let Some(syntax) = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN)
         && set.write_dataset_with_ts(&mut bytes, syntax).is_err()
     {
         bytes.clear();

@@ -320,15 +320,28 @@ fn unexpected_end() -> PduError {
     PduError::Io(io::ErrorKind::UnexpectedEof.into())
 }
 
+/// What a PDV costs besides its fragment (bytes, PS3.8 §9.3.5.1).
+pub const PDV_OVERHEAD: usize = 6;
+
 /// A P-DATA-TF PDU that holds one whole command set (PS3.8 §9.3.5).
 pub fn command_pdu(context: u8, command: &[u8]) -> Vec<u8> {
-    let length = command.len() as u32;
-    let mut pdu = Vec::with_capacity(12 + command.len());
+    pdata_pdu(context, 0b11, command)
+}
+
+/// A P-DATA-TF PDU that holds one fragment of a data set.
+pub fn data_pdu(context: u8, last: bool, fragment: &[u8]) -> Vec<u8> {
+    pdata_pdu(context, u8::from(last) << 1, fragment)
+}
+
+/// A P-DATA-TF PDU with one PDV (PS3.8 §9.3.5); `control` is its message control header (Annex E.2).
+fn pdata_pdu(context: u8, control: u8, fragment: &[u8]) -> Vec<u8> {
+    let length = fragment.len() as u32;
+    let mut pdu = Vec::with_capacity(12 + fragment.len());
     pdu.put_slice(&[0x04, 0]);
-    pdu.put_u32(length + 6);
+    pdu.put_u32(length + PDV_OVERHEAD as u32);
     pdu.put_u32(length + 2);
-    pdu.put_slice(&[context, 0b11]);
-    pdu.put_slice(command);
+    pdu.put_slice(&[context, control]);
+    pdu.put_slice(fragment);
     pdu
 }
 

@@ -23,9 +23,10 @@ use tokio::net::TcpStream;
 pub use self::error::ScuError;
 pub use self::message::Operation;
 use self::message::{Response, cancel, encoded, read_response};
+use super::pdu::PDV_OVERHEAD;
 use crate::config::settings::DimsePeer;
 use crate::instance::{Dataset, DecodeError, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode};
-use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
+use crate::net::tls::{ClientTls, DICOM_ALPN, host};
 
 /// For TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,8 +34,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(10);
 /// The largest PDU that we take (bytes), and the largest that we make, whatever the peer could take.
 const PDU_BYTES: u32 = 64 << 10;
-/// What a PDV costs besides its fragment (bytes, PS3.8 §9.3.5.1).
-const PDV_OVERHEAD: u32 = 6;
 /// Bytes of one response, command set and data set together.
 const RESPONSE_BYTES: usize = 1 << 20;
 
@@ -58,10 +57,7 @@ pub struct Peer {
 impl Peer {
     /// Reads and opens nothing yet.
     pub fn new(settings: DimsePeer) -> Self {
-        let tls = settings.tls.as_ref().map(|tls| {
-            let trust = Trust { ca: tls.ca.clone(), identity: tls.identity.clone() };
-            Arc::new(ClientTls::new(trust, DICOM_ALPN))
-        });
+        let tls = settings.tls.as_ref().map(|tls| Arc::new(ClientTls::of(tls, DICOM_ALPN)));
         Self { settings, tls }
     }
 
@@ -116,12 +112,6 @@ impl Peer {
             }
         })
     }
-}
-
-/// The host of `host:port`, an IPv6 address without its brackets.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// The library's association, plain or over TLS.
@@ -308,7 +298,7 @@ impl Association {
     }
 
     async fn send(&mut self, context: u8, kind: &PDataValueType, bytes: &[u8]) -> Result<(), ScuError> {
-        let room = self.link.room().min(PDU_BYTES).saturating_sub(PDV_OVERHEAD);
+        let room = self.link.room().min(PDU_BYTES).saturating_sub(PDV_OVERHEAD as u32);
         if room == 0 {
             return Err(ScuError::Protocol("its largest PDU holds nothing"));
         }

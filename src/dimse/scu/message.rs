@@ -6,13 +6,11 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
+use crate::dimse::command::{C_CANCEL, N_CREATE, N_SET, NO_DATA_SET, RESPONSE};
 use crate::dimse::element::{number, text};
 use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, decode_flat};
 
-const C_CANCEL: u16 = 0x0FFF;
-const RESPONSE: u16 = 0x8000;
 const DATA_SET: u16 = 0x0001;
-const NO_DATA_SET: u16 = 0x0101;
 /// Priority (0000,0700): medium.
 const MEDIUM: u16 = 0x0000;
 
@@ -41,8 +39,8 @@ impl Operation<'_> {
     fn field(self) -> u16 {
         match self {
             Self::Find => 0x0020,
-            Self::Create(_) => 0x0140,
-            Self::Set(_) => 0x0120,
+            Self::Create(_) => N_CREATE,
+            Self::Set(_) => N_SET,
         }
     }
 

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use super::super::file::Stamp;
 use super::{TlsError, VERSIONS, provider, read_certificates, read_key};
+use crate::config::settings::PeerTls;
 
 /// Whom we trust, and who we are to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,18 @@ struct Known {
     config: Arc<ClientConfig>,
 }
 
+/// The host of `host:port`, an IPv6 address without its brackets: what the peer's certificate has to name.
+pub fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 impl ClientTls {
+    /// Towards a peer of the configuration. Reads nothing yet.
+    pub fn of(peer: &PeerTls, alpn: &'static [&'static [u8]]) -> Self {
+        Self::new(Trust { ca: peer.ca.clone(), identity: peer.identity.clone() }, alpn)
+    }
+
     /// Reads nothing yet.
     pub fn new(trust: Trust, alpn: &'static [&'static [u8]]) -> Self {
         Self { trust, alpn, verified: true, known: Mutex::new(None) }

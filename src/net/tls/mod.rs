@@ -30,7 +30,7 @@ use self::clients::Clients;
 use super::file;
 use crate::config::settings::TlsIdentity;
 
-pub use client::{ClientTls, Trust, client_config};
+pub use client::{ClientTls, Trust, client_config, host};
 pub use error::TlsError;
 pub use reload::{Admission, Reloading};
 pub use self_signed::{SelfSigned, self_signed};

@@ -23,7 +23,8 @@ use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_N
 use crate::instance::{IMPLICIT_VR_LITTLE_ENDIAN, Uid};
 use crate::source::sop_class;
 
-const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
+/// The DICOM Application Context Name (PS3.7 §A.2.1).
+pub(super) const APPLICATION_CONTEXT: &str = "1.2.840.10008.3.1.1.1";
 
 /// An accepted presentation context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +185,8 @@ pub(super) fn negotiate_for(
     Ok(Accepted { answer, contexts, calling: calling.to_owned() })
 }
 
-fn trim(uid: &str) -> &str {
+/// A UID without its padding.
+pub(super) fn trim(uid: &str) -> &str {
     uid.trim_matches(['\0', ' '])
 }
 

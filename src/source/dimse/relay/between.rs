@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::super::association::Service;
 use super::super::establish::REQUEST_LIMIT;
-use super::super::negotiate::Context;
+use super::super::negotiate::{Context, trim};
 use super::counters::Of;
 use super::passing::Passing;
 use super::pump::{Direction, Ended, Traffic, Watch, Way};
@@ -214,7 +214,6 @@ fn contexts(relay: &Relay, request: &[u8], answer: &[u8]) -> HashMap<u8, Context
     if !relay.settings.stream {
         return HashMap::new();
     }
-    let trim = |uid: &str| uid.trim_matches(['\0', ' ']).to_owned();
     let accepted = answer
         .presentation_contexts
         .iter()

@@ -12,11 +12,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use dicom_core::{DataElement, PrimitiveValue, VR, dicom_value};
+use dicom_core::VR;
 use dicom_dictionary_std::tags;
-use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
-use dicom_object::InMemDicomObject;
-use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use dicom_ul::pdu::{
     AssociationRQ, Pdu, PresentationContextProposed, PresentationContextResultReason, UserVariableItem,
     read_pdu, write_pdu,
@@ -24,16 +21,18 @@ use dicom_ul::pdu::{
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::super::establish::REQUEST_LIMIT;
+use super::super::negotiate::APPLICATION_CONTEXT;
 use super::deposit::Meta;
 use super::upstream::{self, Answer, Associated, Connection, Modality, Unreachable};
 use super::{Relay, Relays};
-use crate::dimse::command::{C_STORE, Heading, RESPONSE};
-use crate::dimse::pdu::{Next, PduError, PduStream, command_pdu};
-use crate::instance::IMPLICIT_VR_LITTLE_ENDIAN;
+use crate::dimse::command::{self, C_STORE, Heading, RESPONSE};
+use crate::dimse::element::{number, text};
+use crate::dimse::pdu::{Next, PDV_OVERHEAD, PduError, PduStream, command_pdu, data_pdu};
 use crate::instance::encode::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::net::backoff::BackOff;
 use crate::spool::{Entry, Spool};
 
-/// The pause after a failure; it doubles.
+/// The pause after a first failure.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often what is too old is looked for.
@@ -44,8 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PDU_BYTES: usize = 128 << 10;
 /// The largest PDU that we take (bytes): responses alone.
 const RESPONSE_BYTES: u32 = 64 << 10;
-/// What a PDV costs besides its fragment (bytes, PS3.8 §9.3.5.1).
-const PDV_OVERHEAD: usize = 6;
 const CONTEXT: u8 = 1;
 /// Status (0000,0900): the SOP class (or its transfer syntax) is not supported.
 const NOT_SUPPORTED: u16 = 0x0122;
@@ -100,7 +97,7 @@ pub async fn drain(
     mut stopping: watch::Receiver<bool>,
 ) {
     let work = async {
-        let (mut line, mut pause) = (None, PAUSE);
+        let (mut line, mut pauses) = (None, BackOff::new(PAUSE, LONGEST_PAUSE));
         loop {
             let entry = take(&spool).await;
             let Some(entry) = entry else {
@@ -111,7 +108,7 @@ pub async fn drain(
             let number = entry.number();
             match deliver(&entry, relays.load().named(&name), &mut line).await {
                 Ok(()) => {
-                    pause = PAUSE;
+                    pauses.reset();
                     settle(move || entry.done()).await;
                 }
                 Err(error) => {
@@ -127,10 +124,10 @@ pub async fn drain(
                         settle(move || entry.set_aside(status)).await;
                         continue;
                     }
+                    let pause = pauses.pause();
                     tracing::warn!(relay = name, number, ?pause, "an object of the spool waits: {error}");
                     drop(entry);
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
@@ -213,7 +210,7 @@ async fn dial(relay: &Relay, meta: &Meta) -> Result<Line, Undelivered> {
         protocol_version: 1,
         calling_ae_title: meta.calling.clone(),
         called_ae_title: meta.called.clone(),
-        application_context_name: "1.2.840.10008.3.1.1.1".to_owned(),
+        application_context_name: APPLICATION_CONTEXT.to_owned(),
         presentation_contexts: vec![PresentationContextProposed {
             id: CONTEXT,
             abstract_syntax: meta.sop_class.clone(),
@@ -279,14 +276,7 @@ impl Line {
     }
 
     async fn fragment(&mut self, bytes: &[u8], last: bool) -> Result<(), Undelivered> {
-        let length = bytes.len() as u32;
-        let mut pdu = Vec::with_capacity(12 + bytes.len());
-        pdu.extend([0x04, 0]);
-        pdu.extend((length + 6).to_be_bytes());
-        pdu.extend((length + 2).to_be_bytes());
-        pdu.extend([CONTEXT, if last { 2 } else { 0 }]);
-        pdu.extend_from_slice(bytes);
-        Ok(self.stream.send(&pdu).await?)
+        Ok(self.stream.send(&data_pdu(CONTEXT, last, bytes)).await?)
     }
 
     /// The status of the response.
@@ -312,24 +302,14 @@ impl Line {
 
 /// The command set of a C-STORE-RQ (PS3.7 Table 9.3-1).
 fn request(sop_class: &str, sop_instance: &str, message: u16) -> Vec<u8> {
-    let number = |tag, value: u16| DataElement::new(tag, VR::US, dicom_value!(U16, value));
-    let uid = |tag, value: &str| DataElement::new(tag, VR::UI, PrimitiveValue::from(value));
-    let set = InMemDicomObject::command_from_element_iter([
-        uid(tags::AFFECTED_SOP_CLASS_UID, sop_class),
+    command::written([
+        text(tags::AFFECTED_SOP_CLASS_UID, VR::UI, sop_class),
         number(tags::COMMAND_FIELD, C_STORE),
         number(tags::MESSAGE_ID, message),
         number(tags::PRIORITY, 0),
         number(tags::COMMAND_DATA_SET_TYPE, 0x0001),
-        uid(tags::AFFECTED_SOP_INSTANCE_UID, sop_instance),
-    ]);
-    let mut bytes = Vec::with_capacity(256);
-    // Short texts and numbers into memory: it does not fail, and the upstream would refuse half of one.
-    if let Some(syntax) = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN)
-        && set.write_dataset_with_ts(&mut bytes, syntax).is_err()
-    {
-        bytes.clear();
-    }
-    bytes
+        text(tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, sop_instance),
+    ])
 }
 
 #[cfg(test)]
@@ -420,16 +400,12 @@ mod tests {
                 break;
             }
         }
-        let number = |tag, value: u16| DataElement::new(tag, VR::US, dicom_value!(U16, value));
-        let response = InMemDicomObject::command_from_element_iter([
+        let bytes = command::written([
             number(tags::COMMAND_FIELD, C_STORE | RESPONSE),
             number(tags::MESSAGE_ID_BEING_RESPONDED_TO, heading.message),
             number(tags::COMMAND_DATA_SET_TYPE, 0x0101),
             number(tags::STATUS, status),
         ]);
-        let mut bytes = Vec::new();
-        let syntax = TransferSyntaxRegistry.get(IMPLICIT_VR_LITTLE_ENDIAN).unwrap();
-        response.write_dataset_with_ts(&mut bytes, syntax).unwrap();
         stream.write_all(&command_pdu(CONTEXT, &bytes)).await.unwrap();
         (heading.sop_instance.unwrap().to_string(), object)
     }

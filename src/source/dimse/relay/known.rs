@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dicom_ul::pdu::{AssociationAC, AssociationRQ, PresentationContextResultReason as Outcome};
 
+use super::super::negotiate::trim;
 use crate::instance::Uid;
 
 /// Abstract syntaxes that are remembered; there are a few hundred.
@@ -24,7 +25,7 @@ impl Known {
         for result in &answer.presentation_contexts {
             let proposed = request.presentation_contexts.iter().find(|proposed| proposed.id == result.id);
             let Some(proposed) = proposed else { continue };
-            let trim = |uid: &str| Uid::from(uid.trim_matches(['\0', ' ']));
+            let trim = |uid: &str| Uid::from(trim(uid));
             let abstract_syntax = trim(&proposed.abstract_syntax);
             if accepted.len() >= MOST && !accepted.contains_key(&abstract_syntax) {
                 continue;

@@ -48,7 +48,7 @@ use super::association::Service;
 use super::negotiate::Context;
 use crate::config::settings::{RelaySettings, WhenUnreachable};
 use crate::instance::Uid;
-use crate::net::tls::{ClientTls, DICOM_ALPN, Trust};
+use crate::net::tls::{ClientTls, DICOM_ALPN};
 use crate::spool::Spool;
 
 /// One relay.
@@ -80,10 +80,7 @@ impl Relays {
         before: &Self,
     ) -> Self {
         let relay = |(name, settings): (&String, &RelaySettings)| {
-            let tls = settings.tls.as_ref().map(|tls| {
-                let trust = Trust { ca: tls.ca.clone(), identity: tls.identity.clone() };
-                Arc::new(ClientTls::new(trust, DICOM_ALPN))
-            });
+            let tls = settings.tls.as_ref().map(|tls| Arc::new(ClientTls::of(tls, DICOM_ALPN)));
             let spool = spools.get(name).cloned();
             let same = before.named(name).filter(|before| before.settings.address == settings.address);
             let known = same.map(|before| before.known.clone()).unwrap_or_default();

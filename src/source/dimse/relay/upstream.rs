@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::Relay;
-use crate::net::tls::TlsError;
+use crate::net::tls::{TlsError, host};
 
 /// A connection to an upstream.
 pub(super) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -100,10 +100,8 @@ async fn connect(relay: &Relay) -> Result<(Connection, socket2::Socket), Unreach
     let stream = TcpStream::connect(&relay.settings.address).await?;
     let socket = super::super::listener::prepare(&stream)?;
     let Some(tls) = relay.tls.clone() else { return Ok((Either::Left(stream), socket)) };
-    let address = relay.settings.address.as_str();
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| Unreachable::Name)?;
+    let name =
+        ServerName::try_from(host(&relay.settings.address).to_owned()).map_err(|_| Unreachable::Name)?;
     // Reads files, where they have changed.
     let config = tokio::task::spawn_blocking(move || tls.current()).await;
     let config = config.map_err(|error| Unreachable::Connect(io::Error::other(error)))??;
