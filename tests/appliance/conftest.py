@@ -1,0 +1,98 @@
+"""Fixtures of the tests of the appliance: a disk, what the bed lays over the root tree, and boxes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
+
+from box import HERE, Box  # noqa: E402
+from pki import Authority  # noqa: E402
+
+# The host's interpreter with the host's libraries: /host is the host's root, read-only.
+AGENT = """[Unit]
+Description=Agent of the test bed
+DefaultDependencies=no
+After=systemd-remount-fs.service
+
+[Service]
+ExecStart=/host/lib64/ld-linux-x86-64.so.2 --library-path {libraries} --argv0 {python} {python} /host{agent} /dev/tty3
+Environment=PYTHONHOME=/host{home} PYTHONDONTWRITEBYTECODE=1
+StandardError=file:/bed/agent.log
+KillMode=process
+"""
+
+
+def place() -> Path:
+    """Where `run` has put what it made."""
+    named = os.environ.get("FRAMEGATE_APPLIANCE")
+    if named is None:
+        pytest.skip("started by tests/appliance/run only")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def layer(tmp_path_factory) -> Path:
+    """What lies over the root tree: the agent as a unit, mount points, an address for the only network device."""
+    layer = tmp_path_factory.mktemp("layer")
+    units = layer / "etc/systemd/system"
+    for folder in (layer / "host", layer / "bed", units / "sysinit.target.wants", layer / "etc/systemd/network"):
+        folder.mkdir(parents=True)
+    python = Path(sys.base_prefix) / f"bin/python3.{sys.version_info.minor}"
+    libraries = ":".join(f"/host{folder}/x86_64-linux-gnu" for folder in ("/lib", "/usr/lib"))
+    (units / "bed-agent.service").write_text(
+        AGENT.format(libraries=libraries, python=f"/host{python}", agent=HERE / "agent.py", home=sys.base_prefix)
+    )
+    (units / "sysinit.target.wants/bed-agent.service").symlink_to("../bed-agent.service")
+    (layer / "etc/systemd/network/10-bed.network").symlink_to("/bed/network")
+    return layer
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory) -> Path:
+    """A disk as it is when a box has been flashed, but for the slots, which are not on it here: the root is the
+    tree. A sparse file of 300 MB."""
+    disk = tmp_path_factory.mktemp("disk") / "blank"
+    with disk.open("wb") as file:
+        file.truncate(300 << 20)
+    table = 'label: gpt\nsize=8MiB, name="esp"\nsize=280MiB, name="data"\n'
+    subprocess.run(["sfdisk", "--quiet", disk], input=table, text=True, check=True)
+    return disk
+
+
+@pytest.fixture(scope="session")
+def boxes(layer, tmp_path_factory):
+    """Boots a box of this disk: `boxes(disk)`, or with what Box takes. They are switched off at the end, hard."""
+    running: list[Box] = []
+
+    def start(disk: Path, **more) -> Box:
+        kernel = Path(os.environ["FRAMEGATE_VM_KERNEL"])
+        running.append(Box(tmp_path_factory.mktemp("box"), kernel, place() / "tree", layer, disk, **more))
+        return running[-1]
+
+    yield start
+    for box in running:
+        box.cut()
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of a disk, for a box of one's own."""
+
+    def copy(disk: Path) -> Path:
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", disk, tmp_path / "disk"], check=True)
+        return tmp_path / "disk"
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    """The hospital's certificate authority."""
+    return Authority(tmp_path_factory.mktemp("pki"))
