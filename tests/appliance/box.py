@@ -20,6 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # What a boot may take on a machine that is busy with other things.
 BOOT_SECONDS = 90
+# As the boot loader remembers it: the key of credentials is bound to it.
+MACHINE = "4d0f0e9a6bb14ad7b6ac9f2a6f5c1e77"
 _numbers = itertools.count(1)
 
 
@@ -62,11 +64,11 @@ class Box:
         self.folder, self.disk = folder, disk
         number = next(_numbers)
         self.address, self.gateway = f"10.0.{number}.15", f"10.0.{number}.2"
-        self._tap = f"tap{number}"
+        self.tap = f"tap{number}"
         for words in (
-            ("ip", "tuntap", "add", self._tap, "mode", "tap"),
-            ("ip", "address", "add", f"{self.gateway}/24", "dev", self._tap),
-            ("ip", "link", "set", self._tap, "up"),
+            ("ip", "tuntap", "add", self.tap, "mode", "tap"),
+            ("ip", "address", "add", f"{self.gateway}/24", "dev", self.tap),
+            ("ip", "link", "set", self.tap, "up"),
         ):
             subprocess.run(words, check=True)
         init = folder / "init"
@@ -84,8 +86,8 @@ class Box:
                     kernel, f"mem={memory}M", f"uml_dir={self._control}/", "umid=box", "rootfstype=hostfs",
                     "rootflags=/", "ro", f"init={init}", "console=tty2", "con=null", "con2=null,fd:2",
                     f"con3=fd:{theirs.fileno()}", f"ubd0={disk}",
-                    f"vec0:transport=tap,ifname={self._tap},depth=128,gro=1", "panic=-1", "loglevel=4",
-                    "systemd.log_target=journal", "systemd.show_status=no", *options.split(),
+                    f"vec0:transport=tap,ifname={self.tap},depth=128,gro=1", "panic=-1", "loglevel=4",
+                    "systemd.volatile=state", f"systemd.machine_id={MACHINE}", *options.split(),
                 ],
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, pass_fds=[theirs.fileno()],
                 start_new_session=True, env=os.environ | {"TMPDIR": "/dev/shm"},
@@ -108,6 +110,11 @@ class Box:
     def up(self) -> Box:
         """Waits until the agent answers."""
         self._await(self._awaited[0], BOOT_SECONDS)
+        return self
+
+    def active(self) -> Box:
+        """Waits until the gateway is ready."""
+        self.up().run("systemctl", "start", "framegate.service", seconds=BOOT_SECONDS)
         return self
 
     def _await(self, answer: Future, seconds: float) -> dict:
@@ -167,7 +174,7 @@ class Box:
 
     def _forget(self) -> None:
         self._wire.close()
-        subprocess.run(["ip", "link", "del", self._tap], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "link", "del", self.tap], stderr=subprocess.DEVNULL)
         shutil.rmtree(self._control, ignore_errors=True)
 
 

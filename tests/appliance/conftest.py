@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
 
 from box import HERE, Box  # noqa: E402
+from gateway import toml  # noqa: E402
 from pki import Authority  # noqa: E402
+
+NETWORKS = ["10.0.0.0/16", "127.0.0.0/8"]
+ROOM = {
+    "dimse": {"allow": NETWORKS},
+    "dicomweb": {"allow": NETWORKS},
+    "service": {"metrics_listen": "127.0.0.1:9100"},
+    "access": {"anonymous": ["search", "retrieve", "subscribe", "operate"]},
+    "capture.xa": {"device": "card:vivid", "pixels": "grey"},
+}
 
 # The host's interpreter with the host's libraries: /host is the host's root, read-only.
 AGENT = """[Unit]
@@ -56,13 +65,21 @@ def layer(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def blank(tmp_path_factory) -> Path:
-    """A disk as it is when a box has been flashed, but for the slots, which are not on it here: the root is the
-    tree. A sparse file of 300 MB."""
-    disk = tmp_path_factory.mktemp("disk") / "blank"
+    """A disk as it is when a box has been flashed, but for the slots: the root is the tree here. What a field engineer
+    would lay beside the boot loader, the networks of this room, is there. A sparse file of 320 MB."""
+    folder = tmp_path_factory.mktemp("disk")
+    disk, provisioned = folder / "blank", folder / "50-room.toml"
     with disk.open("wb") as file:
-        file.truncate(300 << 20)
-    table = 'label: gpt\nsize=8MiB, name="esp"\nsize=280MiB, name="data"\n'
-    subprocess.run(["sfdisk", "--quiet", disk], input=table, text=True, check=True)
+        file.truncate(320 << 20)
+    for words, given in (
+        (["sfdisk", "--quiet", disk], 'label: gpt\nsize=8MiB, name="esp"\n'),
+        # In sectors and in KiB: the partition begins at 1 MiB.
+        (["mkfs.vfat", "--offset", "2048", disk, "8192"], None),
+        (["mmd", "-i", f"{disk}@@1M", "framegate"], None),
+        (["mcopy", "-i", f"{disk}@@1M", provisioned, "::framegate/"], None),
+    ):
+        provisioned.write_text(toml(ROOM))
+        subprocess.run(words, input=given, text=True, check=True, stdout=subprocess.DEVNULL)
     return disk
 
 
@@ -81,18 +98,32 @@ def boxes(layer, tmp_path_factory):
         box.cut()
 
 
-@pytest.fixture
-def copied(tmp_path):
-    """A copy of a disk, for a box of one's own."""
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory):
+    """Copies a disk for a box of its own."""
 
     def copy(disk: Path) -> Path:
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto", disk, tmp_path / "disk"], check=True)
-        return tmp_path / "disk"
+        copy = tmp_path_factory.mktemp("disk") / "disk"
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", disk, copy], check=True)
+        return copy
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def fresh(blank, copied) -> Path:
+    """A disk that has just been flashed, for the boxes of one module."""
+    return copied(blank)
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory) -> Authority:
     """The hospital's certificate authority."""
     return Authority(tmp_path_factory.mktemp("pki"))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Prints the table that test_forbidden.py has filled."""
+    written = place() / "forbidden.md"
+    if any("test_forbidden" in str(each.nodeid) for each in terminalreporter.stats.get("passed", [])):
+        terminalreporter.write_line(written.read_text())
