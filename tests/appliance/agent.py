@@ -16,11 +16,23 @@ import tty
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "SYSTEMD_PAGER": ""}
 
 
+def interpreter() -> list[str]:
+    """How this Python was started: the loader of the host, its libraries, the program."""
+    with open("/proc/self/cmdline") as line:
+        words = line.read().split("\0")
+    return words[: next(number for number, word in enumerate(words) if word.endswith(".py"))]
+
+
 def perform(wish: dict) -> dict:
-    """Does one thing: `run`s a command to its end, `write`s a file whole, with an optional `mode`."""
-    if "run" in wish:
+    """Does one thing: `run`s a command, or a `python` script, to its end, `write`s a file whole, with an optional
+    `mode`."""
+    if "run" in wish or "python" in wish:
+        command, environment = wish.get("run"), ENVIRONMENT
+        if command is None:
+            command = interpreter() + wish["python"]
+            environment = ENVIRONMENT | {"PYTHONHOME": os.environ["PYTHONHOME"], "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
-            wish["run"], env=ENVIRONMENT, input=wish.get("input", "").encode(), stdout=subprocess.PIPE,
+            command, env=environment, input=wish.get("input", "").encode(), stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=wish.get("seconds", 60),
         )  # fmt: skip
         return {"status": done.returncode, "output": done.stdout.decode(errors="replace")}

@@ -86,7 +86,7 @@ class Box:
                     kernel, f"mem={memory}M", f"uml_dir={self._control}/", "umid=box", "rootfstype=hostfs",
                     "rootflags=/", "ro", f"init={init}", "console=tty2", "con=null", "con2=null,fd:2",
                     f"con3=fd:{theirs.fileno()}", f"ubd0={disk}",
-                    f"vec0:transport=tap,ifname={self.tap},depth=128,gro=1", "panic=-1", "loglevel=4",
+                    f"vec0:transport=tap,ifname={self.tap},depth=128,gro=1", "panic=-1", "noreboot", "loglevel=4",
                     "systemd.volatile=state", f"systemd.machine_id={MACHINE}", *options.split(),
                 ],
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, pass_fds=[theirs.fileno()],
@@ -147,6 +147,12 @@ class Box:
 
     def shell(self, script: str, seconds: float = 60) -> str:
         return self.run("sh", "-ec", script, seconds=seconds)
+
+    def python(self, script: Path, *arguments: object) -> str:
+        """Runs a script of the bed in the box; its output."""
+        told = self.ask({"python": [f"/host{script}", *(str(each) for each in arguments)]})
+        assert told["status"] == 0, told
+        return told["output"].strip()
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         self.ask({"write": path, "text": text, "mode": mode})

@@ -4,6 +4,7 @@ to be the unit's and not for want of something in this machine. The table is pri
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -29,9 +30,21 @@ def rows(text: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def table(boxes, fresh) -> dict[str, tuple[str, str]]:
+def box(boxes, fresh) -> Box:
+    return boxes(fresh, options="vivid.n_devs=1").active()
+
+
+# Before the table: it puts another program in the gateway's place.
+@pytest.mark.parametrize(("path", "outcome"), [("/etc/passwd", "done"), ("/var", "EACCES"), ("/opt", "EACCES")])
+def test_the_gateway_has_built_its_own_wall(box, path, outcome):
+    """The unit lets all three be read."""
+    pid = box.run("systemctl", "show", "-P", "MainPID", "framegate.service").strip()
+    assert box.python(HERE / "takeover.py", pid, "open", path, os.O_RDONLY) == outcome
+
+
+@pytest.fixture(scope="module")
+def table(box) -> dict[str, tuple[str, str]]:
     """Row → what the unit let happen, what happens without it."""
-    box: Box = boxes(fresh, options="vivid.n_devs=1").active()
     subprocess.run(["ip", "address", "add", f"{OTHER}/32", "dev", box.tap], check=True)
     peers = [socket.create_server((address, 4242)) for address in (box.gateway, OTHER)]
     for peer in peers:
@@ -43,7 +56,6 @@ def table(boxes, fresh) -> dict[str, tuple[str, str]]:
     unit = rows(box.run("cat", "/run/framegate/probe"))
     box.shell("systemctl stop framegate.service; umount /usr/bin/framegate; /bed/probe --control", seconds=60)
     control = rows(box.run("cat", "/run/framegate/control"))
-    box.cut()
     for peer in peers:
         peer.close()
     found = {row: (unit.get(row, "no word"), control.get(row, "no word")) for row in unit | control}
