@@ -39,6 +39,8 @@ mount -t hostfs -o {tree} hostfs /mnt/tree
 mount -t hostfs -o {layer} hostfs /mnt/layer
 mount -t overlay overlay /mnt/root -o lowerdir=/mnt/layer:/mnt/tree
 mount -o ro -t hostfs -o / hostfs /mnt/root/host
+mount -t devtmpfs devtmpfs /mnt/root/host/dev
+mount -t proc proc /mnt/root/host/proc
 mount -t hostfs -o {share} hostfs /mnt/root/bed
 mount -t devtmpfs devtmpfs /mnt/root/dev
 mount -t proc proc /mnt/root/proc
@@ -114,8 +116,13 @@ class Box:
 
     def active(self) -> Box:
         """Waits until the gateway is ready."""
-        self.up().run("systemctl", "start", "framegate.service", seconds=BOOT_SECONDS)
+        status, said = self.up().attempt("systemctl", "start", "framegate.service", seconds=BOOT_SECONDS)
+        assert status == 0, said + self.journal("framegate*")
         return self
+
+    def journal(self, unit: str) -> str:
+        """What a unit, or all that the pattern matches, said since this boot."""
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit)
 
     def _await(self, answer: Future, seconds: float) -> dict:
         try:
@@ -150,7 +157,7 @@ class Box:
 
     def python(self, script: Path, *arguments: object) -> str:
         """Runs a script of the bed in the box; its output."""
-        told = self.ask({"python": [f"/host{script}", *(str(each) for each in arguments)]})
+        told = self.ask({"python": [str(script), *(str(each) for each in arguments)]})
         assert told["status"] == 0, told
         return told["output"].strip()
 

@@ -24,15 +24,14 @@ ROOM = {
     "capture.xa": {"device": "card:vivid", "pixels": "grey"},
 }
 
-# The host's interpreter with the host's libraries: /host is the host's root, read-only.
+# /host is the host's root, read-only.
 AGENT = """[Unit]
 Description=Agent of the test bed
 DefaultDependencies=no
 After=systemd-remount-fs.service
 
 [Service]
-ExecStart=/host/lib64/ld-linux-x86-64.so.2 --library-path {libraries} --argv0 {python} {python} /host{agent} /dev/tty3
-Environment=PYTHONHOME=/host{home} PYTHONDONTWRITEBYTECODE=1
+ExecStart=chroot /host {python} {agent} /dev/tty3
 StandardError=file:/bed/agent.log
 KillMode=process
 """
@@ -50,14 +49,12 @@ def place() -> Path:
 def layer(tmp_path_factory) -> Path:
     """What lies over the root tree: the agent as a unit, mount points, an address for the only network device."""
     layer = tmp_path_factory.mktemp("layer")
+    # It becomes the root folder.
+    layer.chmod(0o755)
     units = layer / "etc/systemd/system"
     for folder in (layer / "host", layer / "bed", units / "sysinit.target.wants", layer / "etc/systemd/network"):
         folder.mkdir(parents=True)
-    python = Path(sys.base_prefix) / f"bin/python3.{sys.version_info.minor}"
-    libraries = ":".join(f"/host{folder}/x86_64-linux-gnu" for folder in ("/lib", "/usr/lib"))
-    (units / "bed-agent.service").write_text(
-        AGENT.format(libraries=libraries, python=f"/host{python}", agent=HERE / "agent.py", home=sys.base_prefix)
-    )
+    (units / "bed-agent.service").write_text(AGENT.format(python=sys.executable, agent=HERE / "agent.py"))
     (units / "sysinit.target.wants/bed-agent.service").symlink_to("../bed-agent.service")
     (layer / "etc/systemd/network/10-bed.network").symlink_to("/bed/network")
     return layer
