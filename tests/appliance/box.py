@@ -46,6 +46,9 @@ mount -t devtmpfs devtmpfs /mnt/root/dev
 mount -t proc proc /mnt/root/proc
 mount -t sysfs sysfs /mnt/root/sys
 mount -t tmpfs -o mode=755 tmpfs /mnt/root/run
+mkdir -p /mnt/root/run/systemd/network
+cp {share}/network /mnt/root/run/systemd/network/10-bed.network
+chmod 644 /mnt/root/run/systemd/network/10-bed.network
 {early}
 cd /mnt/root
 mount --move . /
@@ -115,9 +118,10 @@ class Box:
         return self
 
     def active(self) -> Box:
-        """Waits until the gateway is ready."""
+        """Waits until the gateway is ready, and the box has its address."""
         status, said = self.up().attempt("systemctl", "start", "framegate.service", seconds=BOOT_SECONDS)
         assert status == 0, said + self.journal("framegate*")
+        wait_for(lambda: self.attempt("ip", "route", "get", self.gateway)[0] == 0, "the box has its address")
         return self
 
     def journal(self, unit: str) -> str:

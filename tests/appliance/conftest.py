@@ -47,16 +47,15 @@ def place() -> Path:
 
 @pytest.fixture(scope="session")
 def layer(tmp_path_factory) -> Path:
-    """What lies over the root tree: the agent as a unit, mount points, an address for the only network device."""
+    """What lies over the root tree: the agent as a unit, and mount points."""
     layer = tmp_path_factory.mktemp("layer")
     # It becomes the root folder.
     layer.chmod(0o755)
     units = layer / "etc/systemd/system"
-    for folder in (layer / "host", layer / "bed", units / "sysinit.target.wants", layer / "etc/systemd/network"):
+    for folder in (layer / "host", layer / "bed", units / "sysinit.target.wants"):
         folder.mkdir(parents=True)
     (units / "bed-agent.service").write_text(AGENT.format(python=sys.executable, agent=HERE / "agent.py"))
     (units / "sysinit.target.wants/bed-agent.service").symlink_to("../bed-agent.service")
-    (layer / "etc/systemd/network/10-bed.network").symlink_to("/bed/network")
     return layer
 
 

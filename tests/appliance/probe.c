@@ -85,6 +85,13 @@ static long reached(const char *address, int port, int kind) {
     return connect(socket_, (void *)&to, sizeof to);
 }
 
+/* What listens on all addresses is asked for at the unspecified one, which is the loopback's. */
+static long reached_itself(const char *address) {
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
+    inet_pton(AF_INET6, address, &to.sin6_addr);
+    return connect(socket(AF_INET6, SOCK_STREAM, 0), (void *)&to, sizeof to);
+}
+
 static long bound(int port) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
     return bind(socket(AF_INET, SOCK_STREAM, 0), (void *)&at, sizeof at);
@@ -106,6 +113,21 @@ static long executed(const char *path, int descriptor) {
         return -1;
     }
     return 0;
+}
+
+/* The loader may be executed, but not load a program: its exit status tells. */
+static long loaded(const char *path) {
+    char *words[] = {"ld.so", (char *)path, NULL}, *none[] = {NULL};
+    pid_t child = vfork();
+    if (child == 0) {
+        execve("/lib64/ld-linux-x86-64.so.2", words, none);
+        _exit(126);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+    errno = EACCES;
+    return -1;
 }
 
 static int copied(int to) {
@@ -231,7 +253,7 @@ static void rows(void) {
     ROW("open /dev/net/tun", opened("/dev/net/tun", O_RDWR));
     ROW("open the watchdog", opened("/dev/watchdog0", O_WRONLY));
     ROW("open the console", opened("/dev/console", O_WRONLY | O_NOCTTY));
-    ROW("open /dev/fuse or another that is not listed", opened("/dev/tty0", O_RDWR | O_NOCTTY));
+    ROW("open another terminal", opened("/dev/tty5", O_RDWR | O_NOCTTY));
 
     fprintf(out, "# processes\n");
     ROW("see other processes", others());
@@ -240,7 +262,8 @@ static void rows(void) {
     ROW("read the memory of process 1", read_memory());
     ROW("signal process 1", kill(1, 0));
     ROW("execute /bin/sh", executed("/bin/sh", -1));
-    ROW("execute a program of systemd", executed("/usr/lib/systemd/systemd-detect-virt", -1));
+    ROW("execute a program of systemd", executed("/usr/lib/systemd/systemd-battery-check", -1));
+    ROW("execute a program through the loader", loaded("/usr/bin/true"));
     ROW("execute the unit's own helper", executed("/usr/lib/framegate/mark-good", -1));
     ROW("execute a file that it wrote", executed(written(), -1));
     ROW("execute a file in /tmp", executed((close(copied(open("/tmp/probe", O_CREAT | O_WRONLY, 0700))), "/tmp/probe"), -1));
@@ -306,6 +329,9 @@ static void rows(void) {
     ROW("read its key", opened("/run/credentials/framegate.service/server.key", O_RDONLY));
     ROW("open a capture card", opened("/dev/video0", O_RDWR));
     ROW("connect to an allowed address", reached(allowed, 4242, SOCK_STREAM));
+    ROW("connect to itself", reached_itself("::1"));
+    ROW("connect to itself by IPv4", reached_itself("::ffff:127.0.0.1"));
+    ROW("connect to itself by no address", reached_itself("::"));
     ROW("listen at a high port", bound(11112));
     ROW("execute itself", executed("/usr/bin/framegate", -1));
     ROW("build its own wall", syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION));

@@ -51,6 +51,8 @@ def table(box) -> dict[str, tuple[str, str]]:
         threading.Thread(target=accept, args=(peer,), daemon=True).start()
     shutil.copy(place() / "probe", box.folder / "probe")
     box.write("/run/framegate-probe", f"{box.gateway} {OTHER}\n")
+    # Devices whose owner and mode would let the gateway in: what refuses is the unit's list.
+    box.shell("chmod a+rw /dev/kmsg /dev/mem /dev/ubda /dev/watchdog0 /dev/console /dev/tty5")
     box.shell("systemctl stop framegate.service; mount --bind /bed/probe /usr/bin/framegate")
     box.run("systemctl", "start", "framegate.service", seconds=90)
     unit = rows(box.run("cat", "/run/framegate/probe"))
