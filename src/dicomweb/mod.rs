@@ -130,6 +130,7 @@ impl Origin {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
         };
+        let transaction = if caller.is_us() { "self_test" } else { transaction };
         (transaction, self.dispatch(request, route, &caller).await)
     }
 
@@ -181,7 +182,7 @@ impl Origin {
             caller,
             urls: &urls,
             workers: &self.workers,
-            counters: &self.counters,
+            counters: caller.counters(&self.counters),
             headers: request.headers(),
             parameters: &parameters,
             steered_by: steering::named(self, &parameters, caller)?,

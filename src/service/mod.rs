@@ -12,10 +12,13 @@
 
 mod capture;
 mod doubts;
+pub mod health;
+mod housekeeping;
 mod listening;
 pub mod metrics;
 mod pattern;
 mod reload;
+mod self_test;
 mod signals;
 mod spool;
 mod standing;
@@ -24,7 +27,7 @@ mod watchdog;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -33,12 +36,14 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
+use self::housekeeping::{housekeeping, streams_ended};
 use self::listening::{dimse_tls, listen, web_tls};
+use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
+use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
 use self::spool::SpoolStartError;
-use self::watchdog::Watchdog;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -49,6 +54,7 @@ use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
+use crate::net::own::OwnConnections;
 use crate::net::tls::TlsError;
 use crate::procedure::{ProcedureCounters, performed, worklist};
 use crate::sink::availability::{self, AvailabilityCounters};
@@ -62,7 +68,6 @@ use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
-const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// What of the drain time is kept for connections to close after their streams have ended.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
@@ -170,7 +175,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         push: PushCounters::default(),
         procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
+        self_test: SelfTestMetrics::default(),
     };
+    let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
     let (availability, peers) = watch::channel(settings.availability.clone());
@@ -192,7 +199,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         relays.clone(),
         counters.dimse.clone(),
         stopping.clone(),
-    );
+    )
+    .tried_by(own.clone());
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
         let (listener, bound) = listen(address, "relay.NAME.listen").await?;
@@ -220,6 +228,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tls: web_tls.clone(),
         limits: limits.clone(),
         connections: Connections::new(),
+        own: own.clone(),
         counters: counters.net.clone(),
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
@@ -291,6 +300,24 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     } else {
         None
     };
+
+    let mut self_test = SelfTest::new(
+        self_test::Parts {
+            hub: hub.clone(),
+            access: access.clone(),
+            own,
+            web: (web_tls.clone(), dicomweb_address),
+            dimse,
+            dimse_tls: dimse_tls.clone(),
+            titles: dimse_settings.clone(),
+            metrics: counters.self_test.clone(),
+            every: settings.service.self_test,
+        },
+        spool::given_directory(),
+    )
+    .map_err(ServiceError::Pattern)?;
+    self_test.run().await;
+    tasks.spawn(self_test.repeat(stopping.clone()));
 
     ready(&Ready {
         dicomweb: dicomweb_address,
@@ -369,27 +396,4 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 fn notify(states: &[NotifyState<'_>]) {
     // Without a socket there is nobody to tell.
     let _ = sd_notify::notify(states);
-}
-
-/// Waits until no open-ended response is being written.
-async fn streams_ended(counters: &DicomwebCounters) {
-    let mut look = tokio::time::interval(Duration::from_millis(10));
-    while counters.streams.get() > 0 {
-        look.tick().await;
-    }
-}
-
-async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(HOUSEKEEPING);
-    let mut watchdog = Watchdog::of_unit();
-    loop {
-        tokio::select! {
-            _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => {
-                hub.tick();
-                registry.tick();
-                watchdog.alive(Instant::now());
-            }
-        }
-    }
 }

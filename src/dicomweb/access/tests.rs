@@ -35,7 +35,7 @@ fn settings(anonymous: Rights, principals: &[(&str, Rights)]) -> AccessSettings 
 }
 
 fn peer() -> PeerInfo {
-    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: None }
+    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: None, own: false }
 }
 
 struct Room {
@@ -62,7 +62,13 @@ impl Room {
 
     fn known(&self, name: &str) -> Caller {
         let granted = Arc::clone(self.access.grants().of(Some(name)).unwrap());
-        Caller { granted, until: None, hub: self.hub.clone(), shared: Arc::clone(&self.access.shared) }
+        Caller {
+            granted,
+            only: None,
+            until: None,
+            hub: self.hub.clone(),
+            shared: Arc::clone(&self.access.shared),
+        }
     }
 
     /// Opens a series of study 1.2.

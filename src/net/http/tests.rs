@@ -139,6 +139,7 @@ impl Server {
             tls: Arc::clone(&tls),
             limits: Arc::clone(&limits),
             connections: connections.clone(),
+            own: own.clone(),
             counters: Arc::clone(&counters),
             drain,
         };
@@ -254,6 +255,7 @@ async fn a_closure_is_a_handler() {
             HttpLimits { request_burst: 1, requests_per_second: 1, ..unhurried() },
         ))),
         connections: Connections::new(),
+        own: OwnConnections::default(),
         counters: Arc::default(),
         drain: PATIENCE,
     };
