@@ -316,6 +316,7 @@ impl From<&ServiceSettings> for Service {
             self_test_seconds: Some(service.self_test.as_secs()),
             log: Some(service.log.clone()),
             log_format: Some(service.log_format),
+            landlock: Some(service.landlock),
             metrics_listen: Some(
                 service.metrics_listen.map(|address| address.to_string()).unwrap_or_default(),
             ),

@@ -11,7 +11,9 @@
 //! ```
 
 mod capture;
+pub mod confine;
 mod doubts;
+mod error;
 pub mod health;
 mod housekeeping;
 mod listening;
@@ -24,7 +26,6 @@ mod spool;
 mod standing;
 mod watchdog;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,18 +37,18 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
+pub use self::error::ServiceError;
 use self::housekeeping::{housekeeping, streams_ended};
-use self::listening::{dimse_tls, listen, web_tls};
+use self::listening::{Sockets, dimse_tls, web_tls};
 use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
-use self::spool::SpoolStartError;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
-use crate::dicomweb::access::{Access, AccessError};
+use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
@@ -55,7 +56,6 @@ use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
-use crate::net::tls::TlsError;
 use crate::procedure::{ProcedureCounters, performed, worklist};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
@@ -70,49 +70,6 @@ use crate::subscription::registry::Registry;
 
 /// What of the drain time is kept for connections to close after their streams have ended.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-
-/// Why the service cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// An address cannot be listened on.
-    #[error(
-        "cannot listen on {address} for {what}: {error}; is another process there, or is the address not ours?"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Which configuration key.
-        what: &'static str,
-        /// What the kernel says.
-        error: io::Error,
-    },
-    /// A certificate cannot be used.
-    #[error("{what}: {error}")]
-    Tls {
-        /// Which configuration section.
-        what: &'static str,
-        /// Why.
-        error: TlsError,
-    },
-    /// The table of who may do what is not usable.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// A standing search of the configuration is not usable.
-    #[error("{0}")]
-    Standing(String),
-    /// The pattern source cannot start.
-    #[error("the pattern source cannot start: {0}")]
-    Pattern(String),
-    /// A capture cannot start.
-    #[error("the captures cannot start: {0}")]
-    Capture(#[from] CaptureStartError),
-    /// The spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolStartError),
-    /// The kernel refuses something basic.
-    #[error("the process cannot be set up: {0}")]
-    Io(#[from] io::Error),
-}
 
 /// What a reload needs of the command line.
 pub struct Reload {
@@ -156,6 +113,7 @@ pub fn preflight(settings: &Settings) -> Result<(), ServiceError> {
 /// When something that the configuration asks for cannot be started.
 pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
     let settings = loaded.settings.clone();
+    let mut sockets = Sockets::passed();
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
@@ -203,25 +161,26 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     .tried_by(own.clone());
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
-        let (listener, bound) = listen(address, "relay.NAME.listen").await?;
+        let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
         tracing::info!(relay = name, address = %bound, "the relay listens");
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
     if let Some(address) = settings.dimse.listen {
-        let (listener, bound) = listen(address, "dimse.listen").await?;
+        let (listener, bound) = sockets.listen(address, "dimse.listen")?;
         dimse = Some(bound);
         tasks.spawn(source.clone().serve(listener, None, None));
     }
-    let dimse_tls = dimse_tls(&settings.dimse)?;
-    if let Some((tls, address)) = &dimse_tls {
-        let (listener, bound) = listen(*address, "dimse.tls.listen").await?;
+    let mut dimse_tls = dimse_tls(&settings.dimse)?;
+    if let Some((tls, address)) = &mut dimse_tls {
+        let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
         tracing::info!(address = %bound, "DICOM over TLS");
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
+        *address = bound;
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
-    let (listener, dicomweb_address) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
+    let (listener, dicomweb_address) = sockets.listen(settings.dicomweb.listen, "dicomweb.listen")?;
     let limits = Limits::new(settings.dicomweb.allow.clone(), settings.dicomweb.limits.clone());
     let limits = Arc::new(ArcSwap::from_pointee(limits));
     let parts = ServerParts {
@@ -282,10 +241,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = listen(address, "service.metrics_listen").await?;
+        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
+    sockets.release();
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());

@@ -48,9 +48,7 @@ pub(super) fn open<'r>(
 ) -> Result<BTreeMap<String, Opened>, SpoolStartError> {
     let Some(directory) = &settings.directory else { return Ok(BTreeMap::new()) };
     let failed = |error| SpoolStartError::Folder { directory: directory.clone(), error };
-    if !directory.exists() {
-        fs::DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
-    }
+    make(directory).map_err(failed)?;
     let mut opened = BTreeMap::new();
     for name in relays {
         let key = match &settings.key_file {
@@ -84,6 +82,11 @@ pub(super) fn open<'r>(
     Ok(opened)
 }
 
+/// The directory that all of them are in, for nobody but us.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    if directory.exists() { Ok(()) } else { fs::DirBuilder::new().mode(0o700).create(directory) }
+}
+
 /// The runtime directory that systemd has made for us, the first where it names several (systemd.exec(5)).
 pub(super) fn given_directory() -> Option<PathBuf> {
     let named = std::env::var_os("RUNTIME_DIRECTORY")?;
@@ -91,6 +94,7 @@ pub(super) fn given_directory() -> Option<PathBuf> {
     Some(first).filter(|first| !first.is_empty()).map(PathBuf::from)
 }
 
-fn runtime_directory() -> PathBuf {
+/// The same, or where it would be.
+pub(super) fn runtime_directory() -> PathBuf {
     given_directory().unwrap_or_else(|| Path::new(RUNTIME_DIRECTORY).to_owned())
 }

@@ -173,6 +173,7 @@ impl Validation<'_> {
             self_test: bounds::seconds(service.self_test_seconds, default.self_test),
             log: service.log.clone().unwrap_or(default.log),
             log_format: service.log_format.unwrap_or(default.log_format),
+            landlock: service.landlock.unwrap_or(default.landlock),
             metrics_listen: self.listener("service.metrics_listen", metrics, default.metrics_listen),
         }
     }
