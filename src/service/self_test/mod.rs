@@ -147,6 +147,8 @@ impl SelfTest {
             }
         };
         tokio::select! {
+            // First: what a service that stops answers itself is no failure.
+            biased;
             () = stopped => {}
             () = trials => {}
         }
@@ -193,7 +195,9 @@ impl SelfTest {
         }
         let Some(directory) = &self.directory else { return };
         if let Err(error) = health.write(directory) {
-            tracing::error!(%error, "the result of the self-test cannot be written; framegate health will find none, or an old one");
+            // An old one might be better than what we know now.
+            Health::withdraw(directory);
+            tracing::error!(%error, "the result of the self-test cannot be written; framegate health will find none");
         }
     }
 

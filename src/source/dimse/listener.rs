@@ -93,7 +93,9 @@ impl DimseSource {
     fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Reloading>>, relay: Option<&str>) {
         let settings = self.settings.load_full();
         if self.own.holds(peer) {
-            let service = self.service(settings, DimseCounters::default(), relay);
+            // Never passed on: an upstream that is away is no fault of ours.
+            let relays = Arc::default();
+            let service = Service { relays, ..self.service(settings, DimseCounters::default(), None) };
             let quiet = connection(stream, peer, tls, service, Ok(()), None);
             tokio::spawn(quiet.with_subscriber(tracing::Dispatch::none()));
             return;
