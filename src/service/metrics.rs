@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -66,6 +67,29 @@ pub struct Counters {
     pub procedure: ProcedureCounters,
     /// Capture devices.
     pub capture: CaptureCounters,
+    /// What the service finds when it tries itself.
+    pub self_test: SelfTestMetrics,
+}
+
+/// The last self-test. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct SelfTestMetrics {
+    ok: Gauge,
+    seconds: Gauge<f64, AtomicU64>,
+}
+
+impl SelfTestMetrics {
+    /// One has ended.
+    pub(super) fn set(&self, ok: bool, took: Duration) {
+        self.ok.set(ok.into());
+        self.seconds.set(took.as_secs_f64());
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let test = registry.sub_registry_with_prefix("self_test");
+        test.register("ok", "1 where the last self-test was good", self.ok.clone());
+        test.register("seconds", "How long the last self-test took", self.seconds.clone());
+    }
 }
 
 impl Counters {
@@ -81,6 +105,7 @@ impl Counters {
         self.push.register(&mut registry);
         self.procedure.register(&mut registry);
         self.capture.register(&mut registry);
+        self.self_test.register(&mut registry);
         registry.register_collector(Box::new(Sampled {
             hub: self.hub.clone(),
             net: self.net.clone(),

@@ -9,6 +9,7 @@
 mod client;
 mod clients;
 mod error;
+mod own;
 mod reload;
 mod self_signed;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::config::settings::TlsIdentity;
 
 pub use client::{ClientTls, Trust, client_config, host};
 pub use error::TlsError;
+pub use own::own_client;
 pub use reload::{Admission, Reloading};
 pub use self_signed::{SelfSigned, self_signed};
 
@@ -49,6 +51,10 @@ const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustl
 pub struct Loaded {
     /// The configuration, with a session store of its own.
     pub config: Arc<ServerConfig>,
+    /// The same without a client certificate, with another session store: for connections of our own.
+    for_us: Arc<ServerConfig>,
+    /// The leaf certificate.
+    certificate: CertificateDer<'static>,
     /// When the leaf certificate is valid.
     pub validity: Validity,
     /// How clients are judged; `None` if none is asked for a certificate.
@@ -140,6 +146,7 @@ pub fn load(identity: &TlsIdentity, alpn: &[&[u8]]) -> Result<Loaded, TlsError> 
         .key_provider
         .load_private_key(key)
         .map_err(|error| TlsError::BadKey { file: identity.key.clone(), reason: error.to_string() })?;
+    let certificate = leaf.clone();
     let certified = CertifiedKey::new(chain, signer);
     match certified.keys_match() {
         Ok(()) => {}
@@ -153,8 +160,25 @@ pub fn load(identity: &TlsIdentity, alpn: &[&[u8]]) -> Result<Loaded, TlsError> 
     }
     let provider = Arc::new(provider);
     let clients = Clients::load(identity, &provider)?;
-    let verifier = clients.as_ref().map_or_else(|| Arc::new(NoClientAuth) as _, Clients::verifier);
-    Ok(Loaded { config: server_config(provider, verifier, certified, alpn)?, validity, clients })
+    Loaded::new(provider, certified, certificate, validity, clients, alpn)
+}
+
+impl Loaded {
+    fn new(
+        provider: Arc<CryptoProvider>,
+        certified: CertifiedKey,
+        certificate: CertificateDer<'static>,
+        validity: Validity,
+        clients: Option<Clients>,
+        alpn: &[&[u8]],
+    ) -> Result<Self, TlsError> {
+        let for_us = server_config(Arc::clone(&provider), Arc::new(NoClientAuth), certified.clone(), alpn)?;
+        let config = match &clients {
+            Some(clients) => server_config(provider, clients.verifier(), certified, alpn)?,
+            None => Arc::clone(&for_us),
+        };
+        Ok(Self { config, for_us, certificate, validity, clients })
+    }
 }
 
 fn server_config(

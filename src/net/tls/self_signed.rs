@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoClientAuth;
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-use super::{Loaded, TlsError, Validity, provider, server_config};
+use super::{Loaded, TlsError, Validity, provider};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DAYS: u32 = 30;
@@ -46,10 +45,10 @@ pub fn self_signed(names: &[&str], alpn: &[&[u8]], now: SystemTime) -> Result<Se
     let validity = Validity::of(&certificate).ok_or_else(|| broken("it cannot be read back".to_owned()))?;
     let provider = Arc::new(provider());
     let key = PrivateKeyDer::try_from(pair.serialize_der()).map_err(|reason| broken(reason.to_owned()))?;
-    let certified = CertifiedKey::from_der(vec![certificate], key, &provider)
+    let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider)
         .map_err(|error| broken(error.to_string()))?;
-    let config = server_config(provider, Arc::new(NoClientAuth), certified, alpn)?;
-    Ok(SelfSigned { loaded: Loaded { config, validity, clients: None }, certificate_pem: made.pem() })
+    let loaded = Loaded::new(provider, certified, certificate, validity, None, alpn)?;
+    Ok(SelfSigned { loaded, certificate_pem: made.pem() })
 }
 
 #[cfg(test)]
