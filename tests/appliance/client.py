@@ -10,7 +10,7 @@ from box import Box
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-SECONDS = 20
+SECONDS = 8
 
 
 class Client:
