@@ -12,6 +12,7 @@
 
 mod capture;
 mod doubts;
+mod expiry;
 mod listening;
 pub mod metrics;
 mod pattern;
@@ -33,7 +34,8 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
-use self::listening::{dimse_tls, listen, web_tls};
+use self::expiry::Expiry;
+use self::listening::{dimse_tls, listen, secured, web_tls};
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
@@ -271,11 +273,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
+    let secured = secured(&web_tls, &dimse_tls);
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = listen(address, "service.metrics_listen").await?;
         metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
+        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
     }
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
@@ -322,7 +325,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits,
         access,
         notifier: notifier.clone(),
-        tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
+        tls: secured,
+        expiry: Expiry::default(),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
     loop {

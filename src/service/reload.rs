@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use super::expiry::Expiry;
 use super::{Reload, ServiceError, notify, standing};
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
@@ -50,7 +51,9 @@ pub(super) struct Reloader {
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) notifier: Notifier,
-    pub(super) tls: Vec<Arc<Reloading>>,
+    /// The listeners with TLS, by the section of each.
+    pub(super) tls: Vec<(&'static str, Arc<Reloading>)>,
+    pub(super) expiry: Expiry,
 }
 
 impl Reloader {
@@ -123,8 +126,9 @@ impl Reloader {
     }
 
     /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
-    /// Live streams go on, but for those of clients whose certificate is no longer accepted.
-    pub(super) fn renew_files(&self, all: bool) {
+    /// Live streams go on, but for those of clients whose certificate is no longer accepted. Says which
+    /// certificates come to their end.
+    pub(super) fn renew_files(&mut self, all: bool) {
         match self.access.renew_keys(all) {
             Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
             Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
@@ -132,11 +136,12 @@ impl Reloader {
         }
         self.renew_certificates(all);
         let now = SystemTime::now();
-        self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
+        self.tls.iter().for_each(|(_, tls)| tls.mind_revocation_lists(now));
+        self.expiry.mind(&self.tls, &self.loaded.settings, all, now);
     }
 
     fn renew_certificates(&self, all: bool) {
-        for tls in &self.tls {
+        for (_, tls) in &self.tls {
             if !all && !tls.changed_on_disk() {
                 continue;
             }
