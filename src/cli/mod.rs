@@ -6,6 +6,7 @@ mod certificate;
 pub mod check;
 mod demo;
 mod devices;
+mod identity;
 mod receive;
 mod report;
 mod run;
@@ -55,6 +56,8 @@ enum Command {
     Devices(devices::Options),
     /// Try a capture device as the service would run it, without a network
     Capture(capture::Options),
+    /// Who this box is: make its identity, show it, ask for a certificate and take it
+    Identity(identity::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Subscribe(options) => subscribe::subscribe(options),
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
+        Command::Identity(options) => identity::identity(options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }
