@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gateway import wait_for
 from live import LiveRead, open_when_there
-from test_live import FRAMES, HELD, SlowStore, numbers
+from test_live import FRAMES, SlowStore, numbers
 
 DAY = datetime.timedelta(days=1)
 PEM = serialization.Encoding.PEM
@@ -245,7 +245,7 @@ def served_chain(gateway, authority_pem: bytes, hostname: str) -> str:
 
 def test_the_hospitals_chain_is_served_while_a_stream_goes_on(box, hospital, own_gateway, tmp_path):
     files = {"certificate": str(box.directory / "server.pem"), "key": str(box.key)}
-    gateway = own_gateway(hub=HELD, dicomweb__tls=files)
+    gateway = own_gateway(dicomweb__tls=files)
     shown = box.show()
     first = (box.directory / "server.pem").read_bytes()
     assert served_chain(gateway, first, shown["hostname"]) == shown["fingerprint_sha256"]
@@ -265,7 +265,7 @@ def test_the_hospitals_chain_is_served_while_a_stream_goes_on(box, hospital, own
     store = SlowStore(gateway, tmp_path)
     store.send(3)
     reader: LiveRead = open_when_there(Trusting, store.path)
-    seen = [reader.next_instance().InstanceNumber for _ in range(3)]
+    seen = [int(reader.next_instance().InstanceNumber)]
 
     answer = tmp_path / "answer.pem"
     leaf = hospital.answer(box.csr("room7.hospital.example"), days=20)
