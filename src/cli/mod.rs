@@ -14,6 +14,7 @@ mod save;
 mod statistics;
 mod stop;
 mod subscribe;
+mod units;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ enum Command {
     Capture(capture::Options),
     /// Who this box is: make its identity, show it, ask for a certificate and take it
     Identity(identity::Options),
+    /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
+    Units(units::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
         Command::Identity(options) => identity::identity(options),
+        Command::Units(options) => units::units(&options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }

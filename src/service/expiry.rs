@@ -103,25 +103,30 @@ impl Notice {
     }
 }
 
-/// What was told of which certificate.
+/// The listeners with TLS, by the section of each, and what was told of which certificate.
 #[derive(Debug, Default)]
-pub(super) struct Expiry {
+pub(super) struct Certificates {
+    listeners: Vec<(&'static str, Arc<Reloading>)>,
     told: BTreeMap<String, Stage>,
     /// What the files held when they were last read, and when that was.
     read: Option<(Instant, Vec<Held>)>,
 }
 
-impl Expiry {
-    /// Looks at everything at `now`, and logs what is news. `listeners` are looked at every time; the files that
+impl Certificates {
+    /// Those of `listeners`, of which nothing was told yet.
+    pub(super) fn of(listeners: Vec<(&'static str, Arc<Reloading>)>) -> Self {
+        Self { listeners, ..Self::default() }
+    }
+
+    /// What the listeners serve.
+    pub(super) fn served(&self) -> impl Iterator<Item = &Reloading> {
+        self.listeners.iter().map(|(_, tls)| &**tls)
+    }
+
+    /// Looks at everything at `now`, and logs what is news. Listeners are looked at every time; the files that
     /// `settings` name are read once an hour, or now if `all`. Call it where blocking is allowed.
-    pub(super) fn mind(
-        &mut self,
-        listeners: &[(&'static str, Arc<Reloading>)],
-        settings: &Settings,
-        all: bool,
-        now: SystemTime,
-    ) {
-        let served = listeners.iter().map(|(name, tls)| Held {
+    pub(super) fn mind(&mut self, settings: &Settings, all: bool, now: SystemTime) {
+        let served = self.listeners.iter().map(|(name, tls)| Held {
             what: format!("{name}.tls.certificate"),
             whose: Whose::Ours,
             validity: tls.validity(),
@@ -217,11 +222,11 @@ mod tests {
     fn each_stage_is_told_once_when_it_begins() {
         let from = SystemTime::UNIX_EPOCH + DAY * 20_000;
         let until = from + DAY * 100;
-        let mut expiry = Expiry::default();
+        let mut certificates = Certificates::default();
         let mut told = Vec::new();
         for hours in 0..102 * 24 {
             let now = from - DAY / 2 + DAY / 24 * hours;
-            told.extend(expiry.news(held(from, until), now).iter().map(|notice| (hours, notice.stage)));
+            told.extend(certificates.news(held(from, until), now).iter().map(|notice| (hours, notice.stage)));
         }
         // The end of the 100th day is hour 12 + 2400.
         let expected = [
@@ -238,18 +243,18 @@ mod tests {
     #[test]
     fn what_is_due_at_the_start_is_told_and_a_renewal_too() {
         let now = SystemTime::UNIX_EPOCH + DAY * 20_000;
-        let stages = |expiry: &mut Expiry, days| {
-            let news = expiry.news(held(now - DAY, now + DAY * days), now);
+        let stages = |certificates: &mut Certificates, days| {
+            let news = certificates.news(held(now - DAY, now + DAY * days), now);
             news.iter().map(|notice| notice.stage).collect::<Vec<_>>()
         };
-        let mut expiry = Expiry::default();
-        assert_eq!(stages(&mut expiry, 20), [Stage::Within(30)]);
-        assert_eq!(stages(&mut expiry, 20), []);
-        assert_eq!(stages(&mut expiry, 400), [Stage::Good]);
-        assert_eq!(stages(&mut expiry, 400), []);
-        assert_eq!(stages(&mut Expiry::default(), 400), [], "what is well is no news");
-        expiry.news(Vec::new(), now);
-        assert_eq!(stages(&mut expiry, 5), [Stage::Within(7)], "a peer that has come back");
+        let mut certificates = Certificates::default();
+        assert_eq!(stages(&mut certificates, 20), [Stage::Within(30)]);
+        assert_eq!(stages(&mut certificates, 20), []);
+        assert_eq!(stages(&mut certificates, 400), [Stage::Good]);
+        assert_eq!(stages(&mut certificates, 400), []);
+        assert_eq!(stages(&mut Certificates::default(), 400), [], "what is well is no news");
+        certificates.news(Vec::new(), now);
+        assert_eq!(stages(&mut certificates, 5), [Stage::Within(7)], "a peer that has come back");
     }
 
     #[test]
@@ -274,13 +279,13 @@ mod tests {
         let expected = [("dicomweb.tls.client_ca", Whose::Root), ("mpps.ris.certificate", Whose::Ours)];
         assert_eq!(found, expected.map(|(what, whose)| (what.to_owned(), whose)));
 
-        let mut expiry = Expiry::default();
-        expiry.mind(&[], &settings, false, SystemTime::now());
-        assert_eq!(expiry.told.len(), 2);
+        let mut certificates = Certificates::default();
+        certificates.mind(&settings, false, SystemTime::now());
+        assert_eq!(certificates.told.len(), 2);
         std::fs::remove_file(&file).unwrap();
-        expiry.mind(&[], &settings, false, SystemTime::now());
-        assert_eq!(expiry.told.len(), 2, "files are not read all the time");
-        expiry.mind(&[], &settings, true, SystemTime::now());
-        assert_eq!(expiry.told.len(), 0);
+        certificates.mind(&settings, false, SystemTime::now());
+        assert_eq!(certificates.told.len(), 2, "files are not read all the time");
+        certificates.mind(&settings, true, SystemTime::now());
+        assert_eq!(certificates.told.len(), 0);
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 
 mod capture;
+pub mod confine;
 mod doubts;
 mod expiry;
 mod listening;
@@ -34,8 +35,7 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
-use self::expiry::Expiry;
-use self::listening::{dimse_tls, listen, secured, web_tls};
+use self::listening::{Sockets, dimse_tls, secured, web_tls};
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
@@ -153,6 +153,7 @@ pub fn preflight(settings: &Settings) -> Result<(), ServiceError> {
 /// When something that the configuration asks for cannot be started.
 pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
     let settings = loaded.settings.clone();
+    let mut sockets = Sockets::passed();
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
@@ -197,25 +198,25 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     );
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
-        let (listener, bound) = listen(address, "relay.NAME.listen").await?;
+        let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
         tracing::info!(relay = name, address = %bound, "the relay listens");
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
     if let Some(address) = settings.dimse.listen {
-        let (listener, bound) = listen(address, "dimse.listen").await?;
+        let (listener, bound) = sockets.listen(address, "dimse.listen")?;
         dimse = Some(bound);
         tasks.spawn(source.clone().serve(listener, None, None));
     }
     let dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &dimse_tls {
-        let (listener, bound) = listen(*address, "dimse.tls.listen").await?;
+        let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
         tracing::info!(address = %bound, "DICOM over TLS");
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
-    let (listener, dicomweb_address) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
+    let (listener, dicomweb_address) = sockets.listen(settings.dicomweb.listen, "dicomweb.listen")?;
     let limits = Limits::new(settings.dicomweb.allow.clone(), settings.dicomweb.limits.clone());
     let limits = Arc::new(ArcSwap::from_pointee(limits));
     let parts = ServerParts {
@@ -276,10 +277,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let secured = secured(&web_tls, &dimse_tls);
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = listen(address, "service.metrics_listen").await?;
+        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
     }
+    sockets.release();
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
@@ -325,8 +327,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits,
         access,
         notifier: notifier.clone(),
-        tls: secured,
-        expiry: Expiry::default(),
+        certificates: expiry::Certificates::of(secured),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
     loop {

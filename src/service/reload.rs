@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
-use super::expiry::Expiry;
+use super::expiry::Certificates;
 use super::{Reload, ServiceError, notify, standing};
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
@@ -20,7 +20,6 @@ use crate::dicomweb::Destinations;
 use crate::dicomweb::access::{Access, Table};
 use crate::hub::Hub;
 use crate::net::limits::Limits;
-use crate::net::tls::Reloading;
 use crate::sink::notify::Notifier;
 use crate::sink::push::Push;
 use crate::source::dimse::relay::Relays;
@@ -51,9 +50,7 @@ pub(super) struct Reloader {
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) notifier: Notifier,
-    /// The listeners with TLS, by the section of each.
-    pub(super) tls: Vec<(&'static str, Arc<Reloading>)>,
-    pub(super) expiry: Expiry,
+    pub(super) certificates: Certificates,
 }
 
 impl Reloader {
@@ -136,12 +133,12 @@ impl Reloader {
         }
         self.renew_certificates(all);
         let now = SystemTime::now();
-        self.tls.iter().for_each(|(_, tls)| tls.mind_revocation_lists(now));
-        self.expiry.mind(&self.tls, &self.loaded.settings, all, now);
+        self.certificates.served().for_each(|tls| tls.mind_revocation_lists(now));
+        self.certificates.mind(&self.loaded.settings, all, now);
     }
 
     fn renew_certificates(&self, all: bool) {
-        for (_, tls) in &self.tls {
+        for tls in self.certificates.served() {
             if !all && !tls.changed_on_disk() {
                 continue;
             }
