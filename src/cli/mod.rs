@@ -7,6 +7,7 @@ pub mod check;
 mod demo;
 mod devices;
 mod health;
+mod identity;
 mod receive;
 mod report;
 mod run;
@@ -59,6 +60,8 @@ enum Command {
     Capture(capture::Options),
     /// Tell by the exit status whether the running service works, by its last test of itself
     Health(health::Options),
+    /// Who this box is: make its identity, show it, ask for a certificate and take it
+    Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
     Units(units::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
         Command::Health(options) => health::health(&options),
+        Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))

@@ -14,6 +14,7 @@ mod capture;
 pub mod confine;
 mod doubts;
 mod error;
+mod expiry;
 pub mod health;
 mod housekeeping;
 mod listening;
@@ -39,7 +40,7 @@ pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
 use self::housekeeping::{housekeeping, streams_ended};
-use self::listening::{Sockets, dimse_tls, web_tls};
+use self::listening::{Sockets, dimse_tls, secured, web_tls};
 use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
@@ -239,11 +240,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
+    let secured = secured(&web_tls, &dimse_tls);
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
         metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
+        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
     }
     sockets.release();
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
@@ -309,7 +311,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits,
         access,
         notifier: notifier.clone(),
-        tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
+        certificates: expiry::Certificates::of(secured),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
     loop {
