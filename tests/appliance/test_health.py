@@ -19,11 +19,12 @@ certificate = "/etc/framegate/other.pem"
 """
 
 
-@pytest.fixture
-def box(boxes, blank, copied, tmp_path) -> Box:
-    (tmp_path / "rauc").write_text(RAUC)
-    (tmp_path / "rauc").chmod(0o755)
-    return boxes(copied(blank), early=f"mount --bind {tmp_path} /mnt/root/usr/local/bin").active()
+@pytest.fixture(scope="module")
+def box(boxes, fresh, tmp_path_factory) -> Box:
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "rauc").write_text(RAUC)
+    (folder / "rauc").chmod(0o755)
+    return boxes(fresh, early=f"mount --bind {folder} /mnt/root/usr/local/bin").active()
 
 
 def judged(box: Box, wait: int) -> tuple[str, str]:
@@ -41,8 +42,12 @@ def judged(box: Box, wait: int) -> tuple[str, str]:
     box.run("systemctl", "daemon-reload")
     box.attempt("systemctl", "restart", "framegate-health.service", seconds=wait + 30)
     state = box.attempt("systemctl", "is-active", "framegate-health.service")[1].strip()
-    log = box.run("journalctl", "-u", "framegate-health.service", "-o", "cat", "--no-pager")
-    return state, log
+    said = box.run("journalctl", "--no-pager", "-o", "cat", f"_SYSTEMD_INVOCATION_ID={invocation(box)}")
+    return state, said
+
+
+def invocation(box: Box) -> str:
+    return box.run("systemctl", "show", "-P", "InvocationID", "framegate-health.service").strip()
 
 
 def test_a_slot_that_works_is_good(box):
