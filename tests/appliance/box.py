@@ -25,10 +25,6 @@ MACHINE = "4d0f0e9a6bb14ad7b6ac9f2a6f5c1e77"
 _numbers = itertools.count(1)
 
 
-class Skipped(Exception):
-    """No box can run here; says why."""
-
-
 # The first process: puts the root together and gives way to systemd. The tree is below the bed's own files (agent,
 # stand-ins), and both are only read, as on the real box.
 INIT = """#!/bin/bash
