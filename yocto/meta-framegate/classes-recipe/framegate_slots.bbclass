@@ -39,7 +39,6 @@ do_image_boot_slot() {
     table="root,,,ro,0 $VERITY_DATA_SECTORS verity 1 $device $device $VERITY_DATA_BLOCK_SIZE $VERITY_HASH_BLOCK_SIZE"
     table="$table $VERITY_DATA_BLOCKS $VERITY_DATA_BLOCKS $VERITY_HASH_ALGORITHM $VERITY_ROOT_HASH $VERITY_SALT"
     table="$table 1 panic_on_corruption"
-    # nooelint: oelint.task.heredocs - half of it is made here
     cat > slot.cfg << END
 set ROOTHASH=$VERITY_ROOT_HASH
 if [ -n "\$pick" ]; then

@@ -10,11 +10,11 @@ INHIBIT_DEFAULT_DEPS = "1"
 
 # The script is that of the image of Debian packages: a box starts alike whatever made its image.
 FILESEXTRAPATHS:prepend := "${FRAMEGATE_SOURCE}:"
+PV = "${DISTRO_VERSION}"
 SRC_URI = "\
     file://LICENSE \
     file://image/grub.cfg \
 "
-PV = "${DISTRO_VERSION}"
 S = "${UNPACKDIR}"
 
 inherit deploy nopackages

@@ -8,12 +8,12 @@ inherit systemd
 INHIBIT_DEFAULT_DEPS = "1"
 
 FILESEXTRAPATHS:prepend := "${FRAMEGATE_SOURCE}:"
+PV = "${DISTRO_VERSION}"
 SRC_URI = "\
     file://LICENSE;subdir=${BP} \
     file://systemd/box;subdir=${BP} \
     file://nftables.service \
 "
-PV = "${DISTRO_VERSION}"
 S = "${UNPACKDIR}/${BP}"
 
 do_configure[noexec] = "1"

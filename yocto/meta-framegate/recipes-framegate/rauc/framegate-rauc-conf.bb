@@ -5,11 +5,11 @@ LICENSE = "Apache-2.0 | MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=440443f2619958a3a3de6b33f2110ef5"
 
 FILESEXTRAPATHS:prepend := "${FRAMEGATE_SOURCE}:"
+PV = "${DISTRO_VERSION}"
 SRC_URI = "\
     file://LICENSE \
     file://systemd/box/etc/rauc/system.conf \
 "
-PV = "${DISTRO_VERSION}"
 S = "${UNPACKDIR}"
 
 INHIBIT_DEFAULT_DEPS = "1"
