@@ -19,5 +19,7 @@ RAUC_SLOT_boot[file] = "framegate-image${IMAGE_MACHINE_SUFFIX}.rootfs.boot.vfat"
 RAUC_SLOT_boot[rename] = "boot.img"
 
 # Who signs is the builder's: kas/common.yml says how to name the key. There is none in this layer, not even an example.
+FRAMEGATE_SIGNING_KEY ??= ""
+FRAMEGATE_SIGNING_CERTIFICATE ??= ""
 RAUC_KEY_FILE ?= "${FRAMEGATE_SIGNING_KEY}"
 RAUC_CERT_FILE ?= "${FRAMEGATE_SIGNING_CERTIFICATE}"
