@@ -13,6 +13,7 @@ mod save;
 mod statistics;
 mod stop;
 mod subscribe;
+mod units;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ enum Command {
     Devices(devices::Options),
     /// Try a capture device as the service would run it, without a network
     Capture(capture::Options),
+    /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
+    Units(units::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
     Check {
         /// Configuration file (TOML)
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Subscribe(options) => subscribe::subscribe(options),
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
+        Command::Units(options) => units::units(&options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
         }

@@ -315,6 +315,7 @@ impl From<&ServiceSettings> for Service {
             drain_seconds: Some(service.drain.as_secs()),
             log: Some(service.log.clone()),
             log_format: Some(service.log_format),
+            landlock: Some(service.landlock),
             metrics_listen: Some(
                 service.metrics_listen.map(|address| address.to_string()).unwrap_or_default(),
             ),

@@ -368,6 +368,7 @@ pub(super) struct Service {
     pub(super) drain_seconds: Option<u64>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
+    pub(super) landlock: Option<bool>,
     pub(super) metrics_listen: Option<String>,
 }
 

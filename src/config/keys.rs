@@ -382,6 +382,7 @@ pub(super) const KEYS: &[Key] = &[
         words("log filter, for instance \"info\" or \"info,framegate=debug\"", text::log_filter),
     ),
     fixed("service.log_format", Kind::OneText(&["text", "json"])),
+    fixed("service.landlock", Kind::Bool),
     fixed(
         "service.metrics_listen",
         words(

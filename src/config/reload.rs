@@ -274,6 +274,7 @@ mod tests {
         ("service.drain_seconds", "7"),
         ("service.log", "debug"),
         ("service.log_format", "json"),
+        ("service.landlock", "false"),
         ("service.metrics_listen", "127.0.0.1:9100"),
     ];
 

@@ -236,6 +236,8 @@ pub struct ServiceSettings {
     pub log: String,
     /// Log lines as text or JSON.
     pub log_format: LogFormat,
+    /// Whether the process confines itself by Landlock.
+    pub landlock: bool,
     /// Loopback address that serves `/metrics` in the Prometheus text format; `None` closes it.
     pub metrics_listen: Option<SocketAddr>,
 }
@@ -343,6 +345,7 @@ impl Default for ServiceSettings {
             drain: Duration::from_secs(5),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            landlock: true,
             metrics_listen: None,
         }
     }

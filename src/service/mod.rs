@@ -11,6 +11,7 @@
 //! ```
 
 mod capture;
+pub mod confine;
 mod doubts;
 mod listening;
 pub mod metrics;
@@ -33,7 +34,7 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
-use self::listening::{dimse_tls, listen, web_tls};
+use self::listening::{Sockets, dimse_tls, web_tls};
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::signals::{Signal, Signals};
@@ -151,6 +152,7 @@ pub fn preflight(settings: &Settings) -> Result<(), ServiceError> {
 /// When something that the configuration asks for cannot be started.
 pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> Result<(), ServiceError> {
     let settings = loaded.settings.clone();
+    let mut sockets = Sockets::passed();
     let mut signals = Signals::listen()?;
     let hub = Hub::new(settings.hub.clone());
     let (stop, stopping) = watch::channel(false);
@@ -195,25 +197,25 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     );
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
-        let (listener, bound) = listen(address, "relay.NAME.listen").await?;
+        let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
         tracing::info!(relay = name, address = %bound, "the relay listens");
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
     if let Some(address) = settings.dimse.listen {
-        let (listener, bound) = listen(address, "dimse.listen").await?;
+        let (listener, bound) = sockets.listen(address, "dimse.listen")?;
         dimse = Some(bound);
         tasks.spawn(source.clone().serve(listener, None, None));
     }
     let dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &dimse_tls {
-        let (listener, bound) = listen(*address, "dimse.tls.listen").await?;
+        let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
         tracing::info!(address = %bound, "DICOM over TLS");
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
-    let (listener, dicomweb_address) = listen(settings.dicomweb.listen, "dicomweb.listen").await?;
+    let (listener, dicomweb_address) = sockets.listen(settings.dicomweb.listen, "dicomweb.listen")?;
     let limits = Limits::new(settings.dicomweb.allow.clone(), settings.dicomweb.limits.clone());
     let limits = Arc::new(ArcSwap::from_pointee(limits));
     let parts = ServerParts {
@@ -273,10 +275,11 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = listen(address, "service.metrics_listen").await?;
+        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
         metrics = Some(bound);
         tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
     }
+    sockets.release();
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());

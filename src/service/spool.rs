@@ -48,9 +48,7 @@ pub(super) fn open<'r>(
 ) -> Result<BTreeMap<String, Opened>, SpoolStartError> {
     let Some(directory) = &settings.directory else { return Ok(BTreeMap::new()) };
     let failed = |error| SpoolStartError::Folder { directory: directory.clone(), error };
-    if !directory.exists() {
-        fs::DirBuilder::new().mode(0o700).create(directory).map_err(failed)?;
-    }
+    make(directory).map_err(failed)?;
     let mut opened = BTreeMap::new();
     for name in relays {
         let key = match &settings.key_file {
@@ -84,8 +82,13 @@ pub(super) fn open<'r>(
     Ok(opened)
 }
 
+/// The directory that all of them are in, for nobody but us.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    if directory.exists() { Ok(()) } else { fs::DirBuilder::new().mode(0o700).create(directory) }
+}
+
 /// The first one, where systemd names several (systemd.exec(5)).
-fn runtime_directory() -> PathBuf {
+pub(super) fn runtime_directory() -> PathBuf {
     let named = std::env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
     let first = named.to_str().and_then(|text| text.split(':').next()).unwrap_or_default();
     if first.is_empty() { Path::new(RUNTIME_DIRECTORY).to_owned() } else { PathBuf::from(first) }

@@ -172,6 +172,7 @@ impl Validation<'_> {
             drain: bounds::seconds(service.drain_seconds, default.drain),
             log: service.log.clone().unwrap_or(default.log),
             log_format: service.log_format.unwrap_or(default.log_format),
+            landlock: service.landlock.unwrap_or(default.landlock),
             metrics_listen: self.listener("service.metrics_listen", metrics, default.metrics_listen),
         }
     }
