@@ -50,7 +50,7 @@ def test_boot_loader_finds_the_boot_partitions_by_their_numbers():
     numbers = dict(re.findall(r"set partition=\$disk,gpt(\d)\n\s*set letter=(\w)", grub))
     assert numbers == {str(LABELS.index(f"boot-{letter}") + 1): letter for letter in "ab"}
     modules = re.sub(r"#.*", "", (IMAGE / "grub-modules").read_text()).split()
-    assert set(value(BSP_LAYER / "recipes-bsp/grub/grub-efi_%.bbappend", "GRUB_BUILDIN:framegate-box").split()) == {*modules, "boot"}
+    assert set(value(BSP_LAYER / "recipes-bsp/grub/grub-efi_%.bbappend", "GRUB_BUILDIN:framegate-bsp").split()) == {*modules, "boot"}
 
 
 @needs_box
@@ -183,7 +183,7 @@ def kernel(machine):
     """All options that the fragments of a machine set; no two contradict each other."""
     x86 = "framegate-x86.inc" in machines()[machine].read_text()
     append = BSP_LAYER / ("recipes-kernel/linux/linux-yocto_%.bbappend" if x86 else "dynamic-layers/raspberrypi/recipes-kernel/linux/linux-raspberrypi_%.bbappend")
-    names = all_values(append, "SRC_URI:append:framegate-x86" if x86 else "SRC_URI:append:framegate-box")
+    names = all_values(append, "SRC_URI:append:framegate-x86" if x86 else "SRC_URI:append:framegate-bsp")
     found = {}
     for name in names:
         name = name.removeprefix("file://")

@@ -36,7 +36,16 @@ def test_an_append_changes_nothing_for_others(path):
     names = [name for name, _, _ in assignments(path)] + re.findall(r"^([\w:-]+) ?\(\)", path.read_text(), re.M)
     assert names
     for name in names:
-        assert re.search(r":framegate(-box|-x86)?$", name), name
+        assert re.search(r":framegate-(distro|bsp|x86)$", name), name
+
+
+def test_no_recipe_has_the_name_of_an_override():
+    """BitBake refuses that: every variable of a package would be one of the override too."""
+    files = list(DISTRO_LAYER.glob("conf/distro/*.conf")) + list(BSP_LAYER.glob("conf/machine/**/*.*"))
+    overrides = {word for path in files for n, _, v in assignments(path) if n in ("DISTROOVERRIDES", "MACHINEOVERRIDES") for word in v.split(":")}
+    overrides |= set(machines())
+    assert {"framegate-distro", "framegate-bsp"} <= overrides
+    assert overrides.isdisjoint(path.stem.split("_")[0] for path in metadata_files(".bb"))
 
 
 def test_wks_files_are_where_the_release_looks():

@@ -3,7 +3,7 @@ DESCRIPTION = "GRUB, the script by which it chooses a slot, and its environment;
 SECTION = "bootloaders"
 LICENSE = "Apache-2.0 | MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=440443f2619958a3a3de6b33f2110ef5"
-COMPATIBLE_MACHINE = "^framegate-box$"
+COMPATIBLE_MACHINE = "^framegate-bsp$"
 
 DEPENDS = "dosfstools-native grub-native mtools-native"
 INHIBIT_DEFAULT_DEPS = "1"

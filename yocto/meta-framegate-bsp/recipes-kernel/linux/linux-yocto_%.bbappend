@@ -1,4 +1,4 @@
-FILESEXTRAPATHS:prepend:framegate-box := "${THISDIR}/files:"
+FILESEXTRAPATHS:prepend:framegate-bsp := "${THISDIR}/files:"
 
 COMPATIBLE_MACHINE:framegate-x86 = "^framegate-x86$"
 KMACHINE:framegate-x86 = "common-pc-64"

@@ -1,6 +1,6 @@
-FILESEXTRAPATHS:prepend:framegate-box := "${THISDIR}/../../../../recipes-kernel/linux/files:${THISDIR}/files:"
+FILESEXTRAPATHS:prepend:framegate-bsp := "${THISDIR}/../../../../recipes-kernel/linux/files:${THISDIR}/files:"
 
-SRC_URI:append:framegate-box = " \
+SRC_URI:append:framegate-bsp = " \
     file://framegate.cfg \
     file://framegate-unused.cfg \
     file://framegate-raspberry-pi.cfg \
