@@ -79,7 +79,7 @@ pub(super) fn devices(options: Options) -> anyhow::Result<()> {
 
 fn machine(profiles: &Profiles) -> Machine {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let compatible = read("/proc/device-tree/compatible");
+    let compatible = read("/sys/firmware/devicetree/base/compatible");
     let facts = BoxFacts {
         vendor: read("/sys/class/dmi/id/sys_vendor").trim().to_owned(),
         product: read("/sys/class/dmi/id/product_name").trim().to_owned(),

@@ -76,6 +76,9 @@ class Box:
             line += ["-device", "tpm-crb,tpmdev=tpm"]
         self.started = time.monotonic()
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not self.agent_path.exists():
+            self.alive()
+            time.sleep(0.05)
         return self
 
     def alive(self) -> None:
@@ -127,8 +130,9 @@ class Box:
         """Has the agent of a bench image run a script: exit status and output. Waits for the agent, too."""
         end = time.monotonic() + seconds
         if self.agent is None:
-            self.agent = socket.socket(socket.AF_UNIX)
-            self.agent.connect(str(self.agent_path))
+            agent = socket.socket(socket.AF_UNIX)
+            agent.connect(str(self.agent_path))
+            self.agent = agent
         self.agent.settimeout(1)
         self.agent.sendall(base64.b64encode(script.encode()) + b"\n")
         answer = b""

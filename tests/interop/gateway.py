@@ -3,6 +3,7 @@ ready, reads its metrics, and stops it as systemd would."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -34,11 +35,28 @@ def binary() -> Path | None:
     return None
 
 
+def _ports():
+    """Ports below those that the kernel gives to connections; each process of a parallel run has its own thousands."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    first = 12000 + 3000 * (int(worker.removeprefix("gw")) % 6)
+    return itertools.cycle(range(first, first + 3000))
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on now, and that nobody else is given meanwhile."""
+    for port in _PORTS:
+        with socket.socket() as probe:
+            # As a listener does, over connections of an earlier one that fade away.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("ports do not end")
 
 
 def wait_for(condition, what: str, seconds: float = READY_SECONDS):
