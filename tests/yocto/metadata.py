@@ -4,6 +4,7 @@ It knows nothing of other layers. A variable that is not given stays as it is wr
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import tomllib
 
@@ -60,6 +61,20 @@ def with_required(path: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path
         if required.exists():
             files += with_required(required, folder)
     return files + [path]
+
+
+def local_sources(path: pathlib.Path) -> list[str]:
+    """What a recipe takes from the tree, or from beside itself."""
+    return [entry.removeprefix("file://").split(";")[0] for entry in all_values(path, "SRC_URI") if entry.startswith("file://")]
+
+
+def unpack(recipe: pathlib.Path, folder: pathlib.Path) -> None:
+    """Lays what a recipe takes from the tree into a folder, as BitBake does."""
+    for name in local_sources(recipe):
+        source, copy = PROJECT / name, folder / name
+        if source.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, copy, symlinks=True) if source.is_dir() else shutil.copy(source, copy)
 
 
 def shell_function(path: pathlib.Path, name: str, variables: dict[str, str]) -> str:

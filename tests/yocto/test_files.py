@@ -1,10 +1,9 @@
 """What the layers install is what systemd/ and systemd/box have, each file in its place."""
 import re
-import shutil
 import stat
 
 import pytest
-from metadata import DISTRO_LAYER, PROJECT, RECIPES, VERSION, all_values, run_function, tree, value
+from metadata import DISTRO_LAYER, PROJECT, RECIPES, VERSION, all_values, run_function, tree, unpack, value
 
 SYSTEMD = PROJECT / "systemd"
 INC = RECIPES / "framegate/framegate.inc"
@@ -16,11 +15,12 @@ needs_box = pytest.mark.skipif(not (SYSTEMD / "box").is_dir(), reason="there is 
 @pytest.fixture
 def installed(tmp_path):
     """What the recipe of framegate installs beside the program."""
-    variables = {"D": str(tmp_path), "S": str(PROJECT)}
-    variables |= {name: value(INC, name) for name in ("FRAMEGATE_UNITS", "FRAMEGATE_SCRIPTS")}
+    source, root = tmp_path / "source", tmp_path / "root"
+    unpack(INC, source)
+    variables = {"D": str(root), "S": str(source)} | {name: value(INC, name) for name in ("FRAMEGATE_UNITS", "FRAMEGATE_SCRIPTS")}
     done = run_function(INC, "do_install:append", variables, tmp_path)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return root
 
 
 @pytest.fixture
@@ -29,8 +29,9 @@ def box(tmp_path):
     source = tmp_path / "source"
     root = tmp_path / "root"
     root.mkdir()
-    shutil.copytree(SYSTEMD / "box", source / "systemd/box", symlinks=True)
-    done = run_function(BOX, "do_install", {"D": str(root), "S": str(source), "UNPACKDIR": str(BOX.parent / "files")}, tmp_path)
+    unpack(BOX, source)
+    variables = {"D": str(root), "S": str(source), "UNPACKDIR": str(BOX.parent / "files"), "FRAMEGATE_MASKED": value(BOX, "FRAMEGATE_MASKED")}
+    done = run_function(BOX, "do_install", variables, tmp_path)
     assert done.returncode == 0, done.stderr
     return root
 
@@ -86,6 +87,7 @@ def test_the_box_is_the_tree_but_for_names(box):
     }
     wanted = {renamed.get(name, name) for name in tree(SYSTEMD / "box") if not name.startswith("etc/rauc/")}
     assert tree(box) == wanted | {"usr/lib/systemd/system/nftables.service"}
+    assert all((box / name).readlink() == (SYSTEMD / "box" / name).readlink() for name in wanted if (box / name).is_symlink())
 
 
 @needs_box

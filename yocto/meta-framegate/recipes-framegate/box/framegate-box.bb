@@ -8,13 +8,35 @@ inherit systemd
 INHIBIT_DEFAULT_DEPS = "1"
 
 FILESEXTRAPATHS:prepend := "${FRAMEGATE_SOURCE}:"
+# All of systemd/box but etc/rauc, which differs from box to box (framegate-rauc-conf), and the links to /dev/null, of which
+# BitBake can make no checksum.
 PV = "${DISTRO_VERSION}"
 SRC_URI = "\
     file://LICENSE;subdir=${BP} \
-    file://systemd/box;subdir=${BP} \
+    file://systemd/box/etc/chrony;subdir=${BP} \
+    file://systemd/box/etc/default;subdir=${BP} \
+    file://systemd/box/etc/fstab;subdir=${BP} \
+    file://systemd/box/etc/nftables.conf;subdir=${BP} \
+    file://systemd/box/etc/sysctl.d;subdir=${BP} \
+    file://systemd/box/etc/systemd/journald.conf.d;subdir=${BP} \
+    file://systemd/box/etc/systemd/network;subdir=${BP} \
+    file://systemd/box/etc/systemd/resolved.conf.d;subdir=${BP} \
+    file://systemd/box/etc/systemd/system.conf.d;subdir=${BP} \
+    file://systemd/box/usr;subdir=${BP} \
     file://nftables.service \
 "
 S = "${UNPACKDIR}/${BP}"
+
+# Units that must not run, whoever asks for them.
+FRAMEGATE_MASKED = "\
+    autovt@.service \
+    console-getty.service \
+    container-getty@.service \
+    ctrl-alt-del.target \
+    debug-shell.service \
+    getty@.service \
+    serial-getty@.service \
+"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"
@@ -23,8 +45,10 @@ do_install() {
     cp -R --no-dereference --preserve=mode,links ${S}/systemd/box/. ${D}/
     chown -R root:root ${D}
     install -d ${D}/data ${D}/efi ${D}${sysconfdir}/framegate
-    # RAUC's is a package of its own: it differs from box to box.
-    rm -r ${D}${sysconfdir}/rauc
+    install -d ${D}${sysconfdir}/systemd/system
+    for unit in ${FRAMEGATE_MASKED}; do
+        ln -s /dev/null ${D}${sysconfdir}/systemd/system/$unit
+    done
 
     # The tree is written for Debian's packages. Here chrony has other names and another user, and nftables no unit.
     mv ${D}${sysconfdir}/chrony/chrony.conf ${D}${sysconfdir}/chrony.conf
