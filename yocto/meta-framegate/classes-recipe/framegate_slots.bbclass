@@ -65,5 +65,6 @@ do_image_boot_slot[depends] += "\
 "
 addtask do_image_boot_slot after do_image_verity before do_image_wic do_image_complete
 
-# The disk is made of what the tasks above leave, and of the boot loader.
+# The disk is made of what the tasks above leave, and of the boot loader; wic has nothing to put together itself.
+WKS_FILE_DEPENDS = "${WKS_FILE_DEPENDS_DEFAULT}"
 do_image_wic[depends] += "framegate-esp:do_deploy"

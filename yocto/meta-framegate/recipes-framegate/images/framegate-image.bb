@@ -23,7 +23,7 @@ framegate_image_files() {
     printf 'framegate %s (%s)\n' "${DISTRO_VERSION}" "${MACHINE}" > ${IMAGE_ROOTFS}${sysconfdir}/issue
     printf 'IMAGE_ID=framegate\nIMAGE_VERSION=%s\n' "${DISTRO_VERSION}" >> ${IMAGE_ROOTFS}${nonarch_libdir}/os-release
     ln -sfn framegate/localtime ${IMAGE_ROOTFS}${sysconfdir}/localtime
-    touch -d "@${SOURCE_DATE_EPOCH}" ${IMAGE_ROOTFS}${nonarch_libdir}/clock-epoch
+    touch -d "@${REPRODUCIBLE_TIMESTAMP_ROOTFS}" ${IMAGE_ROOTFS}${nonarch_libdir}/clock-epoch
 }
 framegate_image_files[doc] = "Writes what says which version and which box this is"
 ROOTFS_POSTPROCESS_COMMAND += "framegate_image_files"
