@@ -17,13 +17,13 @@ IMAGE_INSTALL = "\
     rauc-service \
 "
 
-# The text of the console; a zone of the box's own, or else UTC; and the earliest time that a clock without a battery
-# may show.
+# The text of the console; a zone of the box's own, or else UTC; and the file whose date is the earliest that a clock
+# without a battery shows (it gets that of openembedded-core, as all files of an image do).
 framegate_image_files() {
     printf 'framegate %s (%s)\n' "${DISTRO_VERSION}" "${MACHINE}" > ${IMAGE_ROOTFS}${sysconfdir}/issue
     printf 'IMAGE_ID=framegate\nIMAGE_VERSION=%s\n' "${DISTRO_VERSION}" >> ${IMAGE_ROOTFS}${nonarch_libdir}/os-release
     ln -sfn framegate/localtime ${IMAGE_ROOTFS}${sysconfdir}/localtime
-    touch -d "@${REPRODUCIBLE_TIMESTAMP_ROOTFS}" ${IMAGE_ROOTFS}${nonarch_libdir}/clock-epoch
+    touch ${IMAGE_ROOTFS}${nonarch_libdir}/clock-epoch
 }
 framegate_image_files[doc] = "Writes what says which version and which box this is"
 ROOTFS_POSTPROCESS_COMMAND += "framegate_image_files"
