@@ -16,6 +16,7 @@ SRC_URI = "\
     file://image/grub.cfg \
 "
 S = "${UNPACKDIR}"
+PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 inherit deploy nopackages
 require conf/image-uefi.conf
