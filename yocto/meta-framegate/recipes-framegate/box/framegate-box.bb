@@ -34,8 +34,10 @@ FRAMEGATE_MASKED = "\
     container-getty@.service \
     ctrl-alt-del.target \
     debug-shell.service \
+    getty.target \
     getty@.service \
     serial-getty@.service \
+    systemd-logind.service \
 "
 
 do_configure[noexec] = "1"
