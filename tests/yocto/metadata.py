@@ -2,6 +2,7 @@
 
 It knows nothing of other layers. A variable that is not given stays as it is written.
 """
+
 import pathlib
 import re
 import shutil
@@ -17,7 +18,10 @@ RECIPES = DISTRO_LAYER / "recipes-framegate"
 CARGO = tomllib.loads((PROJECT / "Cargo.toml").read_text())
 VERSION = CARGO["package"]["version"]
 
-ASSIGNMENT = re.compile(r'^(?P<name>[A-Za-z0-9_.${}:/%+-]+(?:\[[^]]+\])?)\s*(?P<operator>\?\?=|\?=|:=|\+=|=\+|\.=|=\.|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"', re.M | re.S)
+ASSIGNMENT = re.compile(
+    r'^(?P<name>[A-Za-z0-9_.${}:/%+-]+(?:\[[^]]+\])?)\s*(?P<operator>\?\?=|\?=|:=|\+=|=\+|\.=|=\.|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"',
+    re.M | re.S,
+)
 
 
 def boxes() -> set[str]:
@@ -65,7 +69,11 @@ def with_required(path: pathlib.Path, folder: pathlib.Path) -> list[pathlib.Path
 
 def local_sources(path: pathlib.Path) -> list[str]:
     """What a recipe takes from the tree, or from beside itself."""
-    return [entry.removeprefix("file://").split(";")[0] for entry in all_values(path, "SRC_URI") if entry.startswith("file://")]
+    return [
+        entry.removeprefix("file://").split(";")[0]
+        for entry in all_values(path, "SRC_URI")
+        if entry.startswith("file://")
+    ]
 
 
 def unpack(recipe: pathlib.Path, folder: pathlib.Path) -> None:
@@ -90,13 +98,21 @@ def shell_function(path: pathlib.Path, name: str, variables: dict[str, str]) -> 
 
 # The installation folders of openembedded-core, with usrmerge.
 FOLDERS = {
-    "bindir": "/usr/bin", "sbindir": "/usr/sbin", "sysconfdir": "/etc", "datadir": "/usr/share", "docdir": "/usr/share/doc",
-    "localstatedir": "/var", "nonarch_libdir": "/usr/lib", "systemd_unitdir": "/usr/lib/systemd",
+    "bindir": "/usr/bin",
+    "sbindir": "/usr/sbin",
+    "sysconfdir": "/etc",
+    "datadir": "/usr/share",
+    "docdir": "/usr/share/doc",
+    "localstatedir": "/var",
+    "nonarch_libdir": "/usr/lib",
+    "systemd_unitdir": "/usr/lib/systemd",
     "systemd_system_unitdir": "/usr/lib/systemd/system",
 }
 
 
-def run_function(path: pathlib.Path, name: str, variables: dict[str, str], folder: pathlib.Path) -> subprocess.CompletedProcess:
+def run_function(
+    path: pathlib.Path, name: str, variables: dict[str, str], folder: pathlib.Path
+) -> subprocess.CompletedProcess:
     """Runs a shell function as BitBake would, but for owners: these tests need not be root."""
     body = shell_function(path, name, FOLDERS | variables)
     prelude = 'set -e\nchown() { :; }\nbbfatal() { echo "$*" >&2; exit 1; }\n'

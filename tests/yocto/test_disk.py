@@ -1,4 +1,5 @@
 """Disk, slots, boot loader and kernels: the same labels, sizes and names wherever they are said."""
+
 import re
 import shutil
 import stat
@@ -6,8 +7,19 @@ import subprocess
 import tomllib
 
 import pytest
-from metadata import (BSP_LAYER, DISTRO_LAYER, LAYERS, PROJECT, RECIPES, all_values, boxes, machines, run_function, value,
-                      with_required)
+from metadata import (
+    BSP_LAYER,
+    DISTRO_LAYER,
+    LAYERS,
+    PROJECT,
+    RECIPES,
+    all_values,
+    boxes,
+    machines,
+    run_function,
+    value,
+    with_required,
+)
 
 SLOTS = DISTRO_LAYER / "classes-recipe/framegate_slots.bbclass"
 WKS = BSP_LAYER / "files/wic/framegate.wks.in"
@@ -50,7 +62,10 @@ def test_boot_loader_finds_the_boot_partitions_by_their_numbers():
     numbers = dict(re.findall(r"set partition=\$disk,gpt(\d)\n\s*set letter=(\w)", grub))
     assert numbers == {str(LABELS.index(f"boot-{letter}") + 1): letter for letter in "ab"}
     modules = re.sub(r"#.*", "", (IMAGE / "grub-modules").read_text()).split()
-    assert set(value(BSP_LAYER / "recipes-bsp/grub/grub-efi_%.bbappend", "GRUB_BUILDIN:framegate-bsp").split()) == {*modules, "boot"}
+    assert set(value(BSP_LAYER / "recipes-bsp/grub/grub-efi_%.bbappend", "GRUB_BUILDIN:framegate-bsp").split()) == {
+        *modules,
+        "boot",
+    }
 
 
 @needs_box
@@ -83,12 +98,21 @@ def boot_slot(tmp_path):
     (tmp_path / "root.squashfs-zst.verity").write_bytes(bytes(8 << 20))
     (tmp_path / "root.squashfs-zst.verity-params").write_text(
         f"VERITY_DATA_SECTORS=16000\nVERITY_DATA_BLOCKS=2000\nVERITY_DATA_BLOCK_SIZE=4096\nVERITY_HASH_BLOCK_SIZE=4096\n"
-        f"VERITY_HASH_ALGORITHM=sha256\nVERITY_ROOT_HASH={'ab' * 32}\nVERITY_SALT={'cd' * 32}\n")
+        f"VERITY_HASH_ALGORITHM=sha256\nVERITY_ROOT_HASH={'ab' * 32}\nVERITY_SALT={'cd' * 32}\n"
+    )
     (tmp_path / "Image").write_bytes(b"kernel")
     variables = {
-        "IMGDEPLOYDIR": str(tmp_path), "DEPLOY_DIR_IMAGE": str(tmp_path), "IMAGE_LINK_NAME": "root", "IMAGE_NAME": "root-1",
-        "KERNEL_IMAGETYPE": "Image", "FRAMEGATE_SOURCE": str(PROJECT), "FRAMEGATE_CONSOLE": "console=ttyX0,115200",
-    } | {f"FRAMEGATE_{name}": value(SLOTS, f"FRAMEGATE_{name}") for name in ("BOOT_SIZE", "ROOT_SIZE", "ROOT_IMAGE", "BOOT_IMAGE")}
+        "IMGDEPLOYDIR": str(tmp_path),
+        "DEPLOY_DIR_IMAGE": str(tmp_path),
+        "IMAGE_LINK_NAME": "root",
+        "IMAGE_NAME": "root-1",
+        "KERNEL_IMAGETYPE": "Image",
+        "FRAMEGATE_SOURCE": str(PROJECT),
+        "FRAMEGATE_CONSOLE": "console=ttyX0,115200",
+    } | {
+        f"FRAMEGATE_{name}": value(SLOTS, f"FRAMEGATE_{name}")
+        for name in ("BOOT_SIZE", "ROOT_SIZE", "ROOT_IMAGE", "BOOT_IMAGE")
+    }
 
     def run(**changes):
         return run_function(SLOTS, "do_image_boot_slot", changes | variables | changes, tmp_path)
@@ -107,11 +131,34 @@ def test_boot_image_boots_the_root_that_it_was_made_for(boot_slot):
     assert slot.splitlines()[0] == "set ROOTHASH=" + "ab" * 32
     command = next(line for line in slot.splitlines() if "linux " in line)
     table = re.search(r'"dm-mod\.create=root,,,ro,([^"]+)"', command)[1].split()
-    assert table == ["0", "16000", "verity", "1", "PARTLABEL=root-$letter", "PARTLABEL=root-$letter", "4096", "4096", "2000",
-                     "2000", "sha256", "ab" * 32, "cd" * 32, "1", "panic_on_corruption"]
+    assert table == [
+        "0",
+        "16000",
+        "verity",
+        "1",
+        "PARTLABEL=root-$letter",
+        "PARTLABEL=root-$letter",
+        "4096",
+        "4096",
+        "2000",
+        "2000",
+        "sha256",
+        "ab" * 32,
+        "cd" * 32,
+        "1",
+        "panic_on_corruption",
+    ]
     words = command.replace(re.search(r'"[^"]*"', command)[0], "").split()
-    for word in ("rauc.slot=$pick", "roothash=$ROOTHASH", "$machine", "root=/dev/dm-0", "panic=3", "console=ttyX0,115200",
-                 "systemd.volatile=state", "systemd.verity=no"):
+    for word in (
+        "rauc.slot=$pick",
+        "roothash=$ROOTHASH",
+        "$machine",
+        "root=/dev/dm-0",
+        "panic=3",
+        "console=ttyX0,115200",
+        "systemd.volatile=state",
+        "systemd.verity=no",
+    ):
         assert word in words, word
     # One serial port, and every variable is one that grub.cfg sets before it reads this.
     assert sum(word.startswith("console=") for word in words) == 1
@@ -141,20 +188,36 @@ def test_efi_system_partition(tmp_path):
     (tmp_path / "bootfiles/start4.elf").write_bytes(b"firmware")
     (tmp_path / "u-boot.bin").write_bytes(b"u-boot")
     (tmp_path / "uart0.dtbo").write_bytes(b"overlay")
-    done = run_function(ESP, "do_compile", {
-        "B": str(tmp_path), "S": str(PROJECT), "DEPLOY_DIR_IMAGE": str(tmp_path), "EFI_BOOT_IMAGE": "bootaa64.efi",
-        "FRAMEGATE_ESP_SIZE": value(ESP, "FRAMEGATE_ESP_SIZE"),
-        "FRAMEGATE_FIRMWARE_FILES": "bootfiles/*: u-boot.bin:kernel8.img uart0.dtbo:overlays",
-    }, tmp_path)
+    done = run_function(
+        ESP,
+        "do_compile",
+        {
+            "B": str(tmp_path),
+            "S": str(PROJECT),
+            "DEPLOY_DIR_IMAGE": str(tmp_path),
+            "EFI_BOOT_IMAGE": "bootaa64.efi",
+            "FRAMEGATE_ESP_SIZE": value(ESP, "FRAMEGATE_ESP_SIZE"),
+            "FRAMEGATE_FIRMWARE_FILES": "bootfiles/*: u-boot.bin:kernel8.img uart0.dtbo:overlays",
+        },
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
 
     def read(name):
-        return subprocess.run(["mtype", "-i", tmp_path / "esp.vfat", f"::{name}"], capture_output=True, check=True).stdout
+        return subprocess.run(
+            ["mtype", "-i", tmp_path / "esp.vfat", f"::{name}"], capture_output=True, check=True
+        ).stdout
 
     assert read("EFI/BOOT/bootaa64.efi") == b"grub"
     assert read("EFI/BOOT/grub.cfg") == (IMAGE / "grub.cfg").read_bytes()
-    assert b"ORDER=A B\nA_OK=1\n" in read("EFI/BOOT/grubenv") and read("EFI/BOOT/grubenv") == read("EFI/BOOT/grubenv.spare")
-    assert read("start4.elf") == b"firmware" and read("kernel8.img") == b"u-boot" and read("overlays/uart0.dtbo") == b"overlay"
+    assert b"ORDER=A B\nA_OK=1\n" in read("EFI/BOOT/grubenv") and read("EFI/BOOT/grubenv") == read(
+        "EFI/BOOT/grubenv.spare"
+    )
+    assert (
+        read("start4.elf") == b"firmware"
+        and read("kernel8.img") == b"u-boot"
+        and read("overlays/uart0.dtbo") == b"overlay"
+    )
 
 
 def test_every_box_is_a_machine_or_said_to_be_none():
@@ -182,7 +245,11 @@ def options(fragment):
 def kernel(machine):
     """All options that the fragments of a machine set; no two contradict each other."""
     x86 = "framegate-x86.inc" in machines()[machine].read_text()
-    append = BSP_LAYER / ("recipes-kernel/linux/linux-yocto_%.bbappend" if x86 else "dynamic-layers/raspberrypi/recipes-kernel/linux/linux-raspberrypi_%.bbappend")
+    append = BSP_LAYER / (
+        "recipes-kernel/linux/linux-yocto_%.bbappend"
+        if x86
+        else "dynamic-layers/raspberrypi/recipes-kernel/linux/linux-raspberrypi_%.bbappend"
+    )
     names = all_values(append, "SRC_URI:append:framegate-x86" if x86 else "SRC_URI:append:framegate-bsp")
     found = {}
     for name in names:
@@ -215,9 +282,24 @@ def test_kernel_has_what_the_profile_names(machine):
 @pytest.mark.parametrize("machine", sorted(machines()))
 def test_kernel_can_mount_a_verified_root_without_an_initrd(machine):
     there = kernel(machine)
-    for option in ("BLK_DEV_DM", "DM_INIT", "DM_VERITY", "CRYPTO_SHA256", "SQUASHFS", "SQUASHFS_ZSTD", "DEVTMPFS_MOUNT", "EFI_STUB",
-                   "EFI_PARTITION", "MMC_BLOCK", "BLK_DEV_NVME", "MODULE_SIG", "SECURITY_LOCKDOWN_LSM", "SECURITY_LANDLOCK",
-                   "CGROUP_BPF", "NF_TABLES_INET"):
+    for option in (
+        "BLK_DEV_DM",
+        "DM_INIT",
+        "DM_VERITY",
+        "CRYPTO_SHA256",
+        "SQUASHFS",
+        "SQUASHFS_ZSTD",
+        "DEVTMPFS_MOUNT",
+        "EFI_STUB",
+        "EFI_PARTITION",
+        "MMC_BLOCK",
+        "BLK_DEV_NVME",
+        "MODULE_SIG",
+        "SECURITY_LOCKDOWN_LSM",
+        "SECURITY_LANDLOCK",
+        "CGROUP_BPF",
+        "NF_TABLES_INET",
+    ):
         assert there.get(option) == "y", option
     for option in ("BT", "WLAN", "FIREWIRE", "CAN", "USB_GADGET", "SWAP"):
         assert there.get(option) == "n", option

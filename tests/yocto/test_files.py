@@ -1,4 +1,5 @@
 """What the layers install is what systemd/ and systemd/box have, each file in its place."""
+
 import re
 import stat
 
@@ -17,7 +18,9 @@ def installed(tmp_path):
     """What the recipe of framegate installs beside the program."""
     source, root = tmp_path / "source", tmp_path / "root"
     unpack(INC, source)
-    variables = {"D": str(root), "S": str(source)} | {name: value(INC, name) for name in ("FRAMEGATE_UNITS", "FRAMEGATE_SCRIPTS")}
+    variables = {"D": str(root), "S": str(source)} | {
+        name: value(INC, name) for name in ("FRAMEGATE_UNITS", "FRAMEGATE_SCRIPTS")
+    }
     done = run_function(INC, "do_install:append", variables, tmp_path)
     assert done.returncode == 0, done.stderr
     return root
@@ -30,7 +33,12 @@ def box(tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     unpack(BOX, source)
-    variables = {"D": str(root), "S": str(source), "UNPACKDIR": str(BOX.parent / "files"), "FRAMEGATE_MASKED": value(BOX, "FRAMEGATE_MASKED")}
+    variables = {
+        "D": str(root),
+        "S": str(source),
+        "UNPACKDIR": str(BOX.parent / "files"),
+        "FRAMEGATE_MASKED": value(BOX, "FRAMEGATE_MASKED"),
+    }
     done = run_function(BOX, "do_install", variables, tmp_path)
     assert done.returncode == 0, done.stderr
     return root
@@ -63,7 +71,9 @@ def test_enabled_units_are_those_of_the_preset():
 
 
 def test_user_is_that_of_sysusers():
-    line = next(line for line in (SYSTEMD / "framegate.sysusers").read_text().splitlines() if line.startswith("u framegate "))
+    line = next(
+        line for line in (SYSTEMD / "framegate.sysusers").read_text().splitlines() if line.startswith("u framegate ")
+    )
     comment, home, shell = re.fullmatch(r'u framegate \S+ "([^"]+)" (\S+) (\S+)', line).groups()
     wanted = value(INC, "USERADD_PARAM:${PN}").replace("${localstatedir}", "/var").replace("${sbindir}", "/usr/sbin")
     assert f"--home-dir {home} " in wanted and f"--shell {shell} " in wanted and f"--comment '{comment}' " in wanted
@@ -87,7 +97,9 @@ def test_the_box_is_the_tree_but_for_names(box):
     }
     wanted = {renamed.get(name, name) for name in tree(SYSTEMD / "box") if not name.startswith("etc/rauc/")}
     assert tree(box) == wanted | {"usr/lib/systemd/system/nftables.service"}
-    assert all((box / name).readlink() == (SYSTEMD / "box" / name).readlink() for name in wanted if (box / name).is_symlink())
+    assert all(
+        (box / name).readlink() == (SYSTEMD / "box" / name).readlink() for name in wanted if (box / name).is_symlink()
+    )
 
 
 @needs_box
@@ -115,10 +127,21 @@ def test_enabled_units_of_the_box_are_those_of_the_preset(box):
 @needs_box
 def test_programs_that_the_box_calls_come_with_it(box):
     packages = {
-        "bash": "bash", "chronyc": "chronyc", "grub-editenv": "grub-editenv", "lsblk": "util-linux-lsblk", "nft": "nftables",
-        "systemd-analyze": "systemd-analyze", "systemd-cryptsetup": "cryptsetup", "rauc": "rauc", "hostname": "net-tools",
+        "bash": "bash",
+        "chronyc": "chronyc",
+        "grub-editenv": "grub-editenv",
+        "lsblk": "util-linux-lsblk",
+        "nft": "nftables",
+        "systemd-analyze": "systemd-analyze",
+        "systemd-cryptsetup": "cryptsetup",
+        "rauc": "rauc",
+        "hostname": "net-tools",
     }
-    scripts = "".join((box / name).read_text() for name in tree(box) if name.startswith(("usr/lib/framegate/", "usr/lib/systemd/system/")) and not (box / name).is_symlink())
+    scripts = "".join(
+        (box / name).read_text()
+        for name in tree(box)
+        if name.startswith(("usr/lib/framegate/", "usr/lib/systemd/system/")) and not (box / name).is_symlink()
+    )
     there = all_values(BOX, "RDEPENDS:${PN}") + all_values(RECIPES / "images/framegate-image.bb", "IMAGE_INSTALL")
     for program, package in packages.items():
         if re.search(rf"(?<![\w-]){program}(?![\w.-])", scripts):
@@ -129,7 +152,12 @@ def test_programs_that_the_box_calls_come_with_it(box):
 def test_rauc_is_told_of_this_machine_and_version(tmp_path):
     keyring = tmp_path / "keyring.pem"
     keyring.write_text("certificates")
-    variables = {"D": str(tmp_path / "root"), "S": str(PROJECT), "MACHINE": "framegate-some-box", "DISTRO_VERSION": VERSION}
+    variables = {
+        "D": str(tmp_path / "root"),
+        "S": str(PROJECT),
+        "MACHINE": "framegate-some-box",
+        "DISTRO_VERSION": VERSION,
+    }
     done = run_function(RAUC, "do_install", variables | {"FRAMEGATE_KEYRING": str(keyring)}, tmp_path)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "root/etc/rauc/system.conf").read_text().splitlines()

@@ -1,4 +1,5 @@
 """What anybody who takes a layer expects of it, and what the linters of that world say."""
+
 import json
 import re
 import subprocess
@@ -14,8 +15,16 @@ from metadata import BSP_LAYER, DISTRO_LAYER, LAYERS, PROJECT, assignments, mach
 BOTH = [DISTRO_LAYER, BSP_LAYER]
 KAS = sorted((LAYERS / "kas").glob("*.yml"))
 # Layers, by the name under which others depend on them.
-NAMES = {"core": "meta", "rauc": "meta-rauc", "openembedded-layer": "meta-oe", "networking-layer": "meta-networking", "meta-python": "meta-python",
-         "raspberrypi": "meta-raspberrypi", "framegate": "yocto/meta-framegate", "framegate-bsp": "yocto/meta-framegate-bsp"}
+NAMES = {
+    "core": "meta",
+    "rauc": "meta-rauc",
+    "openembedded-layer": "meta-oe",
+    "networking-layer": "meta-networking",
+    "meta-python": "meta-python",
+    "raspberrypi": "meta-raspberrypi",
+    "framegate": "yocto/meta-framegate",
+    "framegate-bsp": "yocto/meta-framegate-bsp",
+}
 
 
 @pytest.mark.parametrize("layer", BOTH, ids=lambda p: p.name)
@@ -42,7 +51,13 @@ def test_an_append_changes_nothing_for_others(path):
 def test_no_recipe_has_the_name_of_an_override():
     """BitBake refuses that: every variable of a package would be one of the override too."""
     files = list(DISTRO_LAYER.glob("conf/distro/*.conf")) + list(BSP_LAYER.glob("conf/machine/**/*.*"))
-    overrides = {word for path in files for n, _, v in assignments(path) if n in ("DISTROOVERRIDES", "MACHINEOVERRIDES") for word in v.split(":")}
+    overrides = {
+        word
+        for path in files
+        for n, _, v in assignments(path)
+        if n in ("DISTROOVERRIDES", "MACHINEOVERRIDES")
+        for word in v.split(":")
+    }
     overrides |= set(machines())
     assert {"framegate-distro", "framegate-bsp"} <= overrides
     assert overrides.isdisjoint(path.stem.split("_")[0] for path in metadata_files(".bb"))
@@ -54,7 +69,14 @@ def test_wks_files_are_where_the_release_looks():
 
 def test_oelint_has_nothing_to_say():
     files = metadata_files(".bb", ".inc", ".bbappend", ".bbclass", ".conf")
-    command = [pathlib.Path(sys.executable).parent / "oelint-adv", "--quiet", "--relpaths", "--constantmods", "+oelint.constants.json", "--"]
+    command = [
+        pathlib.Path(sys.executable).parent / "oelint-adv",
+        "--quiet",
+        "--relpaths",
+        "--constantmods",
+        "+oelint.constants.json",
+        "--",
+    ]
     done = subprocess.run(command + files, cwd=LAYERS, capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr.strip(), done.stdout + done.stderr
 

@@ -1,11 +1,23 @@
 """The recipe of framegate says the same as Cargo.toml, Cargo.lock and the files that it is made of."""
+
 import hashlib
 import re
 import subprocess
 import tomllib
 
 import pytest
-from metadata import CARGO, DISTRO_LAYER, PROJECT, RECIPES, VERSION, all_values, local_sources, metadata_files, unpack, value
+from metadata import (
+    CARGO,
+    DISTRO_LAYER,
+    PROJECT,
+    RECIPES,
+    VERSION,
+    all_values,
+    local_sources,
+    metadata_files,
+    unpack,
+    value,
+)
 
 INC = RECIPES / "framegate/framegate.inc"
 CRATES = RECIPES / "framegate/framegate-crates.inc"
@@ -50,13 +62,17 @@ def test_licence_is_that_of_the_crate():
     assert value(INC, "LICENSE").replace("|", "OR") == CARGO["package"]["license"]
 
 
-@pytest.mark.parametrize("path", [p for p in metadata_files(".bb", ".inc") if "LIC_FILES_CHKSUM" in p.read_text()], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in metadata_files(".bb", ".inc") if "LIC_FILES_CHKSUM" in p.read_text()], ids=lambda p: p.name
+)
 def test_licence_checksums(path):
     for name, checksum in re.findall(r"file://(\S+);md5=([0-9a-f]+)", value(path, "LIC_FILES_CHKSUM")):
         assert hashlib.md5((PROJECT / name).read_bytes()).hexdigest() == checksum, name
 
 
-@pytest.mark.parametrize("path", [p for p in metadata_files(".bb", ".inc") if "file://" in p.read_text()], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", [p for p in metadata_files(".bb", ".inc") if "file://" in p.read_text()], ids=lambda p: p.name
+)
 def test_local_sources_exist(path):
     for name in local_sources(path):
         source = PROJECT / name if (PROJECT / name).exists() else path.parent / "files" / name
@@ -67,12 +83,21 @@ def test_local_sources_exist(path):
 
 def test_what_the_recipe_takes_is_enough_to_build(tmp_path):
     unpack(INC, tmp_path)
-    told = subprocess.run(["cargo", "metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"], cwd=tmp_path, capture_output=True, text=True)
+    told = subprocess.run(
+        ["cargo", "metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert told.returncode == 0, told.stderr
     # cargo builds nothing while a target that the manifest names is missing, and says so only then.
     for kind, folder in (("bench", "benches"), ("test", "tests"), ("example", "examples"), ("bin", "src/bin")):
         for target in CARGO.get(kind, []):
-            places = [target["path"]] if "path" in target else [f"{folder}/{target['name']}.rs", f"{folder}/{target['name']}/main.rs"]
+            places = (
+                [target["path"]]
+                if "path" in target
+                else [f"{folder}/{target['name']}.rs", f"{folder}/{target['name']}/main.rs"]
+            )
             assert any((tmp_path / place).exists() for place in places), places
     # What the compiler reads beside the sources.
     for source in tmp_path.rglob("*.rs"):
