@@ -1,0 +1,68 @@
+"""The power goes at random moments of an update. Whatever the moment, the box boots, and what it boots works."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+import box as boxes
+from test_update import INSTALL, identity, version
+
+pytestmark = pytest.mark.full
+CUTS = int(os.environ.get("FRAMEGATE_IMAGE_CUTS", "20"))
+
+
+@pytest.fixture(scope="module")
+def installing(factory, update, tmp_path_factory) -> dict:
+    """How long an installation and the boot after it take: what the moments are drawn from."""
+    from served import Served
+
+    folder = tmp_path_factory.mktemp("length")
+    box = boxes.Box(folder, boxes.overlay(folder / "box.qcow2", factory), durable=True).start()
+    with Served(folder / "served") as server:
+        try:
+            box.wait_healthy()
+            before = identity(box)
+            began = time.monotonic()
+            box.check(INSTALL.format(server.url(update)), 900)
+            installed = time.monotonic() - began
+            boots = box.console().count("framegate: slot")
+            box.run("systemctl --no-block reboot")
+            box.wait_reboot(boots + 1)
+            box.wait_healthy()
+            return {"install": installed, "all": time.monotonic() - began, "identity": before}
+        finally:
+            box.cut_power()
+
+
+@pytest.mark.parametrize("cut", range(CUTS))
+def test_a_power_cut(factory, update, served, tmp_path, installing, cut):
+    seed = os.environ.get("FRAMEGATE_IMAGE_SEED", str(random.randrange(1 << 30)))
+    # Half of the moments while the other slot is written, half from there to the end of the first boot of it.
+    dice = random.Random(f"{seed} {cut}")
+    length = installing["install"]
+    moment = dice.uniform(0, length) if cut % 2 == 0 else dice.uniform(0.9 * length, installing["all"])
+    disk = boxes.overlay(tmp_path / "box.qcow2", factory)
+    box = boxes.Box(tmp_path, disk, durable=True).start()
+    try:
+        box.wait_healthy()
+        url = served.url(update)
+        # Not waited for: the agent answers at once.
+        box.run(f"(rauc install {url} && systemctl --no-block reboot) > /dev/null 2>&1 &")
+        time.sleep(moment)
+        box.cut_power()
+        box.start()
+        box.wait_healthy()
+        slot, its = box.slot(), version(box)
+        print(f"\nseed {seed}, cut {cut}: power went {moment:.1f} s into an update that takes {installing['all']:.0f} s "
+              f"({length:.0f} s to write); back with slot {slot}, version {its}")  # fmt: skip
+        assert (slot, its) in {("A", "2.0.0-development"), ("B", "3.0.0-development")}
+        assert identity(box) == installing["identity"]
+        # And an update still goes in.
+        if slot == "A":
+            box.check(INSTALL.format(url), 900)
+    finally:
+        box.cut_power()
