@@ -124,9 +124,9 @@ def survives(boxes, disk: Path, cut: str, folder: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_power_cut_at_the_first_boot_is_survived(boxes, blank, copied, tmp_path):
     with ThreadPoolExecutor(2) as threads:
-        outcomes = [
-            threads.submit(survives, boxes, copied(blank), cut, tmp_path / f"wrappers{number}")
+        outcomes = {
+            cut: threads.submit(survives, boxes, copied(blank), cut, tmp_path / f"wrappers{number}")
             for number, cut in enumerate(CUTS)
-        ]
-        for outcome in outcomes:
-            outcome.result()
+        }
+        failed = {cut: str(outcome.exception()) for cut, outcome in outcomes.items() if outcome.exception()}
+    assert not failed, "\n".join(f"{cut}: {why}" for cut, why in failed.items())
