@@ -12,6 +12,7 @@ pub mod dicomweb;
 pub mod dimse;
 pub mod frame;
 pub mod hub;
+pub mod identity;
 pub mod instance;
 pub mod net;
 pub mod procedure;

@@ -6,6 +6,8 @@ mod certificate;
 pub mod check;
 mod demo;
 mod devices;
+mod health;
+mod identity;
 mod receive;
 mod report;
 mod run;
@@ -56,6 +58,10 @@ enum Command {
     Devices(devices::Options),
     /// Try a capture device as the service would run it, without a network
     Capture(capture::Options),
+    /// Tell by the exit status whether the running service works, by its last test of itself
+    Health(health::Options),
+    /// Who this box is: make its identity, show it, ask for a certificate and take it
+    Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
     Units(units::Options),
     /// Validate a configuration file and print what it comes to, with the origin of every value
@@ -74,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Subscribe(options) => subscribe::subscribe(options),
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
+        Command::Health(options) => health::health(&options),
+        Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {
             check::check(&file, config::process_environment()).map_err(|error| error.context(Misconfigured))
@@ -214,6 +222,12 @@ mod tests {
             assert_eq!(status(&format!("framegate subscribe {url} {wrong}")), Err(2), "{wrong}");
         }
         assert_eq!(status("framegate subscribe gate.example"), Err(2));
+        for right in ["", " --wait 180 --steady 30 --json --runtime-directory /tmp"] {
+            assert_eq!(status(&format!("framegate health{right}")), Ok(()), "{right}");
+        }
+        for wrong in ["--wait -1", "--wait 1.5", "--steady 100000"] {
+            assert_eq!(status(&format!("framegate health {wrong}")), Err(2), "{wrong}");
+        }
         for right in [
             "",
             " --device /dev/video0 --frames 3 --save /tmp --profile vivid --pixels grey --seconds 5 --json",

@@ -34,6 +34,7 @@ use crate::instance::Instance;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
+use crate::net::own::OwnConnections;
 use crate::net::tls::{self, HTTP_ALPN, Reloading};
 use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
@@ -184,6 +185,7 @@ impl Server {
             tls,
             limits: Arc::new(ArcSwap::from_pointee(Limits::new(allow, limits))),
             connections: Connections::new(),
+            own: OwnConnections::default(),
             counters: Arc::new(NetCounters::default()),
             drain: DRAIN,
         };

@@ -313,6 +313,7 @@ impl From<&ServiceSettings> for Service {
     fn from(service: &ServiceSettings) -> Self {
         Self {
             drain_seconds: Some(service.drain.as_secs()),
+            self_test_seconds: Some(service.self_test.as_secs()),
             log: Some(service.log.clone()),
             log_format: Some(service.log_format),
             landlock: Some(service.landlock),

@@ -366,6 +366,7 @@ pub(super) struct Pattern {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Service {
     pub(super) drain_seconds: Option<u64>,
+    pub(super) self_test_seconds: Option<u64>,
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) landlock: Option<bool>,

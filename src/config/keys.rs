@@ -377,6 +377,7 @@ pub(super) const KEYS: &[Key] = &[
     fixed("pattern.color", Kind::Bool),
     fixed("pattern.fps", Kind::Number { min: 1.0, max: 240.0, unit: "frames per second" }),
     fixed("service.drain_seconds", seconds(1, 300)),
+    fixed("service.self_test_seconds", seconds(0, 3600)),
     live(
         "service.log",
         words("log filter, for instance \"info\" or \"info,framegate=debug\"", text::log_filter),

@@ -272,6 +272,7 @@ mod tests {
         ("pattern.color", "true"),
         ("pattern.fps", "7"),
         ("service.drain_seconds", "7"),
+        ("service.self_test_seconds", "7"),
         ("service.log", "debug"),
         ("service.log_format", "json"),
         ("service.landlock", "false"),

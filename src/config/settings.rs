@@ -232,6 +232,8 @@ pub struct PatternSettings {
 pub struct ServiceSettings {
     /// After SIGTERM everything is out within this.
     pub drain: Duration,
+    /// How often the service tries whether it works, beside once at its start; zero is not again.
+    pub self_test: Duration,
     /// Log filter in `tracing` directive syntax, for instance `info` or `framegate=debug`.
     pub log: String,
     /// Log lines as text or JSON.
@@ -343,6 +345,7 @@ impl Default for ServiceSettings {
     fn default() -> Self {
         Self {
             drain: Duration::from_secs(5),
+            self_test: Duration::from_secs(60),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             landlock: true,

@@ -10,8 +10,9 @@
 //! has got another filter. With the token that was shown for it, it ends in any case.
 
 mod grants;
+mod pass;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 pub use self::grants::{Granted, Grants};
+use self::pass::Admitted;
+pub use self::pass::Pass;
 use super::counters::{DicomwebCounters, Reason};
 use super::problem::Problem;
 use crate::config::settings::{AccessSettings, Right};
@@ -59,6 +62,10 @@ struct Shared {
     /// Changes when the table does.
     changed: watch::Sender<()>,
     failures: Failures,
+    /// Who tries whether we work.
+    pass: Mutex<Option<Admitted>>,
+    /// What such a trial would count.
+    uncounted: DicomwebCounters,
 }
 
 /// Who everybody is known by, and what they may do.
@@ -76,7 +83,13 @@ impl Access {
     /// keys.
     pub fn new(settings: &AccessSettings) -> Result<Self, AccessError> {
         let table = ArcSwap::from_pointee(Table::new(settings, None)?);
-        let shared = Shared { table, changed: watch::Sender::new(()), failures: Failures::default() };
+        let shared = Shared {
+            table,
+            changed: watch::Sender::new(()),
+            failures: Failures::default(),
+            pass: Mutex::default(),
+            uncounted: DicomwebCounters::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -127,6 +140,16 @@ impl Access {
         peer: &PeerInfo,
         headers: &HeaderMap,
     ) -> Result<Caller, Problem> {
+        if let Some(only) = self.passed(peer, headers) {
+            let (granted, hub) = (Granted::of_pass(), hub.clone());
+            return Ok(Caller {
+                granted,
+                only: Some(only),
+                until: None,
+                hub,
+                shared: Arc::clone(&self.shared),
+            });
+        }
         let table = self.shared.table.load();
         let known = match table.authenticator.authenticate(peer, headers) {
             Ok(known) => known,
@@ -140,7 +163,7 @@ impl Access {
         };
         let granted = table.grants.of(known.principal.as_deref()).cloned().ok_or_else(Problem::internal)?;
         let until = known.until.and_then(instant);
-        Ok(Caller { granted, until, hub: hub.clone(), shared: Arc::clone(&self.shared) })
+        Ok(Caller { granted, only: None, until, hub: hub.clone(), shared: Arc::clone(&self.shared) })
     }
 }
 
@@ -177,6 +200,8 @@ fn instant(time: SystemTime) -> Option<Instant> {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     granted: Arc<Granted>,
+    /// All that there is for the bearer of a [`Pass`].
+    only: Option<Arc<LiveSeries>>,
     /// When the token that was shown has expired, if one was.
     until: Option<Instant>,
     hub: Hub,
@@ -213,8 +238,35 @@ impl Caller {
         self.granted.filter().cloned()
     }
 
+    /// Whether it is the service itself, which tries whether it works.
+    pub(super) fn is_us(&self) -> bool {
+        self.only.is_some()
+    }
+
+    /// Where what they do is counted, `counters` being for everybody but ourselves.
+    pub(super) fn counters<'a>(&'a self, counters: &'a DicomwebCounters) -> &'a DicomwebCounters {
+        if self.is_us() { &self.shared.uncounted } else { counters }
+    }
+
+    /// The series of a study, or the one of it that is named, that are live or in a ring, and that they see.
+    pub(super) fn series(&self, study: &str, series: Option<&str>) -> Vec<Arc<LiveSeries>> {
+        let mut found: Vec<_> = match (&self.only, series) {
+            (Some(only), Some(series)) if **only.series() == *series && **only.study() == *study => {
+                return vec![Arc::clone(only)];
+            }
+            (Some(_), _) => return Vec::new(),
+            (None, Some(series)) => self.hub.find(study, series).into_iter().collect(),
+            (None, None) => self.hub.study(study),
+        };
+        found.retain(|live| self.sees(live));
+        found
+    }
+
     /// Whether they see a series at all.
     pub(super) fn sees(&self, live: &LiveSeries) -> bool {
+        if let Some(only) = &self.only {
+            return std::ptr::eq(live, &**only);
+        }
         self.granted
             .filter()
             .is_none_or(|filter| filter.matches(&described::series(live, &self.hub.study(live.study()))))
@@ -225,7 +277,12 @@ impl Caller {
     pub(super) fn lost(&self, right: Right) -> impl Future<Output = ()> + Send + 'static {
         let (shared, granted) = (Arc::clone(&self.shared), Arc::clone(&self.granted));
         let mut changed = shared.changed.subscribe();
+        let is_us = self.is_us();
         let taken = async move {
+            if is_us {
+                // No table has us.
+                return std::future::pending().await;
+            }
             loop {
                 let table = shared.table.load_full();
                 let now = table.grants.of(granted.name().map(|name| &**name));

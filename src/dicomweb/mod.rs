@@ -43,8 +43,7 @@ use tokio::sync::watch;
 use self::access::{Access, Caller};
 use self::capabilities::Capabilities;
 pub use self::channel::retrieve_url;
-use self::counters::Answered;
-pub use self::counters::DicomwebCounters;
+pub use self::counters::{Answered, DicomwebCounters};
 use self::media::Accept;
 use self::metadata::Entry;
 use self::parameters::Parameters;
@@ -130,6 +129,7 @@ impl Origin {
             Ok(caller) => caller,
             Err(problem) => return (transaction, Err(problem)),
         };
+        let transaction = if caller.is_us() { "self_test" } else { transaction };
         (transaction, self.dispatch(request, route, &caller).await)
     }
 
@@ -181,7 +181,7 @@ impl Origin {
             caller,
             urls: &urls,
             workers: &self.workers,
-            counters: &self.counters,
+            counters: caller.counters(&self.counters),
             headers: request.headers(),
             parameters: &parameters,
             steered_by: steering::named(self, &parameters, caller)?,

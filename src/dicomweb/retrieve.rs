@@ -272,11 +272,7 @@ pub(super) fn series(
     caller: &Caller,
     resource: &Resource,
 ) -> Result<Vec<Arc<LiveSeries>>, Problem> {
-    let mut series = match &resource.series {
-        Some(series) => hub.find(&resource.study, series).into_iter().collect(),
-        None => hub.study(&resource.study),
-    };
-    series.retain(|live| caller.sees(live));
+    let series = caller.series(&resource.study, resource.series.as_deref());
     if !series.is_empty() {
         return Ok(series);
     }

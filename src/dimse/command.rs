@@ -17,7 +17,8 @@ pub const C_STORE: u16 = 0x0001;
 pub const N_SET: u16 = 0x0120;
 /// Command Field of an N-CREATE-RQ.
 pub const N_CREATE: u16 = 0x0140;
-const C_ECHO: u16 = 0x0030;
+/// Command Field of a C-ECHO-RQ.
+pub(super) const C_ECHO: u16 = 0x0030;
 /// Command Field of a C-CANCEL-RQ.
 pub(super) const C_CANCEL: u16 = 0x0FFF;
 /// Set in the Command Field of a response.

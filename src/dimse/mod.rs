@@ -4,6 +4,7 @@
 //! them.
 
 pub mod command;
+pub mod echo;
 pub mod element;
 pub mod pdu;
 pub mod scu;

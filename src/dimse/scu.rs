@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 
 pub use self::error::ScuError;
 pub use self::message::Operation;
-use self::message::{Response, cancel, encoded, read_response};
+use self::message::{Response, cancel};
+pub(super) use self::message::{encoded, read_response};
 use super::pdu::PDV_OVERHEAD;
 use crate::config::settings::DimsePeer;
 use crate::instance::{Dataset, DecodeError, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode};

@@ -16,9 +16,10 @@ mod cursor;
 mod ring;
 mod series;
 mod state;
+mod unlisted;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
@@ -178,7 +179,7 @@ impl Hub {
         if opens {
             self.tell(HubEvent::Opened(live.clone()));
         }
-        Ok(Publisher { hub: self.clone(), series: live, left: false })
+        Ok(Publisher { hub: self.clone(), series: live, left: false, listed: true })
     }
 
     /// The series that are live or still readable, oldest first.
@@ -276,6 +277,7 @@ impl Hub {
         series: &Arc<LiveSeries>,
         instance: Instance,
         lost: u32,
+        listed: bool,
     ) -> Result<Published, PublishError> {
         let now = (self.shared.clock)();
         let budget = self.shared.settings.load().budget_bytes;
@@ -297,8 +299,10 @@ impl Hub {
         state.bytes += bytes;
         state.order.push_back(Entry { series: series.clone(), bytes, at: now });
         drop(state);
-        // Nobody listening is no failure.
-        let _ = self.shared.events.send(HubEvent::Available(series.clone(), uid, lost));
+        if listed {
+            // Nobody listening is no failure.
+            let _ = self.shared.events.send(HubEvent::Available(series.clone(), uid, lost));
+        }
         Ok(Published::Accepted)
     }
 
@@ -316,6 +320,8 @@ pub struct Publisher {
     hub: Hub,
     series: Arc<LiveSeries>,
     left: bool,
+    /// Whether the hub tells of it.
+    listed: bool,
 }
 
 impl Publisher {
@@ -338,7 +344,7 @@ impl Publisher {
     /// # Errors
     /// When the instance alone is larger than the budget.
     pub fn publish_after(&self, lost: u32, instance: Instance) -> Result<Published, PublishError> {
-        self.hub.publish(&self.series, instance, lost)
+        self.hub.publish(&self.series, instance, lost, self.listed)
     }
 
     /// Sets `count` Instance Numbers aside for the frames of one object, above all that the series
@@ -357,9 +363,12 @@ impl Publisher {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        let linger = self.hub.shared.settings.load().linger;
-        if let Some(end) = self.series.leave(how, linger, (self.hub.shared.clock)()) {
-            self.hub.tell(HubEvent::Ended(self.series.clone(), end));
+        let linger = if self.listed { self.hub.shared.settings.load().linger } else { Duration::ZERO };
+        let end = self.series.leave(how, linger, (self.hub.shared.clock)());
+        match end {
+            Some(end) if self.listed => self.hub.tell(HubEvent::Ended(self.series.clone(), end)),
+            Some(_) => drop(self.hub.state().take(&self.series)),
+            None => {}
         }
     }
 }

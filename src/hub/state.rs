@@ -41,15 +41,20 @@ impl State {
     pub(super) fn forget_oldest_ended(&mut self, left: &mut Vec<Arc<Instance>>) {
         let Some(index) = self.series.iter().position(|live| live.end().is_some()) else { return };
         let ended = self.series.remove(index);
-        let (of_it, kept): (VecDeque<_>, _) =
-            std::mem::take(&mut self.order).into_iter().partition(|entry| Arc::ptr_eq(&entry.series, &ended));
-        self.order = kept;
-        for entry in of_it {
-            self.bytes -= entry.bytes;
+        for _ in self.take(&ended) {
             self.evicted += 1;
             left.extend(ended.pop());
         }
         self.remember(&ended);
+    }
+
+    /// Takes what is of one series out of the order and the count; its ring is left as it is.
+    pub(super) fn take(&mut self, live: &Arc<LiveSeries>) -> VecDeque<Entry> {
+        let (of_it, kept): (VecDeque<_>, _) =
+            std::mem::take(&mut self.order).into_iter().partition(|entry| Arc::ptr_eq(&entry.series, live));
+        self.order = kept;
+        self.bytes -= of_it.iter().map(|entry| entry.bytes).sum::<u64>();
+        of_it
     }
 
     /// Notes that a series was here.

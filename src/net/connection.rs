@@ -58,16 +58,17 @@ const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// Bytes of a plain HTTP request that are read so that our answer is not lost to a TCP reset.
 const PLAIN_HTTP_REQUEST: u64 = 64 << 10;
 
-/// Serves an accepted connection until it ends.
+/// Serves an accepted connection until it ends. One that needs no permit is our own.
 pub(super) async fn run<H: Handler>(
     stream: TcpStream,
     address: SocketAddr,
-    permit: Permit,
+    permit: Option<Permit>,
     limits: Arc<Limits>,
     shared: Arc<Shared<H>>,
     mut closing: watch::Receiver<bool>,
 ) {
     let http = limits.http();
+    let own = permit.is_none();
     if let Err(error) = tune(&stream, http.send_timeout) {
         tracing::debug!(peer = %address, %error, "the connection was gone before it began");
         return;
@@ -75,7 +76,8 @@ pub(super) async fn run<H: Handler>(
     let activity = Arc::new(Activity::new());
     // Taken before the handshake: a reload meanwhile has this client judged again at its end.
     let admission = shared.parts.tls.admission();
-    let handshake = handshake(stream, address, permit, http, &shared, &activity, admission.config());
+    let config = if own { admission.config_for_us() } else { admission.config() };
+    let handshake = handshake(stream, address, permit, http, &shared, &activity, config);
     let stream = tokio::select! {
         stream = handshake => stream,
         () = told(&mut closing) => None,
@@ -88,7 +90,7 @@ pub(super) async fn run<H: Handler>(
         chain.first().map(|leaf| Bytes::copy_from_slice(leaf))
     });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let peer = PeerInfo { address, client_certificate };
+    let peer = PeerInfo { address, client_certificate, own };
     activity.begin(!is_h2);
     let watch = Watch { peer: address, activity: &activity, http, counters: &shared.parts.counters };
     let service = service_fn(|request| {
@@ -131,7 +133,7 @@ fn withdrawn(
 async fn handshake<H>(
     mut stream: TcpStream,
     peer: SocketAddr,
-    permit: Permit,
+    permit: Option<Permit>,
     http: &HttpLimits,
     shared: &Shared<H>,
     activity: &Arc<Activity>,
@@ -163,13 +165,8 @@ async fn handshake<H>(
         let _ = timeout_at(deadline, answer_plain_http(&mut stream)).await;
         return None;
     }
-    let socket = Socket::new(
-        stream,
-        http.send_timeout,
-        Some(permit),
-        Arc::clone(activity),
-        stalled(peer, http, counters),
-    );
+    let socket =
+        Socket::new(stream, http.send_timeout, permit, Arc::clone(activity), stalled(peer, http, counters));
     match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -237,7 +234,7 @@ async fn answer<H: Handler>(
     shared: Arc<Shared<H>>,
     activity: Arc<Activity>,
 ) -> Result<Response<Watched>, Infallible> {
-    let taken = shared.parts.limits.load().take_request(peer.address.ip());
+    let taken = if peer.own { Ok(()) } else { shared.parts.limits.load().take_request(peer.address.ip()) };
     let response = match taken {
         Ok(()) => shared.handler.handle(request, peer).await,
         Err(retry_after) => {

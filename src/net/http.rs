@@ -26,6 +26,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::connection;
 use super::counters::NetCounters;
 use super::limits::{Connections, Full as NoRoom, Limits};
+use super::own::OwnConnections;
 use super::tls::Reloading;
 
 /// A response body. Not `Sync`, so that a live stream may be one.
@@ -45,6 +46,8 @@ pub struct PeerInfo {
     pub address: SocketAddr,
     /// DER of the certificate that the client has shown, verified; `None` if it has shown none.
     pub client_certificate: Option<Bytes>,
+    /// The service itself, which tries whether it works.
+    pub own: bool,
 }
 
 /// Why the server answers a request itself.
@@ -102,6 +105,9 @@ pub struct ServerParts {
     pub limits: Arc<ArcSwap<Limits>>,
     /// What is open. Upgraded connections count until they close.
     pub connections: Connections,
+    /// Connections of our own, which allow list, connection limits and request rates do not hold for, and
+    /// which show no client certificate.
+    pub own: OwnConnections,
     /// What is counted.
     pub counters: Arc<NetCounters>,
     /// How long connections may take to end once the shutdown is signalled.
@@ -162,9 +168,14 @@ fn admit<H: Handler>(
     closing: &watch::Sender<bool>,
     tasks: &mut JoinSet<()>,
 ) {
-    let ServerParts { counters, limits, connections, .. } = &shared.parts;
+    let ServerParts { counters, limits, connections, own, .. } = &shared.parts;
     let limits = limits.load_full();
     let ip = peer.ip();
+    if own.holds(peer) {
+        let connection = connection::run(stream, peer, None, limits, Arc::clone(shared), closing.subscribe());
+        tasks.spawn(Box::pin(connection));
+        return;
+    }
     counters.accepted.add(1);
     if !limits.allows(ip) {
         counters.refused_network.note(|suppressed| {
@@ -176,7 +187,7 @@ fn admit<H: Handler>(
     match connections.admit(ip, http.connections, http.connections_per_peer) {
         Ok(permit) => {
             let connection =
-                connection::run(stream, peer, permit, limits, Arc::clone(shared), closing.subscribe());
+                connection::run(stream, peer, Some(permit), limits, Arc::clone(shared), closing.subscribe());
             // On the heap: the state of a whole HTTP connection is some KiB.
             tasks.spawn(Box::pin(connection));
         }

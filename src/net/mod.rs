@@ -1,7 +1,7 @@
 //! Everything between a TCP socket and a request. TLS with one security profile and reload ([`tls`]),
 //! the HTTP server ([`http`]), who a client is ([`auth`]), the bounds on what a peer may do ([`limits`])
 //! and the counts of what was turned away ([`counters`]); and the other way round, a connection of ours
-//! to a peer ([`client`]), how long to wait when it failed ([`backoff`]), and a task for each such peer
+//! to a peer ([`client`]) or to ourselves ([`own`]), how long to wait when it failed ([`backoff`]), and a task for each such peer
 //! ([`tasks`]).
 //!
 //! Nothing here knows of frames or DICOM. The DICOMweb layer gives [`http::serve`] a
@@ -19,6 +19,7 @@ mod file;
 pub mod http;
 pub mod limits;
 pub mod multipart;
+pub mod own;
 mod progress;
 mod socket;
 pub mod tasks;

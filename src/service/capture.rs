@@ -91,7 +91,8 @@ impl Captures {
 /// Serial number of the board; empty where it is not to be had.
 fn serial() -> String {
     let read = |path| std::fs::read_to_string(path).ok();
-    let found = read("/sys/class/dmi/id/product_serial").or_else(|| read("/sys/firmware/devicetree/base/serial-number"));
+    let found = read("/sys/class/dmi/id/product_serial")
+        .or_else(|| read("/sys/firmware/devicetree/base/serial-number"));
     found.map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned()).unwrap_or_default()
 }
 

@@ -140,6 +140,12 @@ pub(super) fn web_tls(settings: &HttpTls) -> Result<(Arc<Reloading>, Option<Stri
     }
 }
 
+/// The listeners with TLS, by their section of the configuration.
+pub(super) fn secured(web: &Arc<Reloading>, dimse: &DimseTls) -> Vec<(&'static str, Arc<Reloading>)> {
+    let dimse = dimse.iter().map(|(tls, _)| ("dimse", Arc::clone(tls)));
+    std::iter::once(("dicomweb", Arc::clone(web))).chain(dimse).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

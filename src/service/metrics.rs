@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
 
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
@@ -16,8 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +27,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
+use crate::net::tls::Reloading;
 use crate::procedure::ProcedureCounters;
 use crate::sink::availability::AvailabilityCounters;
 use crate::sink::notify::NotifyCounters;
@@ -66,11 +69,34 @@ pub struct Counters {
     pub procedure: ProcedureCounters,
     /// Capture devices.
     pub capture: CaptureCounters,
+    /// What the service finds when it tries itself.
+    pub self_test: SelfTestMetrics,
+}
+
+/// The last self-test. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct SelfTestMetrics {
+    ok: Gauge,
+    seconds: Gauge<f64, AtomicU64>,
+}
+
+impl SelfTestMetrics {
+    /// One has ended.
+    pub(super) fn set(&self, ok: bool, took: Duration) {
+        self.ok.set(ok.into());
+        self.seconds.set(took.as_secs_f64());
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let test = registry.sub_registry_with_prefix("self_test");
+        test.register("ok", "1 where the last self-test was good", self.ok.clone());
+        test.register("seconds", "How long the last self-test took", self.seconds.clone());
+    }
 }
 
 impl Counters {
-    /// A registry with all of them.
-    pub fn registry(&self) -> Registry {
+    /// A registry with all of them, and with when the certificates of `listeners` expire.
+    pub fn registry(&self, listeners: &[(&'static str, Arc<Reloading>)]) -> Registry {
         let mut registry = Registry::with_prefix("framegate");
         self.dimse.register(&mut registry);
         self.relay.register(&mut registry);
@@ -81,10 +107,12 @@ impl Counters {
         self.push.register(&mut registry);
         self.procedure.register(&mut registry);
         self.capture.register(&mut registry);
+        self.self_test.register(&mut registry);
         registry.register_collector(Box::new(Sampled {
             hub: self.hub.clone(),
             net: self.net.clone(),
             spools: self.spools.clone(),
+            listeners: listeners.to_vec(),
         }));
         registry
     }
@@ -96,6 +124,7 @@ struct Sampled {
     hub: Hub,
     net: Arc<NetCounters>,
     spools: BTreeMap<String, Spool>,
+    listeners: Vec<(&'static str, Arc<Reloading>)>,
 }
 
 impl Collector for Sampled {
@@ -115,6 +144,17 @@ impl Collector for Sampled {
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let mut expiry = encoder.encode_descriptor(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate chain that a listener serves expires, in seconds since 1970",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (name, tls) in &self.listeners {
+            let until = tls.validity().not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let gauge = ConstGauge::new(i64::try_from(until.as_secs()).unwrap_or(i64::MAX));
+            gauge.encode(expiry.encode_family(&[("listener", *name)])?)?;
         }
         let net = &self.net;
         let counts = [

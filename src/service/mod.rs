@@ -13,19 +13,23 @@
 mod capture;
 pub mod confine;
 mod doubts;
+mod error;
+mod expiry;
+pub mod health;
+mod housekeeping;
 mod listening;
 pub mod metrics;
 mod pattern;
 mod reload;
+mod self_test;
 mod signals;
 mod spool;
 mod standing;
 mod watchdog;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -34,23 +38,25 @@ use tokio::task::JoinSet;
 
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
-use self::listening::{Sockets, dimse_tls, web_tls};
+pub use self::error::ServiceError;
+use self::housekeeping::{housekeeping, streams_ended};
+use self::listening::{Sockets, dimse_tls, secured, web_tls};
+use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
+use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
-use self::spool::SpoolStartError;
-use self::watchdog::Watchdog;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
-use crate::dicomweb::access::{Access, AccessError};
+use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
-use crate::net::tls::TlsError;
+use crate::net::own::OwnConnections;
 use crate::procedure::{ProcedureCounters, performed, worklist};
 use crate::sink::availability::{self, AvailabilityCounters};
 use crate::sink::notify::Notifier;
@@ -63,52 +69,8 @@ use crate::source::dimse::{DimseCounters, DimseSource};
 use crate::source::send::{SendCounters, SendSource};
 use crate::subscription::registry::Registry;
 
-const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// What of the drain time is kept for connections to close after their streams have ended.
 const LAST_WORDS: Duration = Duration::from_millis(250);
-
-/// Why the service cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// An address cannot be listened on.
-    #[error(
-        "cannot listen on {address} for {what}: {error}; is another process there, or is the address not ours?"
-    )]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Which configuration key.
-        what: &'static str,
-        /// What the kernel says.
-        error: io::Error,
-    },
-    /// A certificate cannot be used.
-    #[error("{what}: {error}")]
-    Tls {
-        /// Which configuration section.
-        what: &'static str,
-        /// Why.
-        error: TlsError,
-    },
-    /// The table of who may do what is not usable.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// A standing search of the configuration is not usable.
-    #[error("{0}")]
-    Standing(String),
-    /// The pattern source cannot start.
-    #[error("the pattern source cannot start: {0}")]
-    Pattern(String),
-    /// A capture cannot start.
-    #[error("the captures cannot start: {0}")]
-    Capture(#[from] CaptureStartError),
-    /// The spool.
-    #[error(transparent)]
-    Spool(#[from] SpoolStartError),
-    /// The kernel refuses something basic.
-    #[error("the process cannot be set up: {0}")]
-    Io(#[from] io::Error),
-}
 
 /// What a reload needs of the command line.
 pub struct Reload {
@@ -172,7 +134,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         push: PushCounters::default(),
         procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
+        self_test: SelfTestMetrics::default(),
     };
+    let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
     let (availability, peers) = watch::channel(settings.availability.clone());
@@ -194,7 +158,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         relays.clone(),
         counters.dimse.clone(),
         stopping.clone(),
-    );
+    )
+    .tried_by(own.clone());
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
         let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
@@ -207,11 +172,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse = Some(bound);
         tasks.spawn(source.clone().serve(listener, None, None));
     }
-    let dimse_tls = dimse_tls(&settings.dimse)?;
-    if let Some((tls, address)) = &dimse_tls {
+    let mut dimse_tls = dimse_tls(&settings.dimse)?;
+    if let Some((tls, address)) = &mut dimse_tls {
         let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
         tracing::info!(address = %bound, "DICOM over TLS");
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
+        *address = bound;
     }
 
     let (web_tls, certificate_pem) = web_tls(&settings.dicomweb.tls)?;
@@ -222,6 +188,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         tls: web_tls.clone(),
         limits: limits.clone(),
         connections: Connections::new(),
+        own: own.clone(),
         counters: counters.net.clone(),
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
@@ -273,11 +240,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
+    let secured = secured(&web_tls, &dimse_tls);
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
         metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(), stopping.clone()));
+        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
     }
     sockets.release();
     tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
@@ -294,6 +262,24 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     } else {
         None
     };
+
+    let mut self_test = SelfTest::new(
+        self_test::Parts {
+            hub: hub.clone(),
+            access: access.clone(),
+            own,
+            web: (web_tls.clone(), dicomweb_address),
+            dimse,
+            dimse_tls: dimse_tls.clone(),
+            titles: dimse_settings.clone(),
+            metrics: counters.self_test.clone(),
+            every: settings.service.self_test,
+        },
+        spool::given_directory(),
+    )
+    .map_err(ServiceError::Pattern)?;
+    self_test.run().await;
+    tasks.spawn(self_test.repeat(stopping.clone()));
 
     ready(&Ready {
         dicomweb: dicomweb_address,
@@ -325,7 +311,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits,
         access,
         notifier: notifier.clone(),
-        tls: [Some(web_tls), dimse_tls.map(|(tls, _)| tls)].into_iter().flatten().collect(),
+        certificates: expiry::Certificates::of(secured),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
     loop {
@@ -372,27 +358,4 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 fn notify(states: &[NotifyState<'_>]) {
     // Without a socket there is nobody to tell.
     let _ = sd_notify::notify(states);
-}
-
-/// Waits until no open-ended response is being written.
-async fn streams_ended(counters: &DicomwebCounters) {
-    let mut look = tokio::time::interval(Duration::from_millis(10));
-    while counters.streams.get() > 0 {
-        look.tick().await;
-    }
-}
-
-async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(HOUSEKEEPING);
-    let mut watchdog = Watchdog::of_unit();
-    loop {
-        tokio::select! {
-            _ = stopping.wait_for(|&down| down) => return,
-            _ = tick.tick() => {
-                hub.tick();
-                registry.tick();
-                watchdog.alive(Instant::now());
-            }
-        }
-    }
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use super::expiry::Certificates;
 use super::{Reload, ServiceError, notify, standing};
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
@@ -19,7 +20,6 @@ use crate::dicomweb::Destinations;
 use crate::dicomweb::access::{Access, Table};
 use crate::hub::Hub;
 use crate::net::limits::Limits;
-use crate::net::tls::Reloading;
 use crate::sink::notify::Notifier;
 use crate::sink::push::Push;
 use crate::source::dimse::relay::Relays;
@@ -50,7 +50,7 @@ pub(super) struct Reloader {
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) notifier: Notifier,
-    pub(super) tls: Vec<Arc<Reloading>>,
+    pub(super) certificates: Certificates,
 }
 
 impl Reloader {
@@ -123,8 +123,9 @@ impl Reloader {
     }
 
     /// Takes certificates, revocation lists and token keys that have changed on disk, or all of them.
-    /// Live streams go on, but for those of clients whose certificate is no longer accepted.
-    pub(super) fn renew_files(&self, all: bool) {
+    /// Live streams go on, but for those of clients whose certificate is no longer accepted. Says which
+    /// certificates come to their end.
+    pub(super) fn renew_files(&mut self, all: bool) {
         match self.access.renew_keys(all) {
             Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
             Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
@@ -132,11 +133,12 @@ impl Reloader {
         }
         self.renew_certificates(all);
         let now = SystemTime::now();
-        self.tls.iter().for_each(|tls| tls.mind_revocation_lists(now));
+        self.certificates.served().for_each(|tls| tls.mind_revocation_lists(now));
+        self.certificates.mind(&self.loaded.settings, all, now);
     }
 
     fn renew_certificates(&self, all: bool) {
-        for tls in &self.tls {
+        for tls in self.certificates.served() {
             if !all && !tls.changed_on_disk() {
                 continue;
             }

@@ -87,9 +87,14 @@ pub(super) fn make(directory: &Path) -> io::Result<()> {
     if directory.exists() { Ok(()) } else { fs::DirBuilder::new().mode(0o700).create(directory) }
 }
 
-/// The first one, where systemd names several (systemd.exec(5)).
+/// The runtime directory that systemd has made for us, the first where it names several (systemd.exec(5)).
+pub(super) fn given_directory() -> Option<PathBuf> {
+    let named = std::env::var_os("RUNTIME_DIRECTORY")?;
+    let first = named.to_str().and_then(|text| text.split(':').next())?;
+    Some(first).filter(|first| !first.is_empty()).map(PathBuf::from)
+}
+
+/// The same, or where it would be.
 pub(super) fn runtime_directory() -> PathBuf {
-    let named = std::env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
-    let first = named.to_str().and_then(|text| text.split(':').next()).unwrap_or_default();
-    if first.is_empty() { Path::new(RUNTIME_DIRECTORY).to_owned() } else { PathBuf::from(first) }
+    given_directory().unwrap_or_else(|| Path::new(RUNTIME_DIRECTORY).to_owned())
 }

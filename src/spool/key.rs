@@ -58,9 +58,7 @@ impl Key {
     /// [`KeyError`] if the directory is no tmpfs, or the key there cannot be read or made or is open to others.
     pub fn transient(directory: &Path) -> Result<Self, KeyError> {
         let file = directory.join(NAME);
-        let kind =
-            statfs(directory).map_err(|errno| Fault::Io(errno.into()).of(directory))?.filesystem_type();
-        if kind != TMPFS_MAGIC {
+        if !is_volatile(directory).map_err(|error| Fault::Io(error).of(directory))? {
             return Err(KeyError::NotVolatile { directory: directory.to_owned() });
         }
         match Self::read(&file, 0o077, false) {
@@ -120,6 +118,14 @@ impl Key {
         let key = self.master.expand(&info, &AES_256_GCM).map_err(|_| io::Error::other("no key derived"))?;
         Ok(FileKey(LessSafeKey::new(UnboundKey::from(key))))
     }
+}
+
+/// Whether what is written into `directory` is in memory only, and gone with a reboot.
+///
+/// # Errors
+/// If there is no such directory.
+pub fn is_volatile(directory: &Path) -> io::Result<bool> {
+    Ok(statfs(directory)?.filesystem_type() == TMPFS_MAGIC)
 }
 
 /// Makes a key. Under its name it appears whole or not at all, and one that another process has made meanwhile
@@ -209,7 +215,7 @@ mod tests {
     #[test]
     fn a_transient_key_is_made_once_and_only_in_memory() {
         let disk = tempfile::tempdir().unwrap();
-        if statfs(disk.path()).unwrap().filesystem_type() == TMPFS_MAGIC {
+        if is_volatile(disk.path()).unwrap() {
             println!("skipped: the temporary directory is a tmpfs, so no other kind can be tried");
         } else {
             assert!(matches!(Key::transient(disk.path()), Err(KeyError::NotVolatile { .. })));

@@ -66,7 +66,7 @@ use nix::errno::Errno;
 pub use entry::{Entry, Reader};
 pub use error::{Bound, KeyError, OpenError, ReadError, SpoolError};
 pub use format::MAX_META;
-pub use key::Key;
+pub use key::{Key, is_volatile};
 pub use stats::{Lost, SetAside, Stats};
 pub use writer::Writer;
 

@@ -3,6 +3,7 @@
 Each is right as it stands, so that a mutation of it gets past the first check.
 """
 
+import base64
 import pathlib
 import struct
 import sys
@@ -279,6 +280,23 @@ THREE_SCANS = b"\xFF\xD8" + segment(0xF7, b"\x08\0\x04\0\x04\x03\x01\x11\0\x02\x
 BY_SAMPLE = b"\xFF\xD8" + segment(0xF8, struct.pack(">B5H", 1, 255, 5, 9, 25, 32)) + THREE_SCANS[2:21] + segment(
     0xDA, b"\x03\x01\0\x02\0\x03\0\x01\x02\0"
 ) + JPEG_LS[25:]
+# A server's certificate for room7 and its issuer's; nobody has their keys.
+LEAF = base64.b64decode(
+    "MIIBijCCAS+gAwIBAgIUZfARQxlBd09UoL6yyZrGiyxwazUwCgYIKoZIzj0EAwIwDDEKMAgGA1UEAwwBUjAgFw0yNjExMjYxODU2"
+    "MzFaGA8yMTI2MTEwMjE4NTYzMVowEDEOMAwGA1UEAwwFcm9vbTcwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQonwcPhWX+hlm+"
+    "41avoTOZWBoMlaCbHzxXBRD1fx4TAi0QNJPtg2fwPvtmLMSg4tKHNGfkv9nhNmpXToh+4KjMo2kwZzAQBgNVHREECTAHggVyb29t"
+    "NzATBgNVHSUEDDAKBggrBgEFBQcDATAdBgNVHQ4EFgQUUr0ofG/iOves6TAUx2Z8SjEZuP8wHwYDVR0jBBgwFoAUl3E85Nj4pgeH"
+    "O6WZ6mXu60y7xzowCgYIKoZIzj0EAwIDSQAwRgIhAIYJDihLGAGo/D2DkII/Q7hHhGBl3juyUG3NkEiHFfdWAiEA5quOl22dQBWT"
+    "y3JrR5rgWCoHNiat6GRj0TgmvtxjS3Q="
+)
+ISSUER = base64.b64decode(
+    "MIIBcDCCARWgAwIBAgIUbSnOppMgjzFNndBaiCOn7QnQCFkwCgYIKoZIzj0EAwIwDDEKMAgGA1UEAwwBUjAgFw0yNjExMjYxODU2"
+    "MzBaGA8yMTI2MTEwMjE4NTYzMFowDDEKMAgGA1UEAwwBUjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABCYJRzXDgl1rA4D66tTY"
+    "XrEHmumj/qaCHALezSoI7+qbInGIl5i+jtm/0V6f6PJaZOUlg8Qjgl4v1Wj7/grjdlmjUzBRMB0GA1UdDgQWBBSXcTzk2PimB4c7"
+    "pZnqZe7rTLvHOjAfBgNVHSMEGDAWgBSXcTzk2PimB4c7pZnqZe7rTLvHOjAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0kA"
+    "MEYCIQD65ESeeC7W3i9Xt+YHcCMX+oZYrzcRwt1z1NZuXLIs0gIhAPiioPfoawFn30hZCxMa2iS1E75+k2HaTJ3b9nF0lqLP"
+)
+
 SEEDS = {
     "jpegls": [
         b"\x00" + JPEG_LS,
@@ -321,6 +339,11 @@ SEEDS = {
         b"filter=StudyInstanceUID=1.2,1.3,Modality=XA&includefield=PatientID,00081030",
         b"ProcedureCodeSequence.CodeValue=P5-09051&SeriesInstanceUID=1.2.3&accept=a/b&x=y",
         b'PatientID=""&emptyvaluematching=true&multiplevaluematching=true&InstanceNumber=17&Rows=512',
+    ],
+    "certificates": [
+        b"".join(struct.pack(">H", len(der)) + der for der in (LEAF, ISSUER)),
+        ISSUER,
+        b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(LEAF) + b"-----END CERTIFICATE-----\n",
     ],
     "routes": [
         b"/studies/1.2/series/1.3/instances/1.4/frames/1,2,3/rendered",

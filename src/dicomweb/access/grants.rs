@@ -70,6 +70,12 @@ impl Grants {
 }
 
 impl Granted {
+    /// What a pass gives.
+    pub(super) fn of_pass() -> Arc<Self> {
+        let rights = Rights { may: vec![Right::Retrieve], destinations: Vec::new(), filter: String::new() };
+        Arc::new(Self { name: None, rights, filter: None })
+    }
+
     /// The principal's name; `None` is anonymous.
     pub fn name(&self) -> Option<&Arc<str>> {
         self.name.as_ref()

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use dicom_core::{DataElement, Tag, VR};
@@ -35,7 +36,7 @@ fn settings(anonymous: Rights, principals: &[(&str, Rights)]) -> AccessSettings 
 }
 
 fn peer() -> PeerInfo {
-    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: None }
+    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: None, own: false }
 }
 
 struct Room {
@@ -62,7 +63,13 @@ impl Room {
 
     fn known(&self, name: &str) -> Caller {
         let granted = Arc::clone(self.access.grants().of(Some(name)).unwrap());
-        Caller { granted, until: None, hub: self.hub.clone(), shared: Arc::clone(&self.access.shared) }
+        Caller {
+            granted,
+            only: None,
+            until: None,
+            hub: self.hub.clone(),
+            shared: Arc::clone(&self.access.shared),
+        }
     }
 
     /// Opens a series of study 1.2.
@@ -343,4 +350,58 @@ async fn a_body_ends_in_an_error_when_its_reader_loses_the_right() {
     let whole = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let room = Room::new(&settings(Rights::all(), &[]));
     assert!(guarded(whole, &room.anonymous(), Right::Retrieve, &room.counters).frame().await.is_none());
+}
+
+/// What a pass leads to, and the header fields that show it.
+fn passed(room: &Room) -> (Publisher, Pass, HeaderMap) {
+    let publisher = room.hub.open_unlisted("1.2".into(), "1.2.9".into(), Dataset::new_empty()).unwrap();
+    let pass = room.access.pass_to(publisher.series().clone());
+    let shown = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(pass.authorization()).unwrap())]);
+    (publisher, pass, shown)
+}
+
+#[tokio::test]
+async fn a_pass_leads_to_one_unlisted_series_and_nothing_else() {
+    let everything = rights(&Right::ALL, "");
+    let room = Room::new(&settings(everything, &[]));
+    let listed = room.open("1.2.1", "XA");
+    let (_publisher, _pass, shown) = passed(&room);
+    let own = PeerInfo { own: true, ..peer() };
+    let us = room.access.caller(&room.hub, &room.counters, &own, &shown).unwrap();
+    assert_eq!(room.get(&us, "/studies/1.2/series/1.2.9").await, StatusCode::OK);
+    for hidden in ["/studies/1.2", "/studies/1.2/series/1.2.1", "/studies/1.3/series/1.2.9"] {
+        assert_eq!(room.get(&us, hidden).await, StatusCode::NOT_FOUND, "{hidden}");
+    }
+    for right in Right::ALL {
+        assert_eq!(us.may(right).is_ok(), right == Right::Retrieve, "{right:?}");
+    }
+    assert!(us.is_us() && !us.may_push_to("PACS") && !us.sees(listed.series()));
+
+    // Whoever may everything finds no trace of it, not even by its UIDs.
+    let others = room.anonymous();
+    assert_eq!(room.get(&others, "/studies/1.2/series/1.2.9").await, StatusCode::NOT_FOUND);
+    assert_eq!(room.get(&others, "/studies/1.2/series/1.2.1").await, StatusCode::OK);
+    assert_eq!(room.found(&others, Level::Series, Some("1.2")).len(), 1);
+    assert_eq!(room.found(&others, Level::Series, None).len(), 1);
+}
+
+#[tokio::test]
+async fn a_pass_is_good_over_a_connection_of_our_own_while_it_is_held() {
+    let room = Room::new(&AccessSettings::default());
+    let (_publisher, pass, shown) = passed(&room);
+    let own = PeerInfo { own: true, ..peer() };
+    let ask = |peer: &PeerInfo, shown: &HeaderMap| {
+        room.access.caller(&room.hub, &room.counters, peer, shown).map(|caller| caller.is_us())
+    };
+    assert!(ask(&own, &shown).unwrap());
+    assert!(ask(&peer(), &shown).is_err(), "another connection that shows it");
+    let other = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer 0123456789abcdef"))]);
+    assert!(ask(&own, &other).is_err());
+    assert!(!ask(&own, &HeaderMap::new()).unwrap(), "without it, we are anybody");
+    let us = room.access.caller(&room.hub, &room.counters, &own, &shown).unwrap();
+    room.reload(&AccessSettings::default()).unwrap();
+    let mut lost = pin!(us.lost(Right::Retrieve));
+    assert!(lost.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "no reload takes it");
+    drop(pass);
+    assert!(ask(&own, &shown).is_err());
 }

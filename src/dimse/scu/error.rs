@@ -2,7 +2,7 @@
 //! print whole PDUs.
 
 use dicom_ul::association::Error as UpperLayerError;
-use dicom_ul::pdu::AssociationRJResult;
+use dicom_ul::pdu::{AssociationRJ, AssociationRJResult};
 
 use crate::net::tls::TlsError;
 
@@ -71,14 +71,20 @@ impl From<UpperLayerError> for ScuError {
             E::InvalidServerName { .. } => Self::Connect("its address is no name for TLS".to_owned()),
             E::TlsNotSupported => Self::Connect("it wants TLS".to_owned()),
             E::ConnectionClosed { .. } | E::Aborted { .. } => Self::Connect("it hung up".to_owned()),
-            E::Rejected { association_rj, .. } => Self::Rejected {
-                reason: association_rj.source.to_string(),
-                lasting: association_rj.result == AssociationRJResult::Permanent,
-            },
+            E::Rejected { association_rj, .. } => association_rj.into(),
             E::NoAcceptedPresentationContexts { .. } => Self::NotSupported("proposed"),
             E::Timeout { .. } => Self::Timeout,
             E::ReceivePdu { .. } => Self::Protocol("no valid PDU"),
             _ => Self::Protocol("a PDU out of order"),
+        }
+    }
+}
+
+impl From<AssociationRJ> for ScuError {
+    fn from(rejected: AssociationRJ) -> Self {
+        Self::Rejected {
+            reason: rejected.source.to_string(),
+            lasting: rejected.result == AssociationRJResult::Permanent,
         }
     }
 }

@@ -6,7 +6,7 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use crate::dimse::command::{C_CANCEL, N_CREATE, N_SET, NO_DATA_SET, RESPONSE};
+use crate::dimse::command::{C_CANCEL, C_ECHO, N_CREATE, N_SET, NO_DATA_SET, RESPONSE};
 use crate::dimse::element::{number, text};
 use crate::instance::{Dataset, IMPLICIT_VR_LITTLE_ENDIAN, decode_flat};
 
@@ -17,6 +17,8 @@ const MEDIUM: u16 = 0x0000;
 /// What is asked of a peer (PS3.7 §9.1, §10.1), with the SOP Instance UID that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation<'u> {
+    /// C-ECHO.
+    Echo,
     /// C-FIND.
     Find,
     /// N-CREATE.
@@ -29,6 +31,7 @@ impl Operation<'_> {
     /// Its name, for messages.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Echo => "C-ECHO",
             Self::Find => "C-FIND",
             Self::Create(_) => "N-CREATE",
             Self::Set(_) => "N-SET",
@@ -36,8 +39,9 @@ impl Operation<'_> {
     }
 
     /// Command Field (0000,0100) of its request.
-    fn field(self) -> u16 {
+    pub(in crate::dimse) fn field(self) -> u16 {
         match self {
+            Self::Echo => C_ECHO,
             Self::Find => 0x0020,
             Self::Create(_) => N_CREATE,
             Self::Set(_) => N_SET,
@@ -45,13 +49,14 @@ impl Operation<'_> {
     }
 
     /// The request's command set (PS3.7 Tables 9.3-3, 10.3-9 and 10.3-5).
-    pub(super) fn command(self, sop_class: &str, message: u16, data_set: bool) -> Dataset {
+    pub(in crate::dimse) fn command(self, sop_class: &str, message: u16, data_set: bool) -> Dataset {
         let mut elements = vec![
             number(tags::COMMAND_FIELD, self.field()),
             number(tags::MESSAGE_ID, message),
             number(tags::COMMAND_DATA_SET_TYPE, if data_set { DATA_SET } else { NO_DATA_SET }),
         ];
         let (class_tag, instance) = match self {
+            Self::Echo => (tags::AFFECTED_SOP_CLASS_UID, None),
             Self::Find => {
                 elements.push(number(tags::PRIORITY, MEDIUM));
                 (tags::AFFECTED_SOP_CLASS_UID, None)
@@ -67,17 +72,17 @@ impl Operation<'_> {
 
 /// A command set that is a response, as far as we need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Response {
+pub(in crate::dimse) struct Response {
     pub(super) field: u16,
     pub(super) message: u16,
     pub(super) data_set: bool,
-    pub(super) status: u16,
+    pub(in crate::dimse) status: u16,
     pub(super) error_id: Option<u16>,
 }
 
 impl Response {
     /// Whether it is one to this request.
-    pub(super) fn answers(&self, operation: Operation<'_>, message: u16) -> bool {
+    pub(in crate::dimse) fn answers(&self, operation: Operation<'_>, message: u16) -> bool {
         self.field == operation.field() | RESPONSE && self.message == message
     }
 }
@@ -92,14 +97,14 @@ pub(super) fn cancel(message: u16) -> Dataset {
 }
 
 /// Writes a data set; `None` where the library cannot.
-pub(super) fn encoded(dataset: &Dataset, transfer_syntax: &str) -> Option<Vec<u8>> {
+pub(in crate::dimse) fn encoded(dataset: &Dataset, transfer_syntax: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     dataset.write_dataset_with_ts(&mut bytes, TransferSyntaxRegistry.get(transfer_syntax)?).ok()?;
     Some(bytes)
 }
 
 /// Reads a response's command set (Implicit VR Little Endian, PS3.7 §6.3.1); `None` for what is none.
-pub(super) fn read_response(bytes: &[u8]) -> Option<Response> {
+pub(in crate::dimse) fn read_response(bytes: &[u8]) -> Option<Response> {
     let set = decode_flat(bytes, IMPLICIT_VR_LITTLE_ENDIAN).ok()?;
     let number = |tag: Tag| set.get(tag)?.to_int::<u16>().ok();
     Some(Response {

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn peer(address: &str) -> PeerInfo {
-        PeerInfo { address: address.parse().unwrap(), client_certificate: None }
+        PeerInfo { address: address.parse().unwrap(), client_certificate: None, own: false }
     }
 
     #[test]

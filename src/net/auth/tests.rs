@@ -31,7 +31,11 @@ fn table(principals: &[(&str, PrincipalSettings)]) -> AccessSettings {
 
 fn peer(certificate_pem: Option<&str>) -> PeerInfo {
     let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec().into();
-    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: certificate_pem.map(der) }
+    PeerInfo {
+        address: "127.0.0.1:1".parse().unwrap(),
+        client_certificate: certificate_pem.map(der),
+        own: false,
+    }
 }
 
 fn bearer(token: &str) -> HeaderMap {

@@ -116,6 +116,7 @@ struct Server {
     tls: Arc<Reloading>,
     limits: Arc<ArcSwap<Limits>>,
     connections: Connections,
+    own: OwnConnections,
     counters: Arc<NetCounters>,
     live: mpsc::UnboundedReceiver<Live>,
     stop: oneshot::Sender<()>,
@@ -133,12 +134,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let tls = Arc::new(tls);
         let limits = Arc::new(ArcSwap::from_pointee(Limits::new(loopback_networks(), http)));
-        let connections = Connections::new();
+        let (connections, own) = (Connections::new(), OwnConnections::default());
         let counters = Arc::new(NetCounters::default());
         let parts = ServerParts {
             tls: Arc::clone(&tls),
             limits: Arc::clone(&limits),
             connections: connections.clone(),
+            own: own.clone(),
             counters: Arc::clone(&counters),
             drain,
         };
@@ -148,7 +150,7 @@ impl Server {
         let ended = tokio::spawn(serve(listener, parts, pages, async move {
             let _ = stopped.await;
         }));
-        Self { address, root, tls, limits, connections, counters, live, stop, ended }
+        Self { address, root, tls, limits, connections, own, counters, live, stop, ended }
     }
 
     fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
@@ -254,6 +256,7 @@ async fn a_closure_is_a_handler() {
             HttpLimits { request_burst: 1, requests_per_second: 1, ..unhurried() },
         ))),
         connections: Connections::new(),
+        own: OwnConnections::default(),
         counters: Arc::default(),
         drain: PATIENCE,
     };
@@ -391,6 +394,30 @@ async fn requests_beyond_the_rate_are_answered_with_429_in_the_handlers_words() 
 
     server.limits.store(Arc::new(Limits::new(loopback_networks(), unhurried())));
     assert_eq!(patiently(h2.send_request(get("/version"))).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_connection_of_our_own_is_beside_all_limits_and_takes_nobodys_place() {
+    let none = HttpLimits {
+        connections: 1,
+        connections_per_peer: 1,
+        requests_per_second: 1,
+        request_burst: 1,
+        ..unhurried()
+    };
+    let server = Server::start(none.clone()).await;
+    let mut other = server.h1().await;
+    text(patiently(other.send_request(get("/version"))).await.unwrap()).await;
+    server.limits.store(Arc::new(Limits::new(Vec::new(), none)));
+    let (stream, _known) = server.own.connect(server.address).await.unwrap();
+    let mut own = h1_over(secure(stream, server.client(H1)).await.unwrap()).await;
+    for _ in 0..3 {
+        let answer = patiently(own.send_request(get("/version"))).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        text(answer).await;
+    }
+    assert_eq!((server.connections.len(), server.counters.accepted.get()), (1, 1), "the other one");
+    gone(&mut server.tcp().await).await;
 }
 
 /// How a client may fail to take what it asked for.

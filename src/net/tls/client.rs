@@ -141,7 +141,7 @@ impl ClientTls {
 
 /// Believes every certificate, but has the peer prove that it holds the key of the one it shows.
 #[derive(Debug)]
-struct AnyCertificate;
+pub(super) struct AnyCertificate;
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

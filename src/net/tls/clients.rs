@@ -15,13 +15,14 @@ use std::time::{Duration, SystemTime};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::time::ASN1Time;
 
-use super::{TlsError, not_pem, read_certificates};
+use super::{Clock, TlsError, Validity, not_pem, read_certificates};
 use crate::config::settings::TlsIdentity;
 use crate::net::file;
 
@@ -34,6 +35,8 @@ pub(super) struct Clients {
     verifier: Arc<dyn ClientCertVerifier>,
     /// When the first of the revocation lists is due to be replaced.
     lists_until: Option<SystemTime>,
+    /// By which they are judged.
+    clock: Clock,
 }
 
 /// What of a revocation list is of interest here.
@@ -41,17 +44,20 @@ struct List {
     der: CertificateRevocationListDer<'static>,
     /// Distinguished name in DER.
     issuer: Vec<u8>,
+    this_update: SystemTime,
     next_update: Option<SystemTime>,
 }
 
 impl Clients {
-    /// Reads roots and lists; `None` where no client is asked for a certificate.
+    /// Reads roots and lists; `None` where no client is asked for a certificate. `passed` is a time that has certainly
+    /// passed, whatever the clock says.
     ///
     /// # Errors
     /// When a file cannot be used, or the lists leave a root uncovered.
     pub(super) fn load(
         identity: &TlsIdentity,
         provider: &Arc<CryptoProvider>,
+        passed: SystemTime,
     ) -> Result<Option<Self>, TlsError> {
         let Some(file) = &identity.client_ca else { return Ok(None) };
         let bad = |reason: String| TlsError::BadCertificate { file: file.clone(), reason };
@@ -60,6 +66,8 @@ impl Clients {
             Some(crl) => lists_for(&certificates, crl)?,
             None => Vec::new(),
         };
+        let dated = certificates.iter().filter_map(|root| Some(Validity::of(root)?.not_before));
+        let clock = Clock::not_before(dated.chain(lists.iter().map(|list| list.this_update)).chain([passed]));
         let mut roots = RootCertStore::empty();
         for root in certificates {
             roots.add(root).map_err(|error| bad(error.to_string()))?;
@@ -78,7 +86,7 @@ impl Clients {
             },
             None => bad(error.to_string()),
         })?;
-        Ok(Some(Self { verifier, lists_until }))
+        Ok(Some(Self { verifier, lists_until, clock }))
     }
 
     /// For a handshake.
@@ -86,15 +94,19 @@ impl Clients {
         Arc::clone(&self.verifier)
     }
 
-    /// Whether a client with this chain, leaf first, would be let in at `now`.
+    /// By which they are judged in a handshake.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Whether a client with this chain, leaf first, would be let in when the system's clock shows
+    /// `now`.
     pub(super) fn admits(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<(), rustls::Error> {
         let Some((leaf, issuers)) = chain.split_first() else {
             let optional = !self.verifier.client_auth_mandatory();
             return optional.then_some(()).ok_or(rustls::Error::NoCertificatesPresented);
         };
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = UnixTime::since_unix_epoch(since_epoch);
-        self.verifier.verify_client_cert(leaf, issuers, now).map(|_| ())
+        self.verifier.verify_client_cert(leaf, issuers, self.clock.at(now)).map(|_| ())
     }
 
     /// Whether a revocation list is overdue at `now`.
@@ -132,11 +144,12 @@ impl List {
     fn new(der: CertificateRevocationListDer<'static>) -> Option<Self> {
         let (_, parsed) = CertificateRevocationList::from_der(&der).ok()?;
         let issuer = parsed.issuer().as_raw().to_vec();
-        let next_update = parsed.next_update().map(|at| {
+        let time = |at: ASN1Time| {
             let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
             SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(SystemTime::UNIX_EPOCH)
-        });
-        Some(Self { issuer, next_update, der })
+        };
+        let (this_update, next_update) = (time(parsed.last_update()), parsed.next_update().map(time));
+        Some(Self { issuer, this_update, next_update, der })
     }
 }
 
@@ -171,7 +184,7 @@ mod tests {
         }
 
         fn load(&self) -> Result<Clients, TlsError> {
-            Clients::load(&self.identity, &Arc::new(provider())).map(Option::unwrap)
+            Clients::load(&self.identity, &Arc::new(provider()), SystemTime::UNIX_EPOCH).map(Option::unwrap)
         }
 
         fn reason(&self) -> String {
@@ -248,6 +261,28 @@ mod tests {
         let clients = files.load().unwrap();
         assert!(clients.verifier().offer_client_auth() && !clients.verifier().client_auth_mandatory());
         clients.admits(&[], SystemTime::now()).unwrap();
+    }
+
+    /// Of a client whose certificate is a week old.
+    #[test]
+    fn a_clock_that_is_behind_keeps_no_client_out() {
+        let now = SystemTime::now();
+        let authority = Authority::new();
+        let (pem, _) = authority.issue(&["engineer"], day(now, -7), day(now, 30));
+        let client = chain(&pem);
+        let files = Files::new(&[&authority], &[]);
+        let identity = TlsIdentity { client_crl: None, ..files.identity.clone() };
+        let judged_by = |passed| Clients::load(&identity, &Arc::new(provider()), passed).unwrap().unwrap();
+        let in_2020 = SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800);
+        for wrong in [SystemTime::UNIX_EPOCH, in_2020] {
+            let refused = judged_by(SystemTime::UNIX_EPOCH).admits(&client, wrong).unwrap_err();
+            assert!(refused.to_string().contains("not valid yet"), "{refused}");
+            judged_by(day(now, -1)).admits(&client, wrong).unwrap();
+        }
+        judged_by(day(now, -1)).admits(&client, day(now, 31)).unwrap_err();
+        // A revocation list has a date too.
+        let files = Files::new(&[&authority], &[authority.revoke(&[], day(now, 25))]);
+        files.load().unwrap().admits(&client, in_2020).unwrap();
     }
 
     proptest::proptest! {

@@ -6,9 +6,12 @@
 //! 1.3 only, ephemeral elliptic-curve key exchange, AEAD ciphers, and the extended master secret in
 //! TLS 1.2. This folder is the only place that names the cryptographic provider.
 
+mod chain;
 mod client;
 mod clients;
+mod clock;
 mod error;
+mod own;
 mod reload;
 mod self_signed;
 #[cfg(test)]
@@ -27,13 +30,16 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, ServerConfig, SupportedProtocolVersion};
 
 use self::clients::Clients;
+use self::clock::Clock;
 use super::file;
 use crate::config::settings::TlsIdentity;
 
+pub use chain::verify_served;
 pub use client::{ClientTls, Trust, client_config, host};
 pub use error::TlsError;
+pub use own::own_client;
 pub use reload::{Admission, Reloading};
-pub use self_signed::{SelfSigned, self_signed};
+pub use self_signed::{SelfSigned, self_signed, server_params};
 
 /// ALPN protocols of the HTTPS listener, in our order of preference (RFC 7301, RFC 9113 §3.2).
 pub const HTTP_ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
@@ -49,7 +55,11 @@ const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustl
 pub struct Loaded {
     /// The configuration, with a session store of its own.
     pub config: Arc<ServerConfig>,
-    /// When the leaf certificate is valid.
+    /// The same without a client certificate, with another session store: for connections of our own.
+    for_us: Arc<ServerConfig>,
+    /// The leaf certificate.
+    certificate: CertificateDer<'static>,
+    /// When all of the chain is valid.
     pub validity: Validity,
     /// How clients are judged; `None` if none is asked for a certificate.
     clients: Option<Clients>,
@@ -89,7 +99,8 @@ impl Validity {
         }
     }
 
-    fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+    /// Of one certificate; `None` if it is none.
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
         let time = |at: x509_parser::time::ASN1Time| match u64::try_from(at.timestamp()) {
             Ok(seconds) => SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
@@ -98,6 +109,28 @@ impl Validity {
         let validity = parsed.validity();
         Some(Self { not_before: time(validity.not_before)?, not_after: time(validity.not_after)? })
     }
+
+    /// When all certificates of `chain` are valid at once; `None` if there are none, or one is no certificate.
+    pub fn of_all(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let (first, rest) = chain.split_first()?;
+        rest.iter().try_fold(Self::of(first)?, |all, one| {
+            let one = Self::of(one)?;
+            Some(Self {
+                not_before: all.not_before.max(one.not_before),
+                not_after: all.not_after.min(one.not_after),
+            })
+        })
+    }
+}
+
+/// When all certificates of the PEM file `file` are valid at once. Reads the file: call it where blocking is allowed.
+///
+/// # Errors
+/// [`TlsError`] as [`load`].
+pub fn validity(file: &Path) -> Result<Validity, TlsError> {
+    let bad =
+        || TlsError::BadCertificate { file: file.to_owned(), reason: "not an X.509 certificate".to_owned() };
+    Validity::of_all(&read_certificates(file)?).ok_or_else(bad)
 }
 
 /// The profile. Suites and groups stand here by name, so that an update of the library does not
@@ -133,13 +166,13 @@ pub fn load(identity: &TlsIdentity, alpn: &[&[u8]]) -> Result<Loaded, TlsError> 
     let chain = read_certificates(&identity.certificate)?;
     let key = read_key(&identity.key)?;
     let unusable = |reason: String| TlsError::BadCertificate { file: identity.certificate.clone(), reason };
-    let leaf = chain.first().ok_or_else(|| unusable("the file holds none".to_owned()))?;
-    let validity = Validity::of(leaf).ok_or_else(|| unusable("not an X.509 certificate".to_owned()))?;
+    let validity = Validity::of_all(&chain).ok_or_else(|| unusable("not an X.509 certificate".to_owned()))?;
     let provider = provider();
     let signer = provider
         .key_provider
         .load_private_key(key)
         .map_err(|error| TlsError::BadKey { file: identity.key.clone(), reason: error.to_string() })?;
+    let certificate = chain.first().cloned().ok_or_else(|| unusable("the file holds none".to_owned()))?;
     let certified = CertifiedKey::new(chain, signer);
     match certified.keys_match() {
         Ok(()) => {}
@@ -152,18 +185,38 @@ pub fn load(identity: &TlsIdentity, alpn: &[&[u8]]) -> Result<Loaded, TlsError> 
         Err(error) => return Err(unusable(error.to_string())),
     }
     let provider = Arc::new(provider);
-    let clients = Clients::load(identity, &provider)?;
-    let verifier = clients.as_ref().map_or_else(|| Arc::new(NoClientAuth) as _, Clients::verifier);
-    Ok(Loaded { config: server_config(provider, verifier, certified, alpn)?, validity, clients })
+    let clients = Clients::load(identity, &provider, validity.not_before)?;
+    Loaded::new(provider, certified, certificate, validity, clients, alpn)
+}
+
+impl Loaded {
+    fn new(
+        provider: Arc<CryptoProvider>,
+        certified: CertifiedKey,
+        certificate: CertificateDer<'static>,
+        validity: Validity,
+        clients: Option<Clients>,
+        alpn: &[&[u8]],
+    ) -> Result<Self, TlsError> {
+        let clock = Clock::not_before([validity.not_before]);
+        let for_us =
+            server_config(Arc::clone(&provider), clock, Arc::new(NoClientAuth), certified.clone(), alpn)?;
+        let config = match &clients {
+            Some(clients) => server_config(provider, clients.clock(), clients.verifier(), certified, alpn)?,
+            None => Arc::clone(&for_us),
+        };
+        Ok(Self { config, for_us, certificate, validity, clients })
+    }
 }
 
 fn server_config(
     provider: Arc<CryptoProvider>,
+    clock: Clock,
     clients: Arc<dyn ClientCertVerifier>,
     certified: CertifiedKey,
     alpn: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| TlsError::Profile { reason: error.to_string() })?
         .with_client_cert_verifier(clients)
@@ -184,7 +237,11 @@ fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
     Ok(chain)
 }
 
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The private key in the PEM file `file`. Reads the file: call it where blocking is allowed.
+///
+/// # Errors
+/// [`TlsError`] as [`load`].
+pub fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let bytes = read(file)?;
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => Ok(key),

@@ -48,6 +48,17 @@ impl Admission {
         Arc::clone(&self.loaded.config)
     }
 
+    /// The configuration for a handshake with ourselves: the same but for the client certificate, which is not
+    /// asked for.
+    pub fn config_for_us(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.loaded.for_us)
+    }
+
+    /// Whether others are asked for a certificate.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.loaded.clients.is_some()
+    }
+
     /// Waits until a newer configuration no longer accepts the client that showed `chain`, leaf first,
     /// because it is revoked, has expired or its issuer is out; completes with the reason.
     pub async fn withdrawn(mut self, chain: Vec<CertificateDer<'static>>) -> rustls::Error {
@@ -97,6 +108,11 @@ impl Reloading {
         let mut newer = self.current.subscribe();
         let loaded = Arc::clone(&newer.borrow_and_update());
         Admission { loaded, newer }
+    }
+
+    /// The certificate being served.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.current.borrow().certificate.clone()
     }
 
     /// When the certificate being served is valid.

@@ -5,11 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoClientAuth;
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-use super::{Loaded, TlsError, Validity, provider, server_config};
+use super::{Loaded, TlsError, Validity, provider};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DAYS: u32 = 30;
@@ -30,15 +29,9 @@ pub struct SelfSigned {
 /// [`TlsError::SelfSigned`] if a name is neither a DNS name nor an IP address.
 pub fn self_signed(names: &[&str], alpn: &[&[u8]], now: SystemTime) -> Result<SelfSigned, TlsError> {
     let refused = |error: rcgen::Error| TlsError::SelfSigned { reason: error.to_string() };
-    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
-        .map_err(refused)?;
     let not_before = now.checked_sub(DAY).unwrap_or(now);
-    params.not_before = not_before.into();
-    params.not_after = (not_before + DAY * DAYS).into();
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, "framegate demo");
+    let valid = Validity { not_before, not_after: not_before + DAY * DAYS };
+    let params = server_params("framegate demo", names, valid).map_err(refused)?;
     let pair = KeyPair::generate().map_err(refused)?;
     let made = params.self_signed(&pair).map_err(refused)?;
     let certificate: CertificateDer<'static> = made.der().clone();
@@ -46,10 +39,29 @@ pub fn self_signed(names: &[&str], alpn: &[&[u8]], now: SystemTime) -> Result<Se
     let validity = Validity::of(&certificate).ok_or_else(|| broken("it cannot be read back".to_owned()))?;
     let provider = Arc::new(provider());
     let key = PrivateKeyDer::try_from(pair.serialize_der()).map_err(|reason| broken(reason.to_owned()))?;
-    let certified = CertifiedKey::from_der(vec![certificate], key, &provider)
+    let certified = CertifiedKey::from_der(vec![certificate.clone()], key, &provider)
         .map_err(|error| broken(error.to_string()))?;
-    let config = server_config(provider, Arc::new(NoClientAuth), certified, alpn)?;
-    Ok(SelfSigned { loaded: Loaded { config, validity, clients: None }, certificate_pem: made.pem() })
+    let loaded = Loaded::new(provider, certified, certificate, validity, None, alpn)?;
+    Ok(SelfSigned { loaded, certificate_pem: made.pem() })
+}
+
+/// What a server's certificate, or a request for one, is made from: `names` are DNS names or IP addresses.
+///
+/// # Errors
+/// If a name is neither.
+pub fn server_params(
+    common_name: &str,
+    names: &[&str],
+    valid: Validity,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
+    params.not_before = valid.not_before.into();
+    params.not_after = valid.not_after.into();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    Ok(params)
 }
 
 #[cfg(test)]

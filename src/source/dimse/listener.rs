@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::OptionFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tracing::instrument::WithSubscriber;
 
 use super::association::{self, AssociationError, Service};
 use super::counters::{DimseCounters, Reason};
@@ -21,6 +23,7 @@ use crate::context::desk::Desk;
 use crate::dimse::pdu::PduStream;
 use crate::hub::Hub;
 use crate::net::limits::{Connections, Permit, allows};
+use crate::net::own::OwnConnections;
 use crate::net::tls::Reloading;
 
 /// Connections beyond the bound that may wait to be told so.
@@ -37,6 +40,7 @@ pub struct DimseSource {
     counters: DimseCounters,
     relays: Arc<ArcSwap<Relays>>,
     connections: Connections,
+    own: OwnConnections,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -51,7 +55,16 @@ impl DimseSource {
         counters: DimseCounters,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
-        Self { hub, desk, settings, counters, relays, connections: Connections::new(), shutdown }
+        let (connections, own) = (Connections::new(), OwnConnections::default());
+        Self { hub, desk, settings, counters, relays, connections, own, shutdown }
+    }
+
+    /// Lets in connections of `own`, whatever the settings say of networks and numbers; they are not counted, and
+    /// the log does not tell of them.
+    #[must_use]
+    pub fn tried_by(mut self, own: OwnConnections) -> Self {
+        self.own = own;
+        self
     }
 
     /// Accepts until shutdown, then waits for the associations that are in a message. With the name of a relay,
@@ -79,6 +92,14 @@ impl DimseSource {
     /// Starts the association's task.
     fn admit(&self, stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Reloading>>, relay: Option<&str>) {
         let settings = self.settings.load_full();
+        if self.own.holds(peer) {
+            // Never passed on: an upstream that is away is no fault of ours.
+            let relays = Arc::default();
+            let service = Service { relays, ..self.service(settings, DimseCounters::default(), None) };
+            let quiet = connection(stream, peer, tls, service, Ok(()), None);
+            tokio::spawn(quiet.with_subscriber(tracing::Dispatch::none()));
+            return;
+        }
         let limits = &settings.limits;
         // A few more than allowed are let in, to be told that they are too many.
         let permit = self.connections.admit(peer.ip(), limits.associations + REFUSING, usize::MAX);
@@ -95,18 +116,22 @@ impl DimseSource {
         } else {
             Ok(())
         };
+        let service = self.service(settings, self.counters.clone(), relay);
+        tokio::spawn(connection(stream, peer, tls, service, admitted, Some(permit)));
+    }
+
+    fn service(&self, settings: Arc<DimseSettings>, counters: DimseCounters, relay: Option<&str>) -> Service {
         let relays = self.relays.load_full();
         let relay = relay.and_then(|name| relays.named(name));
-        let service = Service {
+        Service {
             hub: self.hub.clone(),
             desk: self.desk.clone(),
             settings,
-            counters: self.counters.clone(),
+            counters,
             shutdown: self.shutdown.clone(),
             relays,
             relay,
-        };
-        tokio::spawn(connection(stream, peer, tls, service, admitted, permit));
+        }
     }
 }
 
@@ -117,10 +142,10 @@ async fn connection(
     tls: Option<Arc<Reloading>>,
     service: Service,
     admitted: Result<(), Refusal>,
-    permit: Permit,
+    permit: Option<Permit>,
 ) {
     let outcome = match prepare(&stream) {
-        Ok(socket) => drive(stream, socket, peer, tls, service, admitted).await,
+        Ok(socket) => drive(stream, socket, peer, tls, service, admitted, permit.is_none()).await,
         Err(error) => Err(AssociationError::Pdu(error.into())),
     };
     match outcome {
@@ -137,6 +162,7 @@ async fn drive(
     tls: Option<Arc<Reloading>>,
     service: Service,
     admitted: Result<(), Refusal>,
+    own: bool,
 ) -> Result<(), AssociationError> {
     let (limit, stall) = (service.settings.limits.pdu_bytes, service.settings.limits.stall);
     let Some(tls) = tls else {
@@ -145,7 +171,8 @@ async fn drive(
     };
     // Taken before the handshake: a reload meanwhile has this peer judged again at its end.
     let admission = tls.admission();
-    let handshake = TlsAcceptor::from(admission.config()).accept(stream);
+    let config = if own { admission.config_for_us() } else { admission.config() };
+    let handshake = TlsAcceptor::from(config).accept(stream);
     let stream = match tokio::time::timeout(service.settings.limits.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -157,14 +184,16 @@ async fn drive(
             return Err(AssociationError::Handshake);
         }
     };
-    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    // We show none; no reload can withdraw it.
+    let chain = stream.get_ref().1.peer_certificates().filter(|_| !own);
+    let chain = chain.map(|chain| chain.iter().map(|certificate| certificate.clone().into_owned()).collect());
+    let withdrawn = OptionFuture::from(chain.map(|chain| admission.withdrawn(chain)));
     let stream = PduStream::new(stream, Some(socket), limit, stall);
     let broken = service.counters.broken.clone();
     // Dropping the association's future drops its claims: the hub learns that their source died.
     tokio::select! {
         ended = Box::pin(association::run(stream, peer, service, admitted)) => ended,
-        error = admission.withdrawn(chain) => {
+        Some(error) = withdrawn => {
             let error = AssociationError::Withdrawn(error);
             broken.get_or_create(&Reason { reason: error.kind() }).inc();
             Err(error)

@@ -39,6 +39,10 @@ async fn a_client_certificate_is_required_when_roots_are_configured() {
     }
     patiently(server.connections.closed()).await;
     assert_eq!(server.counters.tls_failed.get(), 2);
+    let (stream, _known) = server.own.connect(server.address).await.unwrap();
+    let own = secure(stream, client(&server.root, H1, None)).await.unwrap();
+    let answer = patiently(h1_over(own).await.send_request(get("/who"))).await.unwrap();
+    assert_eq!(text(answer).await, "false", "we ourselves show none");
 
     let config = client(&server.root, H1, Some(leaf(&theirs)));
     let known = secure(server.tcp().await, config).await.unwrap();
