@@ -126,8 +126,7 @@ mod tests {
 
     use super::super::testing::Made;
     use super::*;
-    use crate::config::settings::TlsIdentity;
-    use crate::net::tls;
+    use crate::net::tls::{self, testing::pair};
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o777
@@ -151,7 +150,7 @@ mod tests {
         assert!(certificate.is_self_signed() && certificate.for_servers && one.identity.key_matches_request);
         let (from, until) = one.identity.valid();
         assert_eq!((&*from, &*until), ("2025-01-01T00:00:00Z", "2035-01-01T00:00:00Z"));
-        let identity = TlsIdentity::new(one.directory.join(CERTIFICATE), one.key.clone(), None);
+        let identity = pair(&one.directory.join(CERTIFICATE), &one.key);
         tls::load(&identity, tls::HTTP_ALPN).unwrap();
     }
 

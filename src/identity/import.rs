@@ -52,7 +52,7 @@ mod tests {
     use super::super::Identity;
     use super::super::testing::{Hospital, Made};
     use super::*;
-    use crate::config::settings::TlsIdentity;
+    use crate::net::tls::testing::pair;
     use crate::net::tls::{HTTP_ALPN, Reloading};
 
     #[test]
@@ -61,8 +61,7 @@ mod tests {
         let (hospital, now) = (Hospital::new(), SystemTime::now());
         let served = made.directory.join(CERTIFICATE);
         fs::set_permissions(&served, fs::Permissions::from_mode(0o644)).unwrap();
-        let tls = Reloading::from_files(&TlsIdentity::new(served.clone(), made.key.clone(), None), HTTP_ALPN)
-            .unwrap();
+        let tls = Reloading::from_files(&pair(&served, &made.key), HTTP_ALPN).unwrap();
         let old = fs::read(&served).unwrap();
         let file = made.folder.path().join("answer.pem");
         let leaf = hospital.sign(&made.key_pair(), (-1, 90), |_| ());

@@ -21,6 +21,11 @@ pub(crate) fn day(at: SystemTime, days: i32) -> SystemTime {
     if days < 0 { at - span } else { at + span }
 }
 
+/// What a listener without client certificates is configured with.
+pub(crate) fn pair(certificate: &Path, key: &Path) -> TlsIdentity {
+    TlsIdentity::new(certificate.to_owned(), key.to_owned(), None)
+}
+
 /// A certificate authority in memory.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -1,0 +1,2 @@
+require framegate.inc
+require framegate-crates.inc
