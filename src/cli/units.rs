@@ -16,6 +16,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::config::Loaded;
+use crate::config::settings::Settings;
 
 /// The name of each drop-in: late, so that it beats those of the image, early enough to be beaten by hand.
 const DROP_IN: &str = "50-configuration.conf";
@@ -75,10 +76,7 @@ impl Walls {
     fn of(loaded: &Loaded) -> Self {
         let settings = &loaded.settings;
         let (dimse, dicomweb) = (&settings.dimse, &settings.dicomweb);
-        let relays = settings.relays.values().filter_map(|relay| relay.listen);
-        let modalities: Vec<SocketAddr> =
-            dimse.listen.into_iter().chain(dimse.tls.as_ref().map(|tls| tls.listen)).chain(relays).collect();
-        let rules = modalities.iter().map(|address| admitting(*address, &dimse.allow));
+        let rules = modalities(settings).into_iter().map(|address| admitting(address, &dimse.allow));
         let rules = rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).collect::<String>();
         Self {
             drop_ins: vec![
@@ -99,6 +97,10 @@ fn service(loaded: &Loaded) -> String {
     let settings = &loaded.settings;
     let mut text = "# Made from the configuration.\n[Service]\n".to_owned();
     allow(&mut text, settings.dimse.allow.iter().chain(&settings.dicomweb.allow));
+    modalities(settings)
+        .into_iter()
+        .chain([settings.dicomweb.listen])
+        .for_each(|address| own(&mut text, address));
     for (key, peer) in peers(loaded) {
         // Writing to a string does not fail.
         let _ = match peer {
@@ -121,7 +123,21 @@ fn socket(name: &str, listen: Option<SocketAddr>, networks: &[IpNet]) -> String 
     let mut text =
         format!("# Made from the configuration.\n[Socket]\nListenStream=\nListenStream={address}\n");
     allow(&mut text, networks.iter());
+    own(&mut text, address);
     text
+}
+
+/// Where modalities connect to.
+fn modalities(settings: &Settings) -> Vec<SocketAddr> {
+    let (dimse, relays) = (&settings.dimse, settings.relays.values().filter_map(|relay| relay.listen));
+    dimse.listen.into_iter().chain(dimse.tls.as_ref().map(|tls| tls.listen)).chain(relays).collect()
+}
+
+/// The service tests itself where it listens, from that address.
+fn own(text: &mut String, address: SocketAddr) {
+    if !address.ip().is_unspecified() && !address.ip().is_loopback() {
+        let _ = writeln!(text, "IPAddressAllow={}", address.ip());
+    }
 }
 
 fn allow<'n>(text: &mut String, networks: impl Iterator<Item = &'n IpNet>) {
@@ -203,7 +219,9 @@ mod tests {
         let walls = walls(&format!("{BASE}[dimse]\nlisten = \"\"\n"));
         let web = drop_in(&walls, "framegate-dicomweb.socket");
         assert!(web.contains("ListenStream=\nListenStream=192.0.2.1:443\n"), "{web}");
-        assert!(web.contains("IPAddressAllow=198.51.100.0/24\nIPAddressAllow=2001:db8::/32\n"), "{web}");
+        for allowed in ["198.51.100.0/24", "2001:db8::/32", "192.0.2.1"] {
+            assert!(web.contains(&format!("IPAddressAllow={allowed}\n")), "{allowed}: {web}");
+        }
         let dimse = drop_in(&walls, "framegate-dimse.socket");
         assert!(dimse.contains("ConditionPathExists=!/") && !dimse.contains("ListenStream"), "{dimse}");
     }
