@@ -17,8 +17,8 @@ from pathlib import Path
 FIRMWARE = "/usr/share/ovmf/OVMF.fd"
 QEMU = "qemu-system-x86_64"
 PORTS = (443, 104)
-BOOT_SECONDS = 300
-"""A boot takes a minute on a quiet machine with two processors."""
+BOOT_SECONDS = 600
+"""How long a boot is waited for. It takes a minute on a quiet machine with two processors, and seven on a busy one."""
 
 
 def missing() -> str | None:
