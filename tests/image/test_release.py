@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def files(tree: Path):
     for folder, _, names in os.walk(tree):
         for name in names:
             path = Path(folder) / name
-            if not path.is_symlink():
+            if path.is_file() and not path.is_symlink():
                 yield path
 
 
@@ -45,6 +46,7 @@ def test_it_lacks_every_file_of_the_bench(tree):
     assert "BENCH" not in (tree / "etc/issue").read_text()
 
 
+@pytest.mark.full
 def test_a_bench_image_is_where_these_files_are(bench, tmp_path):
     """Else the test above would find nothing whatever is wrong."""
     disk = RawDisk(images.disk(bench), tmp_path)
@@ -69,17 +71,16 @@ def test_nobody_can_log_in(tree):
 
 
 def test_nothing_secret_is_in_it(tree, release):
-    secret = (b"PRIVATE KEY-----",)
     ours = {hashlib.sha256(path.read_bytes()).digest() for path in images.PKI.glob("*.key")}
     for path in files(tree):
         content = path.read_bytes()
         assert hashlib.sha256(content).digest() not in ours, path
-        # Programs that write keys have the words, not a key.
-        at = content.find(secret[0])
-        while at >= 0:
-            assert b"MI" not in content[at : at + 40] and b"MH" not in content[at : at + 40], path
-            at = content.find(secret[0], at + 1)
+        # Libraries of cryptography try themselves with keys of their own, which are in every copy.
+        if content.startswith(b"\x7fELF"):
+            continue
+        assert not re.search(rb"PRIVATE KEY-----\s*M[A-Za-z0-9+/]{40}", content), path
     assert not list(tree.glob("etc/ssh/ssh_host_*"))
+    assert [path for name in ("dev", "run", "tmp") for path in (tree / name).iterdir()] == []
     assert (tree / "etc/machine-id").read_bytes() == b""
     assert not (tree / "var/lib/systemd/random-seed").exists() and not (tree / "var/lib/systemd/credential.secret").exists()
     assert not list((tree / "etc/framegate").iterdir())
