@@ -144,7 +144,7 @@ def test_a_reader_that_hangs_up_leaves_the_others_alone(gateway, tmp_path):
 
 
 def test_a_stalled_reader_is_dropped_and_counted(own_gateway, tmp_path):
-    gateway = own_gateway(dicomweb__limits={"send_timeout_ms": 300})
+    gateway = own_gateway(dicomweb__limits={"send_timeout_ms": 2000})
     # 64 MiB in all: more than the kernel's socket buffers can swallow.
     store = SlowStore(gateway, tmp_path, Recipe("xa", "mono16", EXPLICIT_LE, 32, True, rows=1024, columns=1024))
     store.send(1)
