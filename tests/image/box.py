@@ -159,10 +159,19 @@ class Box:
         self.check("for i in $(seq 600); do systemctl -q is-active framegate-health.service && exit 0; sleep 1; done; "
                    "systemctl status framegate-health.service framegate.service; exit 1", seconds)
 
-    def wait_reboot(self, boots: int, seconds: float = 2 * BOOT_SECONDS) -> None:
-        """Waits until the boot loader has been there so many times since power-on."""
-        self.wait_console(r"(?s)(framegate: slot [AB].*){%d}" % boots, seconds)
-        # What the agent had said before is stale.
+    def boots(self) -> list[str]:
+        """The slots that the boot loader took since power-on."""
+        return re.findall(r"framegate: slot ([AB])(?! cannot)", self.console())
+
+    def wait_boots(self, count: int, seconds: float = 2 * BOOT_SECONDS) -> None:
+        """Waits until the boot loader has taken a slot so many times since power-on."""
+        end = time.monotonic() + seconds
+        while len(self.boots()) < count:
+            self.alive()
+            if time.monotonic() > end:
+                raise AssertionError(f"boots: {self.boots()}, not {count}; the console's end:\n{self.console()[-3000:]}")
+            time.sleep(0.2)
+        # What was said to the agent before is forgotten.
         if self.agent is not None:
             self.agent.close()
             self.agent = None

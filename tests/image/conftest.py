@@ -75,7 +75,7 @@ def factory(machine_there, bench, tmp_path_factory) -> Path:
     box = boxes.Box(folder, disk).start()
     try:
         box.wait_healthy()
-        box.run("systemctl poweroff")
+        box.run("systemctl --no-block poweroff")
         box.process.wait(120)
     finally:
         box.cut_power()

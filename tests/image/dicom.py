@@ -46,10 +46,10 @@ class Run:
         self.sent[data.SOPInstanceUID] = pixels
         return path
 
-    def send(self, port: int, count: int = 1) -> None:
-        """C-STOREs so many frames in one association. The series lives for as long as it is fed."""
+    def send(self, port: int, called: str, count: int = 1) -> None:
+        """C-STOREs so many frames in one association, which calls the box by its AE title."""
         files = [self.frame() for _ in range(count)]
-        line = ["storescu", "-v", "-aec", "ANY", "-xe", "-to", "30", "127.0.0.1", str(port), *map(str, files)]
+        line = ["storescu", "-v", "-aec", called, "-xe", "-to", "30", "127.0.0.1", str(port), *map(str, files)]
         done = subprocess.run(line, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -57,15 +57,15 @@ class Run:
 class Streaming:
     """Frames going into a box, for as long as the context lasts; the box may go and come back."""
 
-    def __init__(self, folder: Path, port: int):
-        self.run, self.port, self.good, self.bad = Run(folder), port, [], 0
+    def __init__(self, folder: Path, port: int, called: str):
+        self.run, self.port, self.called, self.good, self.bad = Run(folder), port, called, [], 0
         self.stop = threading.Event()
 
     def work(self) -> None:
         while not self.stop.is_set():
             began = time.monotonic()
             try:
-                self.run.send(self.port, 3)
+                self.run.send(self.port, self.called, 3)
                 self.good.append((began, time.monotonic()))
             except (AssertionError, subprocess.TimeoutExpired):
                 self.bad += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -102,10 +103,12 @@ class Spoiled:
 
 
 def slot_config(content: Path, edit) -> None:
-    """Changes slot.cfg in the boot image of a bundle: `edit` is given its text, and returns what it becomes."""
+    """Changes slot.cfg in the boot image of a bundle: `edit` is given its text, and returns what it becomes. It is another
+    build then."""
     image, file = content / "boot.img", content / "slot.cfg"
     subprocess.run(["mcopy", "-n", "-i", image, "::slot.cfg", file], check=True)
-    file.write_text(edit(file.read_text()))
+    text = re.sub(r"set BUILD=\w+", f"set BUILD={os.urandom(16).hex()}", file.read_text())
+    file.write_text(edit(text))
     subprocess.run(["mcopy", "-o", "-i", image, file, "::slot.cfg"], check=True)
     file.unlink()
 

@@ -36,7 +36,7 @@ def session(machine_there, release, tmp_path_factory):
         seen["name"] = found[0]
 
         run = Run(folder / "run")
-        run.send(box.ports[104], 20)
+        run.send(box.ports[104], "FG" + seen["name"][-6:].upper(), 20)
         seen["run"] = run
         name, port = seen["name"], box.ports[443]
         seen["search"] = curl(ours, name, port, f"/series?SeriesInstanceUID={run.series}", "application/dicom+json")

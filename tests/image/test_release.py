@@ -45,6 +45,7 @@ def test_it_lacks_every_file_of_the_bench(tree):
     assert "BENCH" not in (tree / "etc/issue").read_text()
 
 
+@pytest.mark.full
 def test_a_bench_image_is_where_these_files_are(bench, tmp_path):
     """Else the test above would find nothing whatever is wrong."""
     disk = RawDisk(images.disk(bench), tmp_path)

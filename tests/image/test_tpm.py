@@ -50,7 +50,7 @@ def test_data_is_encrypted_where_there_is_a_tpm(machine_there, bench, tmp_path):
             device = box.check("cat /etc/framegate/identity/device-id")
             assert "crypto_LUKS" in box.check("lsblk -no FSTYPE /dev/disk/by-partlabel/data")
             assert "encrypted, key sealed" in box.check("cat /run/framegate-box/data")
-            box.run("systemctl poweroff")
+            box.run("systemctl --no-block poweroff")
             box.process.wait(120)
         finally:
             box.cut_power()
