@@ -16,12 +16,14 @@ PKI = CACHE / "pki"
 COMPATIBLE = "framegate-generic-x86"
 
 
-def _inputs() -> bytes:
+def _inputs(bench: bool) -> bytes:
     digest = hashlib.sha256()
     folders = [PROJECT / "image", PROJECT / "systemd"]
     files = [PROJECT / "src/config/framegate.toml", PROJECT / "README.md", PROJECT / "Cargo.lock", BINARY]
     for folder in folders:
         files += sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md")
+    if not bench:
+        files = [path for path in files if PROJECT / "image/bench" not in path.parents]
     for path in files:
         digest.update(str(path.relative_to(PROJECT) if PROJECT in path.parents else path.name).encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -30,7 +32,7 @@ def _inputs() -> bytes:
 
 def build(version: str, bench: bool = False, files: dict[str, str] | None = None) -> Path:
     """The folder with what image/build made. `files` go over those of a bench image: path below the root, content."""
-    what = hashlib.sha256(_inputs() + repr((version, bench, sorted((files or {}).items()))).encode()).hexdigest()[:16]
+    what = hashlib.sha256(_inputs(bench) + repr((version, bench, sorted((files or {}).items()))).encode()).hexdigest()[:16]
     folder = CACHE / "built" / what
     if not (folder / "SHA256SUMS").exists():
         shutil.rmtree(folder, ignore_errors=True)

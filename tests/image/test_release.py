@@ -32,7 +32,7 @@ def files(tree: Path):
     for folder, _, names in os.walk(tree):
         for name in names:
             path = Path(folder) / name
-            if not path.is_symlink():
+            if path.is_file() and not path.is_symlink():
                 yield path
 
 
@@ -81,6 +81,7 @@ def test_nothing_secret_is_in_it(tree, release):
             assert b"MI" not in content[at : at + 40] and b"MH" not in content[at : at + 40], path
             at = content.find(secret[0], at + 1)
     assert not list(tree.glob("etc/ssh/ssh_host_*"))
+    assert [path for name in ("dev", "run", "tmp") for path in (tree / name).iterdir()] == []
     assert (tree / "etc/machine-id").read_bytes() == b""
     assert not (tree / "var/lib/systemd/random-seed").exists() and not (tree / "var/lib/systemd/credential.secret").exists()
     assert not list((tree / "etc/framegate").iterdir())
