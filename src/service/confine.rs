@@ -25,6 +25,7 @@ const PROGRAMS: &[&str] = &[
     "/usr/lib64/ld-linux-x86-64.so.2",
     "/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
     "/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
+    "/usr/lib/ld-linux-x86-64.so.2",
     "/usr/lib/ld-linux-aarch64.so.1",
 ];
 

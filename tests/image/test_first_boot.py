@@ -46,7 +46,7 @@ def session(machine_there, release, tmp_path_factory):
             'multipart/related; type="application/octet-stream"',
         )  # fmt: skip
         seen["frame uid"] = uid
-        box.wait_console(r"health\s+active")
+        box.wait_console(r"health\s+(active|failed)")
         seen["console"] = box.console()
     finally:
         box.cut_power()
@@ -77,6 +77,10 @@ def test_the_console_shows_how_it_is_and_lets_nobody_in(session):
     assert re.search(r"data\s+NOT encrypted: this box has no TPM", console)
     assert "DEVELOPMENT image" in console
     assert not re.search(r"login:|password:|emergency|[#$] $", console, re.IGNORECASE)
+
+
+def test_it_finds_itself_healthy(session):
+    assert re.search(r"health\s+active", session["console"])
 
 
 def test_no_patient_is_on_the_disk(session):
