@@ -167,9 +167,9 @@ def test_sticks_that_are_no_use(engineer, tmp_path):
     tried(Stick(tmp_path / "locked.img"), "not done: ", read_only=True)
     broken = Stick(tmp_path / "broken.img")
     with open(broken.path, "r+b") as file:
-        # The table of its clusters, both copies, and the folder at the top; what it is called stays.
-        file.seek((1 << 20) + 512 * 33)
-        file.write(b"\xa5" * (1 << 20))
+        # The table of its clusters, both copies; the folder at the top, which has its name, stays.
+        file.seek((1 << 20) + 512 * 8)
+        file.write(b"\xa5" * (512 * 200))
     tried(broken, "\\(not done\\|done\\)")
     # Another stick is nobody's business.
     engineer.box.check(f"rm -f {LINE}")
