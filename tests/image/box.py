@@ -44,9 +44,12 @@ def overlay(disk: Path, base: Path, size: str = "") -> Path:
 
 class Box:
     """`durable`: what a program in the box has synced is on the disk when qemu is killed, and what it has not may not
-    be: as with a real disk, and slower."""
+    be: as with a real disk, and slower. `more`: of qemu's command line."""
 
-    def __init__(self, folder: Path, disk: Path, durable: bool = False, tpm: Path | None = None):
+    def __init__(
+        self, folder: Path, disk: Path, durable: bool = False, tpm: Path | None = None, more: tuple[str, ...] = ()
+    ):
+        self.more = more
         self.folder, self.disk, self.tpm = folder, disk, tpm
         self.cache = "writeback" if durable else "unsafe"
         self.process: subprocess.Popen | None = None
@@ -75,6 +78,7 @@ class Box:
         if self.tpm:
             line += ["-chardev", f"socket,id=tpm,path={self.tpm}", "-tpmdev", "emulator,id=tpm,chardev=tpm"]
             line += ["-device", "tpm-crb,tpmdev=tpm"]
+        line += self.more
         self.started = time.monotonic()
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not self.agent_path.exists():

@@ -97,3 +97,20 @@ def test_the_machine_id_is_the_first_one(machine):
     (machine.folder / "machine-id").write_text("f" * 32 + "\n")
     machine.run("check")
     assert machine.settings()["MACHINE_ID"] == "0123456789abcdef0123456789abcdef"
+
+
+def test_the_other_slot_is_free_but_while_a_trial_may_need_it(machine):
+    def free() -> bool:
+        try:
+            machine.run("free")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    assert free(), "there is no other one"
+    machine.run("proven")
+    assert free()
+    machine.boot("B", "two", B_OK="1", B_TRY="1", ORDER="B A")
+    assert not free()
+    machine.run("proven")
+    assert free()

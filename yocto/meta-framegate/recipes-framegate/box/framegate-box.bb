@@ -1,5 +1,5 @@
 SUMMARY = "What makes a machine a framegate box"
-DESCRIPTION = "The tree systemd/box: partitions, packet filter, time, watchdog, network, what becomes of a slot that fails."
+DESCRIPTION = "The tree systemd/box: partitions, packet filter, time, watchdog, network, what becomes of a slot that fails, the service stick."
 SECTION = "base"
 LICENSE = "Apache-2.0 | MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=440443f2619958a3a3de6b33f2110ef5"
@@ -92,5 +92,8 @@ RDEPENDS:${PN} = "\
     systemd-extra-utils \
     systemd-networkd \
     tzdata-core \
+    util-linux-flock \
     util-linux-lsblk \
+    util-linux-mount \
+    util-linux-umount \
 "
