@@ -123,7 +123,7 @@ def test_a_reload_changes_who_may_connect(box, client):
 def test_a_service_that_hangs_is_started_again(box, client):
     pid, restarts = shown(box, "MainPID", "NRestarts")
     box.run("kill", f"-{signal.SIGSTOP.value}", pid)
-    wait_for(lambda: int(shown(box, "NRestarts")[0]) > int(restarts), "the watchdog has ended it", 40)
+    wait_for(lambda: int(shown(box, "NRestarts")[0]) > int(restarts), "the watchdog has ended it", 90)
     wait_for(lambda: shown(box, "SubState") == ["running"], "it runs again")
     assert shown(box, "MainPID") != [pid]
     assert client.get("/series")[0] in (200, 204)
