@@ -88,7 +88,9 @@ class Box:
                     "rootflags=/", "ro", f"init={init}", "console=tty2", "con=null", "con2=null,fd:2",
                     f"con3=fd:{theirs.fileno()}", f"ubd0={disk}",
                     f"vec0:transport=tap,ifname={self.tap},depth=128,gro=1", "panic=-1", "noreboot", "loglevel=4",
-                    "systemd.volatile=state", f"systemd.machine_id={MACHINE}", *options.split(),
+                    "systemd.volatile=state", f"systemd.machine_id={MACHINE}",
+                    # On a busy machine process 1 waits for longer than a watchdog would.
+                    "systemd.watchdog_sec=0", *options.split(),
                 ],
                 stdin=subprocess.DEVNULL, stdout=messages, stderr=messages, pass_fds=[theirs.fileno()],
                 start_new_session=True, env=os.environ | {"TMPDIR": "/dev/shm"},
