@@ -51,6 +51,9 @@ class Box:
     def __init__(self, folder: Path, disk: Path, durable: bool = False, tpm: Path | None = None):
         self.folder, self.disk, self.tpm = folder, disk, tpm
         self.cache = "writeback" if durable else "unsafe"
+        # There to be fed. Without KVM on a busy machine, process 1 may stand still for longer than the 30 s that it has,
+        # as it would only do on a real box that hangs.
+        self.watchdog = "none"
         self.process: subprocess.Popen | None = None
         self.agent: socket.socket | None = None
         self.console_file = folder / f"{disk.stem}.console"
@@ -69,7 +72,7 @@ class Box:
             "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off", "-bios", FIRMWARE,
             "-drive", f"file={self.disk},if=virtio,cache={self.cache},discard=unmap",
             "-netdev", f"user,id=n0{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=",
-            "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",
+            "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", f"watchdog={self.watchdog}",
             "-serial", f"file:{self.console_file}",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={self.agent_path},server=on,wait=off",
