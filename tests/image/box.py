@@ -2,11 +2,13 @@
 
 Nothing leads in but what leads into a real one, the ports of DICOM and DICOMweb, unless the image is a bench image: then
 `Box.run` has a script run in it by the agent of image/bench. The serial port shows the console; cutting the power is
-killing qemu."""
+killing qemu. A machine that is on can be kept (`Box.keep`), and others begin from there (`Box.start`): a boot takes
+minutes, that takes seconds."""
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shutil
 import socket
@@ -52,6 +54,9 @@ class Box:
         self.more = more
         self.folder, self.disk, self.tpm = folder, disk, tpm
         self.cache = "writeback" if durable else "unsafe"
+        # There to be fed. Without KVM on a busy machine, process 1 may stand still for longer than the 30 s that it has,
+        # as it would only do on a real box that hangs.
+        self.watchdog = "none"
         self.process: subprocess.Popen | None = None
         self.agent: socket.socket | None = None
         self.console_file = folder / f"{disk.stem}.console"
@@ -59,7 +64,8 @@ class Box:
         self.started = 0.0
         self.asked = 0
 
-    def start(self) -> "Box":
+    def start(self, kept: Path | None = None) -> "Box":
+        """Power on; or on it goes as the machine was that `keep` wrote to `kept`, on an overlay of its disk."""
         self.console_file.write_bytes(b"")
         self.agent_path = self.folder / f"{self.disk.stem}.agent"
         self.agent_path.unlink(missing_ok=True)
@@ -69,7 +75,7 @@ class Box:
             "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off", "-bios", FIRMWARE,
             "-drive", f"file={self.disk},if=virtio,cache={self.cache},discard=unmap",
             "-netdev", f"user,id=n0{forwards}", "-device", "virtio-net-pci,netdev=n0,romfile=",
-            "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",
+            "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", f"watchdog={self.watchdog}",
             "-serial", f"file:{self.console_file}",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={self.agent_path},server=on,wait=off",
@@ -79,12 +85,42 @@ class Box:
             line += ["-chardev", f"socket,id=tpm,path={self.tpm}", "-tpmdev", "emulator,id=tpm,chardev=tpm"]
             line += ["-device", "tpm-crb,tpmdev=tpm"]
         line += self.more
+        self.monitor_path = self.folder / f"{self.disk.stem}.monitor"
+        line += ["-qmp", f"unix:{self.monitor_path},server=on,wait=off"]
+        if kept:
+            line += ["-incoming", f"file:{kept}"]
         self.started = time.monotonic()
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not self.agent_path.exists():
             self.alive()
             time.sleep(0.05)
         return self
+
+    def keep(self, state: Path) -> None:
+        """Writes what this machine is doing to `state`, and ends it, as a power cut would. What it has written is on its
+        disk."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(300)
+            monitor.connect(str(self.monitor_path))
+            with monitor.makefile("rw") as lines:
+
+                def ask(command: str, **arguments):
+                    print(json.dumps({"execute": command, "arguments": arguments}), file=lines, flush=True)
+                    while True:
+                        said = json.loads(lines.readline())
+                        assert "error" not in said, said
+                        if "return" in said:
+                            return said["return"]
+
+                lines.readline()
+                ask("qmp_capabilities")
+                ask("migrate", uri=f"file:{state}")
+                while (migration := ask("query-migrate"))["status"] != "completed":
+                    assert migration["status"] not in ("failed", "cancelled"), migration
+                    time.sleep(0.2)
+                ask("quit")
+        self.process.wait(60)
+        self.cut_power()
 
     def alive(self) -> None:
         assert self.process is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -35,17 +37,30 @@ class RawDisk:
             subprocess.run(["e2fsck", "-fy", self.extract("data")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return subprocess.run(["debugfs", "-R", f"cat {name}", part], check=True, capture_output=True).stdout
 
-    def count(self, text: str) -> int:
-        """How often the bytes of `text`, in UTF-8 or UTF-16, are anywhere on the disk."""
-        found = 0
-        for pattern in (text.encode(), text.encode("utf-16-le")):
-            overlap = len(pattern) - 1
-            tail = b""
-            with open(self.path, "rb") as file:
-                while piece := file.read(1 << 24):
-                    if piece.count(0) == len(piece):
-                        tail = b""
-                        continue
-                    found += (tail + piece).count(pattern)
-                    tail = piece[-overlap:]
+    def count(self, *texts: str) -> dict[str, int]:
+        """How often the bytes of each text, in UTF-8 or UTF-16, are anywhere on the disk. Holes are not read."""
+        patterns = [(text, text.encode(code).rstrip(b"\0")) for text in texts for code in ("utf-8", "utf-16-le")]
+        found = dict.fromkeys(texts, 0)
+        overlap = max(len(pattern) for _, pattern in patterns) - 1
+        with open(self.path, "rb", buffering=0) as file:
+            end = 0
+            while (start := _data_from(file, end)) is not None:
+                end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+                tail = b""
+                file.seek(start)
+                while piece := file.read(min(1 << 24, end - file.tell())):
+                    for text, pattern in patterns:
+                        # What was in the tail already has been counted.
+                        found[text] += (tail[max(0, len(tail) - len(pattern) + 1) :] + piece).count(pattern)
+                    tail = (tail + piece)[-overlap:]
         return found
+
+
+def _data_from(file, at: int) -> int | None:
+    """Where the next bytes are that are not a hole."""
+    try:
+        return os.lseek(file.fileno(), at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import box as boxes
+from conftest import kept
 from test_update import INSTALL, identity, version
 
 pytestmark = pytest.mark.full
@@ -21,7 +22,7 @@ def installing(factory, update, tmp_path_factory) -> dict:
     from served import Served
 
     folder = tmp_path_factory.mktemp("length")
-    box = boxes.Box(folder, boxes.overlay(folder / "box.qcow2", factory), durable=True).start()
+    box = boxes.Box(folder, boxes.overlay(folder / "box.qcow2", factory), durable=True).start(kept(factory))
     with Served(folder / "served") as server:
         try:
             box.wait_healthy()
@@ -46,7 +47,7 @@ def test_a_power_cut(factory, update, served, tmp_path, installing, cut):
     length = installing["install"]
     moment = dice.uniform(0, length) if cut % 2 == 0 else dice.uniform(0.9 * length, installing["all"])
     disk = boxes.overlay(tmp_path / "box.qcow2", factory)
-    box = boxes.Box(tmp_path, disk, durable=True).start()
+    box = boxes.Box(tmp_path, disk, durable=True).start(kept(factory))
     try:
         box.wait_healthy()
         url = served.url(update)
