@@ -50,6 +50,7 @@ class Churn:
         self._random = random.Random(6)
 
     def start(self) -> None:
+        self._control(dv_timings_signal_mode=SELECTED, dv_timings=SMALL_MODES[0])
         for act, pause in (
             (self._associate, 0.4),
             (self._associate, 0.7),
@@ -162,11 +163,11 @@ class Churn:
         return "read and left"
 
     def _stay(self) -> None:
-        """One reader who wants all: series after series."""
+        """One reader who stays: series after series."""
         while not self._over.wait(0.3):
             with contextlib.suppress(*HAPPENS, Exception):
                 if path := self._live():
-                    stream = LiveRead(self.client, path + "?from=latest")
+                    stream = LiveRead(self.client, path + "?from=latest&rate=10")
                     while stream.next_part() is not None and not self._over.is_set():
                         self.parts += 1
                     stream.hang_up()
