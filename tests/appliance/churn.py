@@ -142,7 +142,7 @@ class Churn:
 
     # Applications.
 
-    def _live(self) -> str | None:
+    def live(self) -> str | None:
         """Where the capture's series is retrieved."""
         status, body = self.client.get("/operations/captures/xa")
         assert status == 200, f"status {status}"
@@ -150,7 +150,7 @@ class Churn:
         return f"/studies/{told['study']}/series/{told['series']}" if told["series"] else None
 
     def _read(self) -> str:
-        path = self._live()
+        path = self.live()
         if path is None:
             return "nothing to read"
         stream = LiveRead(self.client, path + "?from=latest")
@@ -166,7 +166,7 @@ class Churn:
         """One reader who stays: series after series."""
         while not self._over.wait(0.3):
             with contextlib.suppress(*HAPPENS, Exception):
-                if path := self._live():
+                if path := self.live():
                     stream = LiveRead(self.client, path + "?from=latest&rate=10")
                     while stream.next_part() is not None and not self._over.is_set():
                         self.parts += 1

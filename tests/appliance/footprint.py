@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from box import Box
 
@@ -56,6 +57,9 @@ class Sample:
 class Footprint:
     """All looks at a box."""
 
+    HEAD: ClassVar[str] = (
+        "| s | descriptors | threads | resident MB | cgroup MB | restarts | health |\n|---|---|---|---|---|---|---|"
+    )
     box: Box
     samples: list[Sample] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
@@ -77,12 +81,16 @@ class Footprint:
         self.samples.append(sample)
         return sample
 
-    def quiet(self, looks: int) -> None:
-        """Looks until everything that ends by itself has, and keeps the least of each."""
+    def quiet(self, looks: int) -> str:
+        """Looks until everything that ends by itself has, and keeps the least of each. A row of the table."""
         seen = [self.look() for _ in range(looks)]
         least = self.look(quiet=True)
         for name in ("descriptors", "threads"):
             setattr(least, name, min(getattr(each, name) for each in (*seen, least)))
+        return (
+            f"| {least.at:.0f} | {least.descriptors} | {least.threads} | {least.resident / 1e6:.1f} | "
+            f"{least.cgroup / 1e6:.1f} | {least.restarts} | {least.unhealthy or 'good'} |"
+        )
 
     def _settled(self) -> list[Sample]:
         end = self.samples[-1].at
@@ -93,13 +101,15 @@ class Footprint:
         points = [(each.at, each.resident) for each in self._settled()]
         middle = sum(x for x, _ in points) / len(points)
         level = sum(y for _, y in points) / len(points)
-        spread = sum((x - middle) ** 2 for x, _ in points)
+        spread = sum((x - middle) ** 2 for x, _ in points) or 1
         return sum((x - middle) * (y - level) for x, y in points) / spread, points[-1][0] - points[0][0]
 
     def problems(self, disturbances: int) -> list[str]:
         """What does not stay the same, or is not well."""
         found = []
         quiet = [each for each in self._settled() if each.quiet]
+        if len(quiet) < 2:
+            return ["there were too few quiet moments to compare"]
         quarter = max(len(quiet) // 4, 1)
         for name, more in (("descriptors", MORE_DESCRIPTORS), ("threads", MORE_THREADS)):
             before = max(getattr(each, name) for each in quiet[quarter : 2 * quarter] or quiet[:1])
@@ -124,19 +134,10 @@ class Footprint:
     def late(self) -> int:
         return sum(LATE in each.unhealthy for each in self.samples)
 
-    def table(self) -> str:
-        lines = ["| s | descriptors | threads | resident MB | cgroup MB | restarts | health |", "|---|---|---|---|---|---|---|"]
-        for each in (each for each in self.samples if each.quiet):
-            lines.append(
-                f"| {each.at:.0f} | {each.descriptors} | {each.threads} | {each.resident / 1e6:.1f} | "
-                f"{each.cgroup / 1e6:.1f} | {each.restarts} | {each.unhealthy or 'good'} |"
-            )
-        return "\n".join(lines)
-
     def summary(self) -> dict:
         """For one line of JSON: least and most at quiet moments after the warm-up."""
         quiet = [each for each in self._settled() if each.quiet]
-        bounds = lambda name: [f(getattr(each, name) for each in quiet) for f in (min, max)]  # noqa: E731
+        bounds = lambda name: [f((getattr(each, name) for each in quiet), default=0) for f in (min, max)]  # noqa: E731
         slope, _ = self.growth()
         return {
             "samples": len(self.samples),
