@@ -200,7 +200,8 @@ class Churn:
         self.box.attempt("chroot", "/host", "v4l2-ctl", "-d", f"/dev/{node}", *words)
 
     def _cable(self) -> str:
-        what = self._random.choice(["no signal", "no lock", "out of range", "mode", "mode", "stream", "corrupt", "gone"])
+        kinds = ["no signal", "no lock", "out of range", "mode", "mode", "stream", "corrupt", "gone"]
+        what = self._random.choice(kinds)
         signals = {"no signal": NO_SIGNAL, "no lock": NO_LOCK, "out of range": OUT_OF_RANGE}
         if what in signals:
             self._control(dv_timings_signal_mode=signals[what])

@@ -11,7 +11,8 @@ from box import Box
 
 # Of all of a run: until then pools, rings and the allocator's arenas fill.
 WARM_UP = 0.2
-# At quiet moments. A connection of a scrape or of the self-test that is just open, threads for files that wait for more.
+# At quiet moments: a connection of a scrape or of the self-test that is just open, threads for files that wait for
+# more.
 MORE_DESCRIPTORS, MORE_THREADS = 4, 4
 # What a disturbance may leave for ever. The least thing that one could leave, a connection or a series, has buffers of
 # 4 KiB and more; half of that in each would be 60 MB in a day of one each three seconds.
@@ -19,8 +20,8 @@ BYTES_EACH = 2048
 # By which resident memory moves without growing: arenas, and instances whose size changes with the mode.
 MOVES_BYTES = 8 << 20
 
-# What the self-test says of a machine that is too slow for it. This one has a processor whose system calls are emulated,
-# on a machine that may be busy: so much of all looks may find that.
+# What the self-test says of a machine that is too slow for it. This one has a processor whose system calls are
+# emulated, on a machine that may be busy: so much of all looks may find that.
 LATE, LATE_SHARE = "no answer within", 0.34
 
 SAMPLE = """
