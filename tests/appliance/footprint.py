@@ -120,7 +120,8 @@ class Footprint:
         slope, seconds = self.growth()
         allowed = max(MOVES_BYTES, BYTES_EACH * disturbances)
         if slope * seconds > allowed:
-            found.append(f"resident memory has grown by {slope * seconds / 1e6:.1f} MB; {allowed / 1e6:.1f} are allowed")
+            grown = slope * seconds
+            found.append(f"resident memory has grown by {grown / 1e6:.1f} MB; {allowed / 1e6:.1f} are allowed")
         first, last = self.samples[0], self.samples[-1]
         if last.restarts != first.restarts or len({each.pid for each in self.samples}) != 1:
             found.append(f"{last.restarts - first.restarts} restarts")
