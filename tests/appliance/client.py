@@ -30,11 +30,16 @@ class Client:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET, on a connection of its own."""
+        status, _, body = self.ask("GET", f"/dicomweb{path}")
+        return status, body
+
+    def ask(self, method: str, target: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Status, fields and body of a request without a body, on a connection of its own."""
         connection = http.client.HTTPSConnection(*self.web, context=self.client_context(), timeout=SECONDS)
         try:
-            connection.request("GET", f"/dicomweb{path}")
+            connection.request(method, target)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 
