@@ -36,8 +36,10 @@ def binary() -> Path | None:
 
 
 def _ports():
-    """Ports below those that the kernel gives to connections; each process of a parallel run has its own thousands."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    """In a parallel run each process has thousands of its own, below those that the kernel gives to connections."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return itertools.repeat(0)
     first = 12000 + 3000 * (int(worker.removeprefix("gw")) % 6)
     return itertools.cycle(range(first, first + 3000))
 
@@ -46,7 +48,7 @@ _PORTS = _ports()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that nobody else is given meanwhile."""
+    """A port that nobody listens on now."""
     for port in _PORTS:
         with socket.socket() as probe:
             # As a listener does, over connections of an earlier one that fade away.
@@ -55,7 +57,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            return probe.getsockname()[1]
     raise AssertionError("ports do not end")
 
 
