@@ -16,6 +16,10 @@ from dicom import PATIENT, PATIENT_ID, Run, curl
 from raw import RawDisk
 
 
+# A boot takes minutes without KVM; `tests/appliance` boots the same units at each run.
+pytestmark = pytest.mark.full
+
+
 @pytest.fixture(scope="module")
 def session(machine_there, release, tmp_path_factory):
     """The first boot, frames in and out, power off, and what the disk holds then."""
