@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+ENDED = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[ENDED] = int(exitstatus)
+
 
 def pytest_unconfigure(config):
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -11,4 +19,8 @@ def pytest_unconfigure(config):
     passed, failed, errors, skipped = (
         len(reporter.stats.get(outcome, [])) for outcome in ("passed", "failed", "error", "skipped")
     )
-    print(f"{passed} passed, {failed + errors} failed, {skipped} skipped", flush=True)
+    failed += errors
+    # What never began, was broken off, or ran no test, shows in no count.
+    if config.stash.get(ENDED, 1) != 0 and failed == 0:
+        failed = 1
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)

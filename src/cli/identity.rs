@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -11,7 +11,6 @@ use serde_json::json;
 use crate::identity::{self, DIRECTORY, Identity};
 use crate::net::tls::ValidityState;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The private key among the credentials that systemd decrypts for a command.
 const CREDENTIAL: &str = "server.key";
 
@@ -148,18 +147,11 @@ fn import(
     Ok(())
 }
 
-/// Whole days until the certificate expires, negative after it.
-fn days_left(found: &Identity, now: SystemTime) -> i64 {
-    let until = found.certificate.validity.not_after;
-    let days = |span: Duration| i64::try_from(span.as_secs() / DAY.as_secs()).unwrap_or(i64::MAX);
-    until.duration_since(now).map_or_else(|passed| -days(passed.duration()), days)
-}
-
 /// A word for programs, and one for people.
 fn state(found: &Identity, now: SystemTime) -> (&'static str, String) {
-    let days = days_left(found, now);
-    match found.certificate.validity.state(now) {
-        ValidityState::Valid => ("valid", format!("{days} days left")),
+    let validity = found.certificate.validity;
+    match validity.state(now) {
+        ValidityState::Valid => ("valid", format!("{} days left", validity.days_left(now))),
         ValidityState::Expired => ("expired", "EXPIRED".to_owned()),
         ValidityState::NotYetValid => ("not_yet_valid", "NOT YET VALID: is the clock behind?".to_owned()),
     }
@@ -195,7 +187,7 @@ fn as_json(found: &Identity, now: SystemTime) -> serde_json::Value {
         "not_before": from,
         "not_after": until,
         "state": state(found, now).0,
-        "days_left": days_left(found, now),
+        "days_left": certificate.validity.days_left(now),
         "fingerprint_sha256": certificate.fingerprint(),
         "key_matches_request": found.key_matches_request,
     })
@@ -203,6 +195,8 @@ fn as_json(found: &Identity, now: SystemTime) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// A box that was just made, where there is a tmpfs.

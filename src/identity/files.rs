@@ -1,7 +1,7 @@
 //! Files that are whole or not there, whenever the power fails: written beside, synced, and renamed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -53,11 +53,4 @@ pub(super) fn replace(path: &Path, bytes: &[u8], like: &fs::Metadata) -> io::Res
     }
     fs::rename(&part, path)?;
     sync(path.parent().unwrap_or(Path::new("/")))
-}
-
-/// The content of `path`; `None` if it is larger than [`MOST_BYTES`].
-pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let size = File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok((size as u64 <= MOST_BYTES).then_some(bytes))
 }

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::files::{at, read, replace};
+use super::files::{MOST_BYTES, at, replace};
 use super::show::{hostname, request_key};
 use super::{CERTIFICATE, Chain, ChainError, IdentityError, PREVIOUS};
+use crate::net::file;
 
 /// What an import came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +19,21 @@ pub struct Imported {
     pub changed: bool,
 }
 
-/// Takes the chain in `file` (PEM) into the identity in `directory`, judged by our clock at `now`; one that has
+/// Takes the chain in `answer` (PEM) into the identity in `directory`, judged by our clock at `now`; one that has
 /// expired only with `force`. Keeps the old one as `server.pem.previous`.
 ///
 /// # Errors
 /// [`IdentityError`]; the old chain is in place then.
 pub fn import(
-    file: &Path,
+    answer: &Path,
     directory: &Path,
     now: SystemTime,
     force: bool,
 ) -> Result<Imported, IdentityError> {
-    let refused = |error| IdentityError::Chain { file: file.to_owned(), error };
+    let refused = |error| IdentityError::Chain { file: answer.to_owned(), error };
     let key = request_key(directory)?;
-    let bytes = read(file).map_err(at(file))?.ok_or_else(|| refused(ChainError::TooLarge))?;
+    let bytes = file::read(answer, MOST_BYTES).map_err(at(answer))?;
+    let bytes = bytes.ok_or_else(|| refused(ChainError::TooLarge))?;
     let chain = Chain::of(&bytes, &key, &hostname(directory)?, now, force).map_err(refused)?;
     let served = directory.join(CERTIFICATE);
     let like = fs::metadata(&served).map_err(at(&served))?;

@@ -6,8 +6,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 
 use super::certificate::{Certificate, key_of_request, stamp};
-use super::files::{at, read};
+use super::files::{MOST_BYTES, at};
 use super::{CERTIFICATE, DEVICE_ID, HOSTNAME, IdentityError, REQUEST};
+use crate::net::file;
 
 /// An identity, as its directory has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +81,7 @@ fn word(directory: &Path, name: &str) -> Result<String, IdentityError> {
         .ok_or(IdentityError::Damaged { file, reason: "it is to hold one word" })
 }
 
-fn bytes(file: &Path) -> Result<Vec<u8>, IdentityError> {
-    let large = || IdentityError::Damaged { file: file.to_owned(), reason: "it is larger than 1 MiB" };
-    read(file).map_err(at(file))?.ok_or_else(large)
+fn bytes(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    let large = || IdentityError::Damaged { file: path.to_owned(), reason: "it is larger than 1 MiB" };
+    file::read(path, MOST_BYTES).map_err(at(path))?.ok_or_else(large)
 }

@@ -34,7 +34,7 @@ impl Stamp {
 ///
 /// # Errors
 /// What the operating system says.
-pub(super) fn read(file: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+pub fn read(file: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let size = File::open(file)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((size as u64 <= most).then_some(bytes))

@@ -15,7 +15,7 @@ pub mod backoff;
 pub mod client;
 mod connection;
 pub mod counters;
-mod file;
+pub mod file;
 pub mod http;
 pub mod limits;
 pub mod multipart;

@@ -74,11 +74,9 @@ impl Notice {
         match (self.stage, whose) {
             (Stage::Good, _) => tracing::info!(certificate = what, until, "the certificate is good again"),
             (Stage::Within(_), _) => {
-                let days =
-                    validity.not_after.duration_since(now).unwrap_or_default().as_secs() / DAY.as_secs();
                 tracing::warn!(
                     certificate = what,
-                    days,
+                    days = validity.days_left(now),
                     until,
                     "a certificate expires soon: have it renewed"
                 );

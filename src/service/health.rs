@@ -3,7 +3,7 @@
 //! for people. No value in it is PHI.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use dicom_core::chrono::{DateTime, SecondsFormat, Utc};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+
+use crate::net::file;
 
 /// Name of the file.
 const FILE: &str = "health.json";
@@ -121,13 +123,11 @@ impl Health {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub fn read(directory: &Path) -> Result<Self, Unwell> {
-        let file = File::open(directory.join(FILE)).map_err(|error| match error.kind() {
+        let text = file::read(&directory.join(FILE), MOST).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Unwell::Absent(directory.display().to_string()),
             _ => Unwell::Unreadable(error),
         })?;
-        let mut text = Vec::new();
-        file.take(MOST).read_to_end(&mut text).map_err(Unwell::Unreadable)?;
-        serde_json::from_slice(&text).map_err(|_| Unwell::Malformed)
+        serde_json::from_slice(&text.ok_or(Unwell::Malformed)?).map_err(|_| Unwell::Malformed)
     }
 
     /// How old it is at `now`, since boot; `None` where it is of a time before the boot.

@@ -99,6 +99,12 @@ impl Validity {
         }
     }
 
+    /// Whole days until the certificate expires, negative after it.
+    pub fn days_left(&self, now: SystemTime) -> i64 {
+        let days = |span: Duration| i64::try_from(span.as_secs() / (24 * 60 * 60)).unwrap_or(i64::MAX);
+        self.not_after.duration_since(now).map_or_else(|passed| -days(passed.duration()), days)
+    }
+
     /// Of one certificate; `None` if it is none.
     pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;

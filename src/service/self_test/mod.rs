@@ -31,13 +31,15 @@ use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;
 use crate::dimse::scu::ScuError;
 use crate::hub::Hub;
-use crate::net::own::OwnConnections;
+use crate::net::own::{Known, OwnConnections};
 use crate::net::tls::{DICOM_ALPN, Reloading, own_client};
 
 /// For all of it.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a result counts: until the next but one is due, and half a period more; but no less than this.
 const LEAST_GOOD_FOR: Duration = Duration::from_secs(10);
+/// A certificate is believed for what it is, whatever its names (RFC 6761 §6.4: this is nobody's).
+const NAME: &str = "self-test.invalid";
 /// What of a check was left out.
 const NOTE: &str = "other clients have to show a certificate; the self-test shows none";
 
@@ -237,8 +239,7 @@ impl SelfTest {
         let titles = self.titles.load_full();
         let called = &titles.ae_title;
         let calling = titles.calling_ae_titles.first().unwrap_or(called);
-        let connected = self.own.connect(address).await;
-        let (mut stream, known) = connected.map_err(|error| Failure::Connect { address, error })?;
+        let (mut stream, known) = connect(&self.own, address).await?;
         match tls {
             None => {
                 let answered = echo(&mut stream, called, calling).await;
@@ -246,7 +247,7 @@ impl SelfTest {
                 Ok(answered?)
             }
             Some(tls) => {
-                let stream = secured(stream, tls).await?;
+                let stream = secured(stream, tls, DICOM_ALPN).await?;
                 drop(known);
                 Ok(echo(stream, called, calling).await?)
             }
@@ -254,13 +255,20 @@ impl SelfTest {
     }
 }
 
+/// A connection of our own to the listener at `address`, which is known as that until the second is dropped.
+async fn connect(own: &OwnConnections, address: SocketAddr) -> Result<(TcpStream, Known), Failure> {
+    own.connect(address).await.map_err(|error| Failure::Connect { address, error })
+}
+
+/// TLS over it, with a listener that serves `tls`.
 async fn secured(
     stream: TcpStream,
     tls: &Arc<Reloading>,
+    alpn: &[&[u8]],
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
     let failed = |error: String| Failure::Tls(error);
-    let config = own_client(tls, DICOM_ALPN).map_err(|error| failed(error.to_string()))?;
-    let name = ServerName::try_from(web::NAME).map_err(|error| failed(error.to_string()))?;
+    let config = own_client(tls, alpn).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(NAME).map_err(|error| failed(error.to_string()))?;
     let connecting = Box::pin(TlsConnector::from(config).connect(name, stream));
     connecting.await.map_err(|error| failed(error.to_string()))
 }

@@ -12,11 +12,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
-use super::Failure;
+use super::{Failure, NAME, connect, secured};
 use crate::context::{Context, Equipment};
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::BASE;
@@ -25,15 +23,13 @@ use crate::instance::{Dataset, Instance, secondary_capture, uid};
 use crate::net::multipart::reader::{Event, Reader};
 use crate::net::multipart::{Boundary, ContentType};
 use crate::net::own::OwnConnections;
-use crate::net::tls::{Reloading, own_client};
+use crate::net::tls::Reloading;
 use crate::source::pattern::Angiogram;
 
 /// Rows and columns of the frames (pixels).
 const SIDE: u16 = 64;
 /// HTTP/1.1: one request on one connection needs no more.
 const ALPN: &[&[u8]] = &[b"http/1.1"];
-/// A certificate is believed for what it is, whatever its names (RFC 6761 §6.4: this is nobody's).
-pub(super) const NAME: &str = "self-test.invalid";
 /// The largest part that is taken (bytes); ours have some 6 KiB.
 const PART: u64 = 1 << 20;
 
@@ -84,15 +80,8 @@ impl Web {
             .body(Empty::<Bytes>::new())
             .map_err(|error| Failure::Http(error.to_string()))?;
 
-        let (stream, known) = self.own.connect(self.address).await.map_err(|error| {
-            let address = self.address;
-            Failure::Connect { address, error }
-        })?;
-        let tls = |error: String| Failure::Tls(error);
-        let config = own_client(&self.tls, ALPN).map_err(|error| tls(error.to_string()))?;
-        let name = ServerName::try_from(NAME).map_err(|error| tls(error.to_string()))?;
-        let connecting = Box::pin(TlsConnector::from(config).connect(name, stream));
-        let stream = connecting.await.map_err(|error| tls(error.to_string()))?;
+        let (stream, known) = connect(&self.own, self.address).await?;
+        let stream = secured(stream, &self.tls, ALPN).await?;
         drop(known);
         let http = |error: hyper::Error| Failure::Http(error.to_string());
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
