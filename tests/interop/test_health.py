@@ -107,12 +107,14 @@ def test_a_service_that_hangs_is_told_from_one_that_works(own_gateway, runtime, 
     assert after["started_microseconds"] > json.loads(text)["started_microseconds"]
 
 
-def test_a_service_without_descriptors_says_so_and_heals(own_gateway, health):
+def test_a_service_without_descriptors_says_so_and_heals(own_gateway, runtime, health):
     gateway = own_gateway(service={"self_test_seconds": 1})
     assert health("--wait", "20")[0] == 0
     before = resource.prlimit(gateway.child.pid, resource.RLIMIT_NOFILE)
-    begun, free = tried(gateway), 1 << 10
-    while tried(gateway) < begun + 2:
+    results, free = set(), 1 << 10
+    # Over whole self-tests, and without a connection of ours to the service, which would hold one.
+    while len(results) < 4:
+        results.add((runtime / "health.json").stat().st_mtime_ns)
         free = min(free, first_free(gateway.child.pid))
     # One descriptor: enough to connect and to write the result, not to accept.
     resource.prlimit(gateway.child.pid, resource.RLIMIT_NOFILE, (free + 1, before[1]))
