@@ -20,4 +20,5 @@ pub mod service;
 pub mod sink;
 pub mod source;
 pub mod spool;
+pub mod status;
 pub mod subscription;
