@@ -4,6 +4,7 @@
 mod capture;
 mod certificate;
 pub mod check;
+mod control;
 mod demo;
 mod devices;
 mod health;
@@ -13,6 +14,7 @@ mod report;
 mod run;
 mod save;
 mod statistics;
+mod status;
 mod stop;
 mod subscribe;
 mod units;
@@ -60,6 +62,8 @@ enum Command {
     Capture(capture::Options),
     /// Tell by the exit status whether the running service works, by its last test of itself
     Health(health::Options),
+    /// How the running service is: what is wrong and how to mend it, sources, series, peers, network, machine
+    Status(status::Options),
     /// Who this box is: make its identity, show it, ask for a certificate and take it
     Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
         Command::Health(options) => health::health(&options),
+        Command::Status(options) => status::status(&options),
         Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {
