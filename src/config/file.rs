@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
-              accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
+              accepted: hub, dimse, dicomweb, console, access, principal, send, subscriptions, destination, \
               subscription, availability, relay, spool, worklist, mpps, capture, pattern, service"]
         );
         assert_eq!(

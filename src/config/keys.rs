@@ -495,6 +495,7 @@ mod tests {
             "hub",
             "dimse",
             "dicomweb",
+            "console",
             "access",
             "principal",
             "send",
