@@ -32,14 +32,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("instance", &["context", "frame"]),
     ("dimse", &["config", "instance", "net"]),
     ("hub", &["config", "instance"]),
+    ("audit", &["config", "hub", "instance", "net"]),
     ("subscription", &["config", "hub", "instance"]),
-    ("sink", &["config", "dimse", "frame", "hub", "instance", "net", "subscription"]),
-    ("procedure", &["config", "context", "dimse", "hub", "instance", "net"]),
-    ("source", &["config", "context", "dimse", "frame", "hub", "instance", "net", "spool"]),
-    ("dicomweb", &["config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"]),
+    ("sink", &["audit", "config", "dimse", "frame", "hub", "instance", "net", "subscription"]),
+    ("procedure", &["audit", "config", "context", "dimse", "hub", "instance", "net"]),
+    ("source", &["audit", "config", "context", "dimse", "frame", "hub", "instance", "net", "spool"]),
+    (
+        "dicomweb",
+        &["audit", "config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"],
+    ),
     (
         "service",
         &[
+            "audit",
             "config",
             "context",
             "dicomweb",
@@ -59,6 +64,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "audit",
             "config",
             "context",
             "dicomweb",

@@ -6,7 +6,7 @@ mod peers;
 use std::collections::BTreeMap;
 
 use super::fragment::{
-    Access, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
+    Access, Audit, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
     Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds, Service, Spool,
     Standing, Subscriptions, Withheld, Worklist,
 };
@@ -51,6 +51,7 @@ impl Fragment {
             spool: Spool::from(&settings.spool),
             worklist: named(others, |other| &other.worklist, &Worklist::built_in()),
             mpps: named(others, |other| &other.mpps, &Mpps::built_in()),
+            audit: Audit::from(&settings.audit),
             capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),
