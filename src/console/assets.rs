@@ -56,7 +56,7 @@ impl Assets {
         Self::of(FILES)
     }
 
-    fn of(files: &[(&str, &[u8])]) -> Self {
+    fn of(files: &[(&str, &'static [u8])]) -> Self {
         let mut context = Context::new(&SHA256);
         for (name, bytes) in files {
             context.update(name.as_bytes());
