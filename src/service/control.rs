@@ -19,8 +19,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::ServiceError;
+use super::spool::given_directory;
 use super::status::Collector;
 
 /// Its name in the runtime directory.
@@ -40,6 +43,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) status: Collector,
+}
+
+/// Serves it from the runtime directory that systemd has given, among `tasks`, until `stopping` turns true. Without one
+/// there is no socket.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn start(
+    parts: Parts,
+    tasks: &mut JoinSet<()>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    let Some(directory) = given_directory() else { return Ok(()) };
+    let control = Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
+    tasks.spawn(control.serve(parts, stopping.clone()));
+    Ok(())
 }
 
 /// The socket, while it is there.

@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -48,6 +48,7 @@ use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
+use self::status::{Bound, Collector};
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -265,6 +266,26 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         None
     };
 
+    let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
+    let last_test = Arc::new(ArcSwapOption::empty());
+    let (clock, _own_clock) = status::clock(captures.clock());
+    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
+    let bound = Bound { dicomweb: Some(dicomweb_address), dimse, dimse_tls: dimse_tls_address, metrics };
+    let collector = Collector::new(status::Parts {
+        hub: hub.clone(),
+        desk: desk.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        counters: counters.clone(),
+        loaded: shown.clone(),
+        listeners: bound.listeners(&settings),
+        secured: secured.clone(),
+        last_test: last_test.clone(),
+        clock,
+    });
+    tasks.spawn(collector.clone().sample(stopping.clone()));
+    control::start(control::Parts { status: collector }, &mut tasks, &stopping)?;
+
     let mut self_test = SelfTest::new(
         self_test::Parts {
             hub: hub.clone(),
@@ -275,17 +296,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
+            last: last_test,
             every: settings.service.self_test,
         },
         spool::given_directory(),
     )
     .map_err(ServiceError::Pattern)?;
-    if let Some(directory) = spool::given_directory() {
-        let status = status::Collector::new(status::Parts { hub: hub.clone() });
-        let control =
-            control::Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
-        tasks.spawn(control.serve(control::Parts { status }, stopping.clone()));
-    }
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
 
@@ -301,6 +317,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     let mut reloader = Reloader {
         loaded,
+        shown,
         reload,
         hub: hub.clone(),
         push,

@@ -31,6 +31,8 @@ use crate::subscription::registry::{Registry, Request};
 pub(super) struct Reloader {
     /// What is in force.
     pub(super) loaded: Loaded,
+    /// The same, for who shows it.
+    pub(super) shown: Arc<ArcSwap<Loaded>>,
     pub(super) reload: Reload,
     pub(super) hub: Hub,
     pub(super) push: Push,
@@ -114,6 +116,7 @@ impl Reloader {
             tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");
         }
         self.loaded = Loaded { settings, values: fresh.values };
+        self.shown.store(Arc::new(self.loaded.clone()));
     }
 
     fn prepare(&self, settings: &Settings) -> Result<(Table, Vec<Request>), ServiceError> {

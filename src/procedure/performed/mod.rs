@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::message::Images;
-use super::ProcedureCounters;
+use super::counters::{Kind, ProcedureCounters};
 use crate::config::settings::MppsSettings;
 use crate::context::desk::Desk;
 use crate::context::own_steps::OwnStep;
@@ -137,6 +137,7 @@ impl Teller {
             match told {
                 Ok(()) => {
                     backoff.reset();
+                    self.counters.complains(Kind::Mpps, &self.name, None);
                     if self.said.take().is_some() {
                         tracing::info!(peer = self.name, "performed procedure steps are told again");
                     }
@@ -260,6 +261,7 @@ impl Teller {
     fn fail(&mut self, error: &ScuError) {
         self.counters.failed(&self.name);
         let text = error.to_string();
+        self.counters.complains(Kind::Mpps, &self.name, Some(text.clone()));
         if self.said.as_ref() == Some(&text) {
             return;
         }

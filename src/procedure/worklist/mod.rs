@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use self::found::Found;
 use self::query::Query;
 use self::web::{Web, WebError};
-use super::ProcedureCounters;
+use super::counters::{Kind, ProcedureCounters};
 use crate::config::settings::{WorklistPeer, WorklistSettings};
 use crate::context::worklist::{Entry, Worklist};
 use crate::dimse::scu::{Peer, ScuError};
@@ -173,6 +173,7 @@ impl Asker {
         self.counters.answered(&self.name, count, found.unreadable + usize::from(found.more), now);
         self.worklist.replace(&self.name, entries, now);
         self.answered = Some(now);
+        self.counters.complains(Kind::Worklist, &self.name, None);
         let said = Said::Answers { more: found.more, unreadable: found.unreadable > 0, dropped };
         if said != self.said {
             self.say(&said, count);
@@ -211,6 +212,7 @@ impl Asker {
 
     fn fail(&mut self, error: &AskError) {
         self.counters.asked(&self.name, "failed");
+        self.counters.complains(Kind::Worklist, &self.name, Some(error.to_string()));
         let said = Said::Fails(error.to_string());
         if said == self.said {
             return;

@@ -83,6 +83,8 @@ pub(super) struct Pusher {
     pub(super) at_once: bool,
     /// What is wrong, as it was last logged.
     complaint: Option<String>,
+    /// What is wrong is that there is no connection.
+    away: bool,
 }
 
 /// What came of waiting.
@@ -121,6 +123,7 @@ impl Pusher {
             one_by_one: 0,
             at_once: true,
             complaint: None,
+            away: false,
         }
     }
 
@@ -162,6 +165,7 @@ impl Pusher {
                 self.reconnect_at = None;
                 self.proven = false;
                 self.complaint = None;
+                self.tally.complains(None);
             }
             if self.subscription.has_ended() || self.stop_at.is_some_and(|at| at <= Instant::now()) {
                 return false;
@@ -251,11 +255,15 @@ impl Pusher {
         match opened {
             Ok(connection) => {
                 self.destination.reconnected();
+                if std::mem::take(&mut self.away) {
+                    self.tally.complains(None);
+                }
                 self.connection = Some(connection);
                 Ok(())
             }
             Err(error) => {
                 self.complain(&error.to_string());
+                self.away = true;
                 Err(Outage { pause: self.backoff.pause(), refused: false })
             }
         }
@@ -339,6 +347,7 @@ impl Pusher {
                 "the peer answered {status}, but did not take every instance; framegate_push_instances_failed_total says why"
             ));
         } else if self.complaint.take().is_some() {
+            self.tally.complains(None);
             tracing::info!(destination = self.destination.name, "pushing works again");
         }
     }
@@ -352,6 +361,8 @@ impl Pusher {
             tracing::warn!(destination, peer, "cannot push: {what}");
             self.complaint = Some(what.to_owned());
         }
+        self.away = false;
+        self.tally.complains(Some(what));
     }
 
     /// Waits after a failure.

@@ -257,6 +257,7 @@ impl Encounter {
             head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
             Ok(head)
         })?;
+        let publisher = publisher.by("capture");
         tracing::info!(capture = self.name, number = context.series.number, "a series begins");
         if let Some(step) = step {
             self.tell_step(&step, &context, captured);

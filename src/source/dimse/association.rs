@@ -152,7 +152,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         called,
         calling,
         service,
-        claims: Claims::default(),
+        claims: Claims::of("dimse"),
         duty,
     };
     let open = Open::new(&association.service.counters.open);

@@ -26,6 +26,7 @@ use crate::instance::Uid;
 use crate::net::counters::Open;
 use crate::net::multipart::reader::{Event, ReadError, Reader};
 use crate::net::multipart::{Boundary, PartHead};
+use crate::source::claims::Claims;
 
 /// Media type of a part that is a Part 10 file.
 const FILE: &str = "application/dicom";
@@ -91,7 +92,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Default::default(),
+            claims: Claims::of("send"),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),

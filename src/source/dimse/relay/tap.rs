@@ -51,7 +51,15 @@ impl Tap {
         calling: String,
         steps: Steps,
     ) -> Self {
-        Self { service, relay, contexts, calling, claims: Claims::default(), message: Message::Passes, steps }
+        Self {
+            service,
+            relay,
+            contexts,
+            calling,
+            claims: Claims::of("dimse"),
+            message: Message::Passes,
+            steps,
+        }
     }
 
     fn command(&mut self, context: u8, heading: &Heading) {
