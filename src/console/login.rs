@@ -112,15 +112,18 @@ impl Console {
     /// `POST /api/login`.
     pub(super) fn log_in(&self, content: &[u8], peer: &PeerInfo) -> Answer {
         let content = if content.is_empty() { b"{}" } else { content };
-        let brought: Brought = serde_json::from_slice(content)
-            .map_err(|_| Problem::bad_body("A login is {\"code\":\"…\"}, or {} with a client certificate."))?;
+        let brought: Brought = serde_json::from_slice(content).map_err(|_| {
+            Problem::bad_body("A login is {\"code\":\"…\"}, or {} with a client certificate.")
+        })?;
         let who = match brought.code {
             Some(code) => self.by_code(&code, peer.address.ip())?,
             None => self.by_certificate(peer)?,
         };
-        let cookie = self.shared.sessions.open(who.clone(), Instant::now()).map_err(|random::NoRandom| {
-            Problem::busy(std::time::Duration::from_secs(1))
-        })?;
+        let cookie = self
+            .shared
+            .sessions
+            .open(who.clone(), Instant::now())
+            .map_err(|random::NoRandom| Problem::busy(std::time::Duration::from_secs(1)))?;
         tracing::info!(user = who.name(), how = who.how(), peer = %peer.address.ip(), "logged in at the console");
         self.audit(&who, peer.address.ip(), Outcome::Success, how(&who));
         let mut response = done();
@@ -205,7 +208,11 @@ impl Console {
         let who = &caller.session.who;
         if self.shared.sessions.unlock(caller.session.id, unlocked) {
             let (user, address) = (who.name(), peer.address.ip());
-            let said = if unlocked { "patients are shown at the console" } else { "patients are hidden again at the console" };
+            let said = if unlocked {
+                "patients are shown at the console"
+            } else {
+                "patients are hidden again at the console"
+            };
             tracing::info!(user, peer = %address, "{said}");
             self.shared.parts.audit.record(Occurrence::SecurityAlert {
                 alert: Alert::RestrictedFunction,

@@ -45,8 +45,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use self::answer::{Answer, another_method, empty, foreign, no_session, secure, told};
 use self::assets::Assets;
 use self::attempts::Attempts;
-pub use self::code::VALID as CODE_VALID;
 use self::code::Codes;
+pub use self::code::VALID as CODE_VALID;
 use self::events::Feed;
 use self::login::Caller;
 use self::people::{Shown, Tickets};
@@ -237,7 +237,8 @@ impl Console {
                 answer::json(&if caller.sees_people() { Shown::of_series(&live) } else { Shown::masked() })
             }
             Route::Worklist => {
-                let (tickets, worklist) = (self.shared.tickets.clone(), self.shared.parts.desk.worklist().clone());
+                let (tickets, worklist) =
+                    (self.shared.tickets.clone(), self.shared.parts.desk.worklist().clone());
                 let (filter, masked) = (caller.may.filter.clone(), !caller.sees_people());
                 let list = move || tickets.list(&worklist, filter.as_deref(), masked);
                 answer::json(&self.shared.workers.run(list).await.ok_or_else(Problem::internal)?)

@@ -23,10 +23,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::ServiceError;
-use super::support;
-use crate::event::{Entry, recent};
 use super::spool::given_directory;
 use super::status::Collector;
+use super::support;
+use crate::event::{Entry, recent};
 
 /// Its name in the runtime directory.
 pub const SOCKET: &str = "control.sock";
