@@ -4,6 +4,7 @@
 mod capture;
 mod certificate;
 pub mod check;
+mod console_code;
 mod control;
 mod demo;
 mod devices;
@@ -65,6 +66,8 @@ enum Command {
     Health(health::Options),
     /// How the running service is: what is wrong and how to mend it, sources, series, peers, network, machine
     Status(status::Options),
+    /// Make a one-time code that logs in at the console of the running service
+    ConsoleCode(console_code::Options),
     /// Who this box is: make its identity, show it, ask for a certificate and take it
     Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Capture(options) => capture::capture(options),
         Command::Health(options) => health::health(&options),
         Command::Status(options) => status::status(&options),
+        Command::ConsoleCode(options) => console_code::console_code(&options),
         Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {

@@ -4,7 +4,7 @@
 //! not got it yet is told; where nothing has changed, every 15 seconds all the same, so that a page knows that it is
 //! not looking at the past.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tokio::sync::Mutex;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::Collect;
@@ -46,18 +45,17 @@ impl Feed {
         Self { collect, latest: Mutex::new(None) }
     }
 
-    /// How everything is, or was less than a second ago; `None` where it cannot be said.
-    pub(super) async fn now(&self) -> Option<Arc<Status>> {
-        let mut latest = self.latest.lock().await;
+    /// How everything is, or was less than a second ago.
+    pub(super) fn now(&self) -> Arc<Status> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, status)) = &*latest
             && at.elapsed() < PERIOD * 9 / 10
         {
-            return Some(status.clone());
+            return status.clone();
         }
-        let collect = self.collect.clone();
-        let status = Arc::new(tokio::task::spawn_blocking(move || collect()).await.ok()?);
+        let status = Arc::new((self.collect)());
         *latest = Some((Instant::now(), status.clone()));
-        Some(status)
+        status
     }
 }
 
@@ -90,9 +88,8 @@ impl State {
         loop {
             self.tick.tick().await;
             let mut text = String::new();
-            if let Some(status) = self.feed.now().await {
-                self.tell(&status, &mut text);
-            }
+            let status = self.feed.now();
+            self.tell(&status, &mut text);
             let entries = recent().after(self.entry, ENTRIES);
             if let Some(last) = entries.last() {
                 self.entry = last.sequence;

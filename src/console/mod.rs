@@ -80,7 +80,7 @@ const TRIALS: usize = 2;
 /// A client that comes while we stop, or are busy, may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
 
-/// Collects how everything is. May take a while: it is called where blocking is allowed.
+/// Collects how everything is, without waiting for anybody.
 pub type Collect = Arc<dyn Fn() -> Status + Send + Sync>;
 /// Makes a support bundle, a `.tar.gz`; the error is for the log. Called where blocking is allowed.
 pub type Bundle = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
@@ -217,10 +217,7 @@ impl Console {
     /// What changes nothing.
     async fn look(&self, head: &request::Parts, route: Route<'_>, caller: Caller) -> Answer {
         match route {
-            Route::Status => match self.shared.feed.now().await {
-                Some(status) => answer::json(&*status),
-                None => Err(Problem::internal()),
-            },
+            Route::Status => answer::json(&*self.shared.feed.now()),
             Route::Events => {
                 let slot = slot(&self.shared.listeners)?;
                 let after = head.headers.get("last-event-id");

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::ServiceError;
 use super::spool::given_directory;
+use super::console::Opened;
 use super::status::Collector;
 
 /// Its name in the runtime directory.
@@ -43,6 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) status: Collector,
+    /// `None` where the configuration closes it.
+    pub(super) console: Option<Opened>,
 }
 
 /// Serves it from the runtime directory that systemd has given, among `tasks`, until `stopping` turns true. Without one
@@ -147,7 +150,20 @@ async fn respond(parts: &Parts, request: Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/status") => json(&parts.status.collect()),
         (_, "/status") => refuse_method("GET"),
+        (&Method::POST, "/console-code") => code(parts),
+        (_, "/console-code") => refuse_method("POST"),
         _ => text(StatusCode::NOT_FOUND, "nothing here has this name"),
+    }
+}
+
+/// A one-time code for the console.
+fn code(parts: &Parts) -> Answer {
+    let Some(console) = &parts.console else {
+        return text(StatusCode::CONFLICT, "the console is closed; console.listen of the configuration opens it");
+    };
+    match console.new_code() {
+        Ok(made) => json(&made),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod capture;
 pub mod confine;
+pub mod console;
 pub mod control;
 mod doubts;
 mod error;
@@ -49,6 +50,7 @@ use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
 use self::status::{Bound, Collector};
+use crate::audit::Audit;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -95,6 +97,8 @@ pub struct Ready {
     pub dimse: Option<SocketAddr>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// The console, if it is open.
+    pub console: Option<console::Opened>,
     /// The certificate that was made at the start, in PEM, for clients to trust.
     pub certificate_pem: Option<String>,
     /// The pattern source's study and series.
@@ -243,7 +247,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
-    let secured = secured(&web_tls, &dimse_tls);
+    let console = console::bind(&settings, &mut sockets, &web_tls)?;
+    let console_address = console.as_ref().map(console::Door::address);
+    let mut secured = secured(&web_tls, &dimse_tls);
+    secured.extend(console.as_ref().map(console::Door::secured));
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
@@ -270,7 +277,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let last_test = Arc::new(ArcSwapOption::empty());
     let (clock, _own_clock) = status::clock(captures.clock());
     let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
-    let bound = Bound { dicomweb: Some(dicomweb_address), dimse, dimse_tls: dimse_tls_address, metrics };
+    let bound = Bound {
+        dicomweb: Some(dicomweb_address),
+        dimse,
+        dimse_tls: dimse_tls_address,
+        console: console_address,
+        metrics,
+    };
     let collector = Collector::new(status::Parts {
         hub: hub.clone(),
         desk: desk.clone(),
@@ -284,7 +297,20 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         clock,
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    control::start(control::Parts { status: collector }, &mut tasks, &stopping)?;
+    let rooms = console::Rooms {
+        status: collector.clone(),
+        hub: &hub,
+        desk: &desk,
+        registry: &registry,
+        destinations: &destinations,
+        access: &access,
+        audit: Audit::none(),
+        stopping: &stopping,
+        drain: settings.service.drain / 2,
+    };
+    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    let parts = control::Parts { status: collector, console: console.clone() };
+    control::start(parts, &mut tasks, &stopping)?;
 
     let mut self_test = SelfTest::new(
         self_test::Parts {
@@ -309,6 +335,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_address,
         dimse,
         metrics,
+        console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
@@ -335,6 +362,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: send_settings,
         limits,
         access,
+        console,
         notifier: notifier.clone(),
         certificates: expiry::Certificates::of(secured),
     };

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use super::console::Opened;
 use super::expiry::Certificates;
 use super::{Reload, ServiceError, notify, standing};
 use crate::config::settings::{
@@ -51,6 +52,7 @@ pub(super) struct Reloader {
     pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
+    pub(super) console: Option<Opened>,
     pub(super) notifier: Notifier,
     pub(super) certificates: Certificates,
 }
@@ -107,6 +109,9 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        if let Some(console) = &self.console {
+            console.reload(&settings.console);
+        }
         self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
             tracing::error!("service.log stays as it was: {error}");
