@@ -57,6 +57,9 @@ mod tests {
         let mut out = Vec::new();
         write(&made, &mut out).unwrap();
         let shown = String::from_utf8(out).unwrap();
-        assert!(shown.contains("https://box:9443/") && shown.contains("0123 4567, once, within 10 minutes"), "{shown}");
+        assert!(
+            shown.contains("https://box:9443/") && shown.contains("0123 4567, once, within 10 minutes"),
+            "{shown}"
+        );
     }
 }

@@ -32,7 +32,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::settings::{LogFormat, ServiceSettings};
 use crate::config::{self, ConfigErrors, Loaded};
-use crate::event;
+use crate::event::{Journal, Keeping};
 use crate::service::{self, SetLog};
 
 /// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
@@ -127,16 +127,18 @@ fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-/// Log lines go to standard error, where the journal picks them up; the newest are kept in memory too.
+/// Log lines go to the journal where standard error is connected to it, else to standard error; the newest are kept in
+/// memory too. Lines of JSON were asked for by somebody who reads them: they are left as they are.
 fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     let filter = filter(&settings.log).map_err(|error| anyhow::anyhow!("service.log: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let lines = match settings.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().boxed(),
+    let lines = match (settings.log_format, Journal::behind(io::stderr())) {
+        (LogFormat::Text, Some(journal)) => journal.boxed(),
+        (LogFormat::Text, None) => lines.boxed(),
+        (LogFormat::Json, _) => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(event::Keeping::new()).with(lines).init();
+    tracing_subscriber::registry().with(filter).with(Keeping::new()).with(lines).init();
     Ok(Box::new(move |directives| {
         handle.reload(self::filter(directives)?).map_err(|error| error.to_string())
     }))

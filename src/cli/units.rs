@@ -78,7 +78,8 @@ impl Walls {
         let (dimse, dicomweb, console) = (&settings.dimse, &settings.dicomweb, &settings.console);
         let rules = modalities(settings).into_iter().map(|address| admitting(address, &dimse.allow));
         let page = console.listen.map(|address| admitting(address, &console.allow));
-        let rules = rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).chain(page).collect::<String>();
+        let rules =
+            rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).chain(page).collect::<String>();
         Self {
             drop_ins: vec![
                 ("framegate.service", service(loaded)),

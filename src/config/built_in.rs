@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 
 use super::fragment::{
     Access, Audit, Availability, Capture, Console, ConsoleTls, Destination, Dicomweb, DicomwebTls, Dimse,
-    DimseBounds, DimseTls,
-    Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds, Service, Spool,
-    Standing, Subscriptions, Withheld, Worklist,
+    DimseBounds, DimseTls, Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds,
+    Service, Spool, Standing, Subscriptions, Withheld, Worklist,
 };
 use super::settings::{
-    CaptureSettings, ConsoleSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits,
-    HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings, Settings,
-    SubscriptionSettings,
+    CaptureSettings, ConsoleSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings,
+    HttpLimits, HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings,
+    Settings, SubscriptionSettings,
 };
 
 impl Fragment {

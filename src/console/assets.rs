@@ -91,8 +91,11 @@ impl Assets {
             context.update(bytes);
         }
         let digest = hex(context.finish().as_ref().get(..8).unwrap_or_default());
-        let names: BTreeMap<&str, String> =
-            files.iter().filter(|(name, _)| *name != PAGE).map(|(name, _)| (*name, named(name, &digest))).collect();
+        let names: BTreeMap<&str, String> = files
+            .iter()
+            .filter(|(name, _)| *name != PAGE)
+            .map(|(name, _)| (*name, named(name, &digest)))
+            .collect();
         let (mut page, mut assets) = (None, HashMap::new());
         for (name, bytes) in files {
             let asset = Asset::of(name, bytes, &names);
@@ -164,7 +167,8 @@ fn linked(of: &str, text: &str, names: &BTreeMap<&str, String>) -> String {
     for (name, asset) in names {
         let Some(relative) = relative(folder, name) else { continue };
         for quote in ['"', '\''] {
-            linked = linked.replace(&format!("{quote}{relative}{quote}"), &format!("{quote}{FOLDER}{asset}{quote}"));
+            linked = linked
+                .replace(&format!("{quote}{relative}{quote}"), &format!("{quote}{FOLDER}{asset}{quote}"));
         }
     }
     linked
@@ -207,7 +211,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     fields.flat_map(|field| field.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
-        let refused = |weight: &str| weight.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty());
+        let refused =
+            |weight: &str| weight.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty());
         parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !parts.any(refused)
     })
 }
@@ -259,7 +264,9 @@ mod tests {
     async fn text_is_compressed_for_those_who_take_it() {
         let long = Box::leak("let x = 1;\n".repeat(100).into_boxed_str()).as_bytes();
         let assets = Assets::of(&[("index.html", long)]);
-        for (accepts, gzip) in [("gzip", true), ("br, GZIP;q=0.5", true), ("gzip;q=0", false), ("br", false), ("", false)] {
+        for (accepts, gzip) in
+            [("gzip", true), ("br, GZIP;q=0.5", true), ("gzip;q=0", false), ("br", false), ("", false)]
+        {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(accepts));
             let response = assets.page(&headers).unwrap();

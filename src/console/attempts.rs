@@ -79,7 +79,8 @@ mod tests {
         let wait = attempts.take(ip("::ffff:10.0.0.1")).unwrap_err();
         assert!(wait > Duration::ZERO && wait <= Duration::from_secs(60), "{wait:?}");
         let more = (2..=20).filter(|last| attempts.take(ip(&format!("10.0.0.{last}"))).is_ok()).count();
-        let more = more + (2..=20).filter(|last| attempts.take(ip(&format!("10.0.0.{last}"))).is_ok()).count();
+        let more =
+            more + (2..=20).filter(|last| attempts.take(ip(&format!("10.0.0.{last}"))).is_ok()).count();
         assert_eq!(more, (TOTAL.get() - PER_PEER.get()) as usize);
     }
 

@@ -44,8 +44,9 @@ impl Asked {
             let value = percent_decode_str(&spaced).decode_utf8_lossy();
             match name {
                 "after" => {
-                    asked.after =
-                        value.parse().map_err(|_| Problem::bad_parameter("after", "the number of an entry"))?;
+                    asked.after = value
+                        .parse()
+                        .map_err(|_| Problem::bad_parameter("after", "the number of an entry"))?;
                 }
                 "level" if value.is_empty() => {}
                 "level" => {
@@ -76,7 +77,8 @@ impl Asked {
     }
 
     fn wants(&self, entry: &Entry) -> bool {
-        let grave = self.levels.is_none_or(|most| LEVELS.iter().take(most).any(|level| *level == entry.level));
+        let grave =
+            self.levels.is_none_or(|most| LEVELS.iter().take(most).any(|level| *level == entry.level));
         let has = |text: &str| text.to_lowercase().contains(&self.text);
         grave && (self.text.is_empty() || has(&entry.text) || has(&entry.event) || has(&entry.target))
     }

@@ -20,7 +20,8 @@ mod answer;
 mod assets;
 mod attempts;
 mod code;
-mod events;
+pub(crate) mod events;
+mod feed;
 mod journal;
 mod login;
 mod operate;
@@ -45,9 +46,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use self::answer::{Answer, another_method, empty, foreign, no_session, secure, told};
 use self::assets::Assets;
 use self::attempts::Attempts;
-pub use self::code::VALID as CODE_VALID;
 use self::code::Codes;
-use self::events::Feed;
+pub use self::code::VALID as CODE_VALID;
+use self::feed::Feed;
 use self::login::Caller;
 use self::people::{Shown, Tickets};
 pub use self::random::NoRandom;
@@ -168,7 +169,7 @@ impl Console {
     /// When the system has no random numbers.
     pub fn make_code(&self) -> Result<String, NoRandom> {
         let code = self.shared.codes.make(Instant::now())?;
-        tracing::info!("a one-time code for the console was made");
+        events::CodeMade {}.tell();
         Ok(code)
     }
 
@@ -222,7 +223,7 @@ impl Console {
                 let slot = slot(&self.shared.listeners)?;
                 let after = head.headers.get("last-event-id");
                 let after = after.and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-                Ok(self.bounded(events::respond(self.shared.feed.clone(), after), &caller, false, slot))
+                Ok(self.bounded(feed::respond(self.shared.feed.clone(), after), &caller, false, slot))
             }
             Route::Journal => {
                 let asked = journal::Asked::read(head.uri.query().unwrap_or_default())?;
@@ -234,7 +235,8 @@ impl Console {
                 answer::json(&if caller.sees_people() { Shown::of_series(&live) } else { Shown::masked() })
             }
             Route::Worklist => {
-                let (tickets, worklist) = (self.shared.tickets.clone(), self.shared.parts.desk.worklist().clone());
+                let (tickets, worklist) =
+                    (self.shared.tickets.clone(), self.shared.parts.desk.worklist().clone());
                 let (filter, masked) = (caller.may.filter.clone(), !caller.sees_people());
                 let list = move || tickets.list(&worklist, filter.as_deref(), masked);
                 answer::json(&self.shared.workers.run(list).await.ok_or_else(Problem::internal)?)
@@ -289,7 +291,7 @@ impl Console {
         let bundle = self.shared.parts.bundle.clone();
         let made = tokio::task::spawn_blocking(move || bundle()).await;
         let bytes = made.map_err(|error| error.to_string()).and_then(|made| made).map_err(|error| {
-            tracing::error!("no support bundle could be made: {error}");
+            events::NoBundle { error: &error }.tell();
             Problem::internal()
         })?;
         let mut response = answer::content("application/gzip", bytes);
@@ -353,7 +355,7 @@ impl Handler for Console {
         // On the heap: what a trial of a destination keeps is large.
         let answer = Box::pin(self.answer(request, &peer)).await;
         let mut response = answer.unwrap_or_else(|problem| {
-            tracing::debug!(peer = %peer.address, status = %problem.status, "console: {}", problem.detail);
+            events::Refused { peer: peer.address, status: problem.status, why: &problem.detail }.tell();
             told(problem)
         });
         secure(response.headers_mut());

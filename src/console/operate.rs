@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::answer::{self, Answer, done};
 use super::login::Caller;
 use super::routes::Route;
-use super::Console;
+use super::{Console, events};
 use crate::context::Order;
 use crate::context::desk::Wanted;
 use crate::dicomweb::operations::{identify, start, stop, wish};
@@ -85,7 +85,7 @@ impl Console {
         if subscription.is_suspended() != suspended {
             registry.suspend(&subscription, suspended);
             let user = caller.session.who.name();
-            tracing::info!(user, subscription = id, suspended, "a subscription is suspended or resumed at the console");
+            events::Suspended { user, subscription: id, suspended }.tell();
         }
         Ok(done())
     }

@@ -190,7 +190,11 @@ mod tests {
 
     fn entry(name: &str, time: &str) -> Entry {
         let patient = Patient { name: name.to_owned(), id: format!("ID-{name}"), ..Patient::default() };
-        let request = Request { step_id: "S1".to_owned(), step_description: "Coronary".to_owned(), ..Request::default() };
+        let request = Request {
+            step_id: "S1".to_owned(),
+            step_description: "Coronary".to_owned(),
+            ..Request::default()
+        };
         Entry {
             order: Arc::new(Order {
                 patient,
@@ -208,7 +212,11 @@ mod tests {
 
     fn worklist() -> Worklist {
         let worklist = Worklist::default();
-        worklist.replace("ris", vec![entry("Doe^Late", "1530"), entry("Doe^Early", "0830")], SystemTime::now());
+        worklist.replace(
+            "ris",
+            vec![entry("Doe^Late", "1530"), entry("Doe^Early", "0830")],
+            SystemTime::now(),
+        );
         worklist
     }
 

@@ -101,9 +101,17 @@ mod tests {
         assert_eq!(Route::of("/assets/app.0123.js"), Some(Route::Asset("app.0123.js")));
         assert_eq!(Route::of("/api/series/1.2/1.3/live"), Some(Route::Live("1.2", "1.3")));
         assert_eq!(Route::of("/api/captures/xa/patient").map(Route::method), Some(Method::DELETE));
-        for nothing in
-            ["", "//", "/assets/", "/assets/../x", "/api", "/api/", "/api/login/", "/api/captures/xa", "/index.html"]
-        {
+        for nothing in [
+            "",
+            "//",
+            "/assets/",
+            "/assets/../x",
+            "/api",
+            "/api/",
+            "/api/login/",
+            "/api/captures/xa",
+            "/index.html",
+        ] {
             assert_eq!(Route::of(nothing), None, "{nothing}");
         }
         assert!(Route::of(&"/a".repeat(5000)).is_none());

@@ -65,7 +65,10 @@ pub(super) struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("who", &self.who).field("unlocked", &self.unlocked).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("who", &self.who)
+            .field("unlocked", &self.unlocked)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,8 +154,10 @@ impl Sessions {
 
     /// Shows who is imaged in this session, or hides it. Says whether that changes anything.
     pub(super) fn unlock(&self, id: Id, unlocked: bool) -> bool {
-        let changed =
-            self.held().get_mut(&id).is_some_and(|held| std::mem::replace(&mut held.unlocked, unlocked) != unlocked);
+        let changed = self
+            .held()
+            .get_mut(&id)
+            .is_some_and(|held| std::mem::replace(&mut held.unlocked, unlocked) != unlocked);
         self.changed.send_replace(());
         changed
     }

@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::ServiceError;
 use super::listening::Sockets;
 use super::status::Collector;
+use super::{ServiceError, events};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
 use crate::console::{self, CODE_VALID, Console, NoRandom};
@@ -98,7 +98,7 @@ pub(super) fn bind(
         }
     };
     let (listener, address) = sockets.listen(address, "console.listen")?;
-    tracing::info!(%address, "the console listens");
+    events::ConsoleListens { address }.tell();
     Ok(Some(Door { listener, address, tls }))
 }
 
@@ -209,7 +209,12 @@ mod tests {
 
     #[test]
     fn debug_withholds_the_code() {
-        let code = NewCode { code: "12345678".to_owned(), valid_seconds: 1, url: String::new(), fingerprint: String::new() };
+        let code = NewCode {
+            code: "12345678".to_owned(),
+            valid_seconds: 1,
+            url: String::new(),
+            fingerprint: String::new(),
+        };
         assert!(!format!("{code:?}").contains("12345678"));
     }
 }

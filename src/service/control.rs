@@ -23,8 +23,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::ServiceError;
-use super::spool::given_directory;
 use super::console::Opened;
+use super::spool::given_directory;
 use super::status::Collector;
 
 /// Its name in the runtime directory.
@@ -159,7 +159,10 @@ async fn respond(parts: &Parts, request: Request<Incoming>) -> Answer {
 /// A one-time code for the console.
 fn code(parts: &Parts) -> Answer {
     let Some(console) = &parts.console else {
-        return text(StatusCode::CONFLICT, "the console is closed; console.listen of the configuration opens it");
+        return text(
+            StatusCode::CONFLICT,
+            "the console is closed; console.listen of the configuration opens it",
+        );
     };
     match console.new_code() {
         Ok(made) => json(&made),

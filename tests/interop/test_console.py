@@ -20,6 +20,7 @@ import pytest
 import requests
 from PIL import Image
 
+import clips
 import scheduling
 from gateway import Gateway, free_port, toml, wait_for
 from pki import Authority
@@ -354,11 +355,12 @@ def test_what_is_done_is_told_within_two_seconds(boxes, authority, program):
     refused(page.get("/api/journal?level=loud"), 400, "bad-parameter")
 
 
-def test_a_live_picture_moves_and_is_small_until_it_may_be_seen(boxes, authority, program):
-    box = boxes(pattern={"enabled": True, "fps": 15.0})
+def test_a_live_picture_moves_and_is_small_until_it_may_be_seen(boxes, authority, program, tmp_path):
+    clip = clips.grey(tmp_path)
+    box = boxes(capture__room={"device": clip.device})
     page = Page(box, authority, "engineer")
     assert page.login().status_code == 204
-    (series,) = wait_for(lambda: page.get("/api/status").json()["series"], "the pattern's series")
+    (series,) = wait_for(lambda: page.get("/api/status").json()["series"], "the series of the capture")
     path = f"/api/series/{series['study']}/{series['series']}/live"
     with page.stream(path) as moving:
         began = time.monotonic()
@@ -374,7 +376,7 @@ def test_a_live_picture_moves_and_is_small_until_it_may_be_seen(boxes, authority
                 next(rest)
     with page.stream(path) as moving:
         rest = pictures(moving)
-        assert min(Image.open(io.BytesIO(next(rest))).size) > 48
+        assert max(Image.open(io.BytesIO(next(rest))).size) == clips.COLUMNS, "in full, and not enlarged"
         page.post("/api/lock")
         with pytest.raises(requests.RequestException):
             for _ in range(50):
