@@ -1,7 +1,7 @@
 """A box that is not there: serves the console's assets from the tree, and its API with made-up values that move, over plain
 HTTP on loopback. For working on the page without building anything, and for states that are hard to bring about.
 
-    python3 tests/console/mock.py [PORT]        then open http://127.0.0.1:8000/ and log in with TEST-CODE
+    python3 tests/console/mock.py [PORT]        then open http://127.0.0.1:8000/ and log in with 12345678
 
 Standard library only. What it says has the form of `src/status/` and of the console's API; the tests against the real
 binary are what holds the page to those.
@@ -29,7 +29,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-CODE = "TEST-CODE"
+CODE = "12345678"
 STUDY, XA, US, SENT = "2.25.104729", "2.25.104729000000000001", "2.25.104729000000000002", "2.25.104729000000000003"
 PATIENT = {"patient_name": "Beispiel^Berta=例^花子", "patient_id": "MOCK-0001", "accession_number": "MOCK-ACC-1"}
 CONTEXT = PATIENT | {"study_description": "Coronary angiography", "scheduled_procedure_step_id": "SPS-1"}
@@ -202,6 +202,17 @@ class Mock(ThreadingHTTPServer):
         self.ends = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/"
 
+    def start(self) -> None:
+        """Serves, beside whoever calls."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends all responses, and serves no more."""
+        self.ends.set()
+        with self.box.changed:
+            self.box.changed.notify_all()
+        self.shutdown()
+
     def handle_error(self, request, client_address) -> None:
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
@@ -333,7 +344,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def entry(number: int, masked: bool) -> dict:
     one = {
-        "id": f"e{number}", "start": f"20261126T{8 + number:02}3000", "modality": "XA", "station": "XA1",
+        "id": f"e{number}", "start": f"2026-11-26T{8 + number:02}:30", "modality": "XA", "station": "XA1",
         "description": ("Left heart", "Coronary angiography", "Electrophysiology study")[number],
         "patient_name": f"Beispiel^{('Berta', 'Anton', 'Cäsar')[number]}", "patient_id": f"MOCK-000{number + 1}", "accession_number": f"MOCK-ACC-{number + 1}",
     }

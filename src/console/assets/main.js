@@ -106,7 +106,7 @@ function Console({ session, onSession, onGone }) {
     await post(phi ? '/api/unlock' : '/api/lock');
     if (phi) onSession({ ...session, phi: true });
   };
-  const leave = () => post('/api/logout').then(onGone, onGone);
+  const leave = () => post('/api/logout').then(() => onGone(''), () => onGone(''));
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>Skip to the page</a>
     <header class="top">
@@ -138,12 +138,12 @@ function App() {
       setState({ asked: true, session: null, certificate: false, said: error.message });
     }
   };
-  const gone = (said) => {
+  const gone = (said = 'Your session has ended. Log in again.') => {
     useToken('');
     look(said);
   };
   useEffect(() => {
-    onSignedOut(() => gone('Your session has ended. Log in again.'));
+    onSignedOut(gone);
     look();
     // A page that comes back out of the browser's memory would show what was on it.
     const back = (event) => event.persisted && location.reload();
@@ -152,7 +152,7 @@ function App() {
   }, []);
   if (!state.asked) return html`<main class="login"><p class="empty">Connecting…</p></main>`;
   if (!state.session) return html`<${Login} certificate=${state.certificate} said=${state.said} onDone=${() => look()} />`;
-  return html`<${Console} key=${state.session.csrf} session=${state.session} onGone=${() => gone('')}
+  return html`<${Console} key=${state.session.csrf} session=${state.session} onGone=${gone}
     onSession=${(session) => setState((now) => ({ ...now, session }))} />`;
 }
 
