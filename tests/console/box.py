@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -47,10 +48,10 @@ class Box(Gateway):
 
     def code(self) -> str:
         """A one-time code, as whoever has a shell on the box gets one."""
-        command = [str(self.program), "console-code", "--runtime-directory", str(self.runtime)]
+        command = [str(self.program), "console-code", "--json", "--runtime-directory", str(self.runtime)]
         said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
         assert said.returncode == 0, said.stderr
-        return said.stdout.split()[0] if said.stdout.split() else ""
+        return json.loads(said.stdout)["code"]
 
 
 def clip(folder: Path) -> str:

@@ -138,13 +138,13 @@ class Box:
                 {
                     "name": "pacs", "address": "192.0.2.40:104", "when_unreachable": "spool", "open": 1,
                     "associations": {"relayed": 212, "spooled": 4}, "bytes": {"to_upstream": 73_200_000_000, "from_upstream": 18_400_000},
-                    "stored": {"relayed": 1702, "spooled": 132, "refused": 0}, "unstreamed": {"not_an_image": 9},
-                    "spool": {"objects": 12, "bytes": 6_291_456, "oldest_seconds": 184, "set_aside": 1},
+                    "stored": {"relayed": 1702, "spooled": 132, "refused": 0}, "unstreamed": {"not_an_image": 9}, "last_error": None,
+                    "spool": {"objects": 12, "bytes": 6_291_456, "oldest_seconds": 184, "set_aside": 1, "budget_bytes": 8 << 30, "lost": 0},
                 },
-                {"name": "ris", "address": "192.0.2.41:104", "when_unreachable": "refuse", "open": 0, "associations": {"relayed": 61}, "bytes": {"to_upstream": 91_000, "from_upstream": 412_000}, "stored": {}, "unstreamed": {}, "spool": None},
+                {"name": "ris", "address": "192.0.2.41:104", "when_unreachable": "refuse", "open": 0, "associations": {"relayed": 61}, "bytes": {"to_upstream": 91_000, "from_upstream": 412_000}, "stored": {}, "unstreamed": {}, "last_error": None, "spool": None},
             ],
-            "worklists": [{"name": "ris", "address": "192.0.2.41:104", "entries": 3, "age_seconds": int(seconds) % 60}],
-            "mpps": [{"name": "ris", "address": "192.0.2.41:104", "told": 14, "failed": 0}],
+            "worklists": [{"name": "ris", "address": "192.0.2.41:104", "entries": 3, "age_seconds": int(seconds) % 60, "last_error": None}],
+            "mpps": [{"name": "ris", "address": "192.0.2.41:104", "told": 14, "failed": 0, "last_error": None}],
             "network": {
                 "host_name": "framegate-7f3a", "addresses": ["192.0.2.10", "198.51.100.10"],
                 "listeners": [
@@ -153,9 +153,9 @@ class Box:
                     {"name": "console.listen", "address": "198.51.100.10:9443", "tls": True},
                 ],
                 "certificates": [
-                    {"name": "dicomweb.tls", "not_after": stamp(-12 * 86400), "days_left": 12},
-                    {"name": "console.tls", "not_after": stamp(-402 * 86400), "days_left": 402},
-                    {"name": "destination.ai.tls.ca", "not_after": stamp(3 * 86400), "days_left": -3},
+                    {"name": "dicomweb.tls", "not_after": stamp(-12 * 86400), "days_left": 12, "not_yet_valid": False},
+                    {"name": "console.tls", "not_after": stamp(-402 * 86400), "days_left": 402, "not_yet_valid": False},
+                    {"name": "destination.ai.tls.ca", "not_after": stamp(3 * 86400), "days_left": -3, "not_yet_valid": False},
                 ],
                 "clock": {"synchronized": True, "source": "chrony", "error_microseconds": 412},
             },

@@ -12,7 +12,7 @@ const PAGES = {
   streams: ['series', 'hub', 'reader'],
   destinations: ['destination', 'subscription'],
   relay: ['relay', 'spool'],
-  network: ['listener', 'certificate', 'clock', 'network', 'dicomweb', 'console', 'metrics', 'audit', 'dns', 'address'],
+  network: ['listener', 'certificate', 'clock', 'network', 'dicomweb', 'console', 'audit', 'dns', 'address'],
 };
 
 export function pageOf(finding) {

@@ -154,10 +154,10 @@ function Ris({ status }) {
   const worklists = status.worklists.map((one) => ({
     ...one,
     what: 'Worklist',
-    state: one.age_seconds == null ? html`<${State} name="Never answered" kind="warning" />`
+    state: one.last_error ? html`<${State} name=${one.last_error} kind="error" />` : one.age_seconds == null ? html`<${State} name="Never answered" kind="warning" />`
       : `${plural(one.entries, 'entry', 'entries')}, answered ${duration(one.age_seconds)} ago`,
   }));
-  const told = status.mpps.map((one) => ({ ...one, what: 'Performed steps (MPPS)', state: `${count(one.told)} taken, ${count(one.failed)} not taken` }));
+  const told = status.mpps.map((one) => ({ ...one, what: 'Performed steps (MPPS)', state: one.last_error ? html`<${State} name=${one.last_error} kind="error" />` : `${count(one.told)} taken, ${count(one.failed)} not taken` }));
   return html`
     <${Section} title="RIS" id="ris">
       <${Table} caption="Worklists and performed procedure steps" rows=${[...worklists, ...told]} keyOf=${(row) => `${row.what} ${row.name}`} columns=${[
