@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pydicom
@@ -38,9 +40,9 @@ class Box(Gateway):
         super().__init__(program, folder, authority, console=opened, **sections)
 
     def start(self) -> None:
-        if "--runtime-directory" not in self._arguments:
-            self._arguments += ["--runtime-directory", str(self.runtime)]
-        super().start()
+        # As systemd names it.
+        with mock.patch.dict(os.environ, RUNTIME_DIRECTORY=str(self.runtime)):
+            super().start()
 
     @property
     def url(self) -> str:

@@ -121,7 +121,6 @@ def test_patients_are_shown_only_while_unlocked_and_kept_nowhere(mock, visit):
 
 def test_a_lost_connection_is_said_and_made_again(mock, visit):
     one = visit(mock.url)
-    one.refusals |= {"/api/events", "/api/session", "/api/series"}
     one.log_in(CODE)
     expect(one.health).to_contain_text("destination ai")
     one.context.set_offline(True)

@@ -19,16 +19,17 @@ PAGES = {
     "system": "System",
     "journal": "Journal",
 }
-# What the page finds out by being refused; the browser writes every refusal down.
-REFUSED = {"/api/session"}
+# What the page finds out by being refused, and what the box cuts off when something else may be seen; the browser writes
+# both down.
+REFUSED = "/api/session|/api/series/.*/live"
 
 
 class Visit:
-    """A page at a console. `refusals` are paths that may be refused in this test."""
+    """A page at a console. `refusals` is a pattern of paths that may be refused in this test."""
 
     def __init__(self, browser: Browser, url: str, **context) -> None:
         self.url = url
-        self.refusals = set(REFUSED)
+        self.refusals = REFUSED
         self.faults: list[str] = []
         self.context: BrowserContext = browser.new_context(ignore_https_errors=True, locale="en-GB", **context)
         self.page: Page = self.context.new_page()
@@ -47,7 +48,7 @@ class Visit:
         if message.type not in ("error", "warning"):
             return
         path = urllib.parse.urlsplit(message.location.get("url", "")).path
-        if not ("Failed to load resource" in message.text and path in self.refusals):
+        if not ("Failed to load resource" in message.text and re.fullmatch(self.refusals, path)):
             self.faults.append(f"console: {message.text} ({path})")
 
     def _asked(self, request) -> None:
@@ -104,6 +105,13 @@ class Visit:
         """Nothing hangs over the edge of the screen."""
         over = self.page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, f"{where} is {over} pixels too wide"
+
+    def may_refuse(self, path: str) -> None:
+        self.refusals += f"|{path}"
+
+    def leave(self) -> None:
+        """Goes away, before what is looked at does."""
+        self.page.goto("about:blank")
 
     def close(self) -> None:
         self.context.close()

@@ -78,7 +78,7 @@ function Capture({ capture, status, entries, ...given }) {
 // What changes when somebody else may be imaged: the box's status does not say who, so that who must be asked again.
 function changesOf(capture, entries) {
   const spoken = entries.findLast((entry) => entry.text.includes(capture.name) && /patient|context|operat|step/i.test(`${entry.event} ${entry.text}`));
-  return JSON.stringify([capture.study, capture.context, capture.warnings, spoken?.sequence]);
+  return JSON.stringify([capture.series, capture.context, capture.warnings, spoken?.sequence]);
 }
 
 function Controls({ capture, ...given }) {
