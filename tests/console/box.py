@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,16 @@ class Box(Gateway):
         # As systemd names it.
         with mock.patch.dict(os.environ, RUNTIME_DIRECTORY=str(self.runtime)):
             super().start()
+
+    def _listening(self) -> bool:
+        """With what is opened last: the console, and the control socket."""
+        if not super()._listening() or not (self.runtime / "control.sock").is_socket():
+            return False
+        try:
+            socket.create_connection(self.console, timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     @property
     def url(self) -> str:
