@@ -9,6 +9,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use serde::Serialize;
 
+use super::events;
 use crate::config::settings::Right;
 use crate::dicomweb::problem::Problem;
 use crate::net::http::Body;
@@ -44,7 +45,7 @@ pub(super) fn content(media: &'static str, bytes: impl Into<bytes::Bytes>) -> Re
 /// 200 with this value.
 pub(super) fn json(value: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(value).map_err(|error| {
-        tracing::error!("an answer cannot be written as JSON: {error}");
+        events::AnswerUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(content("application/json", written))

@@ -22,7 +22,7 @@ const DIGITS: usize = 8;
 
 /// What became of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tried {
+pub(super) enum Tried {
     /// It was the code, which is used up now.
     Right,
     /// It was not, or there is none.
@@ -33,7 +33,7 @@ pub enum Tried {
 
 /// The code that is outstanding, if one is.
 #[derive(Debug, Default)]
-pub struct Codes(Mutex<Option<Made>>);
+pub(super) struct Codes(Mutex<Option<Made>>);
 
 struct Made {
     digits: String,
@@ -52,7 +52,7 @@ impl Codes {
     ///
     /// # Errors
     /// When the system has no random numbers.
-    pub fn make(&self, now: Instant) -> Result<String, random::NoRandom> {
+    pub(super) fn make(&self, now: Instant) -> Result<String, random::NoRandom> {
         let number = u64::from_ne_bytes(random::bytes()?) % 10u64.pow(DIGITS as u32);
         let digits = format!("{number:0DIGITS$}");
         *self.made() = Some(Made { digits: digits.clone(), until: now + VALID, wrong: 0 });
@@ -60,7 +60,7 @@ impl Codes {
     }
 
     /// Tries what somebody has typed; spaces between the digits do not count.
-    pub fn take(&self, typed: &str, now: Instant) -> Tried {
+    pub(super) fn take(&self, typed: &str, now: Instant) -> Tried {
         let typed: String = typed.chars().filter(|c| !c.is_ascii_whitespace()).take(DIGITS + 1).collect();
         let mut made = self.made();
         let Some(known) = made.as_mut().filter(|known| now < known.until) else {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::dicomweb::problem::Problem;
 use crate::event::{Entry, Recent};
 
-/// Entries of one answer; of more, the newest.
+/// Entries of one answer; of more, the oldest: `next` is where to go on.
 const MOST: usize = 500;
 /// Longest text that is looked for (bytes).
 const LONGEST: usize = 200;
@@ -69,11 +69,11 @@ impl Asked {
     /// Looks them up.
     pub(super) fn find(&self, recent: &Recent) -> Found {
         let all = recent.after(self.after, usize::MAX);
-        let next = all.last().map_or(self.after, |entry| entry.sequence);
+        let newest = all.last().map_or(self.after, |entry| entry.sequence);
         let mut entries: Vec<_> = all.into_iter().filter(|entry| self.wants(entry)).collect();
-        let surplus = entries.len().saturating_sub(MOST);
-        entries.drain(..surplus);
-        Found { entries, next }
+        let next = if entries.len() > MOST { entries.get(MOST - 1).map(|last| last.sequence) } else { None };
+        entries.truncate(MOST);
+        Found { entries, next: next.unwrap_or(newest) }
     }
 
     fn wants(&self, entry: &Entry) -> bool {

@@ -14,7 +14,7 @@ use super::answer::{self, Answer, done, may_not, no_session, not_let_in, told};
 use super::code::Tried;
 use super::origin::{cookie, set_cookie};
 use super::session::{Session, Who};
-use super::{Console, random};
+use super::{Console, events, random};
 use crate::audit::{Alert, How, Occurrence, Outcome};
 use crate::config::settings::Right;
 use crate::dicomweb::problem::Problem;
@@ -124,7 +124,7 @@ impl Console {
             .sessions
             .open(who.clone(), Instant::now())
             .map_err(|random::NoRandom| Problem::busy(std::time::Duration::from_secs(1)))?;
-        tracing::info!(user = who.name(), how = who.how(), peer = %peer.address.ip(), "logged in at the console");
+        events::LoggedIn { user: who.name(), how: who.how(), peer: peer.address.ip() }.tell();
         self.audit(&who, peer.address.ip(), Outcome::Success, how(&who));
         let mut response = done();
         set(&mut response, Some(&cookie));
@@ -133,7 +133,7 @@ impl Console {
 
     fn by_code(&self, code: &str, peer: IpAddr) -> Result<Who, Problem> {
         if let Err(wait) = self.shared.attempts.take(peer) {
-            tracing::warn!(%peer, "too many logins at the console are tried with a code; they are not looked at");
+            events::TooManyTries { peer }.tell();
             self.audit(&Who::Code, peer, Outcome::SeriousFailure, How::Code);
             return Err(Problem::too_many_failures(wait));
         }
@@ -142,9 +142,9 @@ impl Console {
             return Ok(Who::Code);
         }
         if tried == Tried::Voided {
-            tracing::warn!(%peer, "the console's code is void after too many wrong tries; make another one");
+            events::CodeVoid { peer }.tell();
         } else {
-            tracing::info!(%peer, "a login at the console failed: the code is wrong or over");
+            events::CodeWrong { peer }.tell();
         }
         let outcome = if tried == Tried::Voided { Outcome::SeriousFailure } else { Outcome::MinorFailure };
         self.audit(&Who::Code, peer, outcome, How::Code);
@@ -155,14 +155,14 @@ impl Console {
         let address = peer.address.ip();
         let Some(principal) = self.shared.parts.access.certified(peer) else {
             if peer.client_certificate.is_some() {
-                tracing::info!(peer = %address, "a login at the console failed: the certificate belongs to no principal");
+                events::NoPrincipal { peer: address }.tell();
                 self.audit(&Who::Certificate("".into()), address, Outcome::MinorFailure, How::Certificate);
             }
             return Err(not_let_in());
         };
         let who = Who::Certificate(principal);
         if self.may(&who).is_none() {
-            tracing::info!(user = who.name(), peer = %address, "a login at the console failed: without the right console");
+            events::NoRight { user: who.name(), peer: address }.tell();
             self.audit(&who, address, Outcome::MinorFailure, How::Certificate);
             return Err(may_not(Right::Console));
         }
@@ -173,7 +173,7 @@ impl Console {
     pub(super) fn log_out(&self, caller: &Caller, peer: &PeerInfo) -> Response<Body> {
         let who = &caller.session.who;
         self.shared.sessions.close(caller.session.id);
-        tracing::info!(user = who.name(), peer = %peer.address.ip(), "logged out of the console");
+        events::LoggedOut { user: who.name(), peer: peer.address.ip() }.tell();
         self.audit(who, peer.address.ip(), Outcome::Success, How::Logout);
         let mut response = done();
         set(&mut response, None);
@@ -209,11 +209,12 @@ impl Console {
         if self.shared.sessions.unlock(caller.session.id, unlocked) {
             let (user, address) = (who.name(), peer.address.ip());
             let said = if unlocked {
+                events::Unlocked { user, peer: address }.tell();
                 "patients are shown at the console"
             } else {
+                events::Locked { user, peer: address }.tell();
                 "patients are hidden again at the console"
             };
-            tracing::info!(user, peer = %address, "{said}");
             self.shared.parts.audit.record(Occurrence::SecurityAlert {
                 alert: Alert::RestrictedFunction,
                 outcome: Outcome::Success,

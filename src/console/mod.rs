@@ -20,7 +20,8 @@ mod answer;
 mod assets;
 mod attempts;
 mod code;
-mod events;
+pub(crate) mod events;
+mod feed;
 mod journal;
 mod login;
 mod operate;
@@ -47,7 +48,7 @@ use self::assets::Assets;
 use self::attempts::Attempts;
 use self::code::Codes;
 pub use self::code::VALID as CODE_VALID;
-use self::events::Feed;
+use self::feed::Feed;
 use self::login::Caller;
 use self::people::{Shown, Tickets};
 pub use self::random::NoRandom;
@@ -80,7 +81,7 @@ const TRIALS: usize = 2;
 /// A client that comes while we stop, or are busy, may try again after this.
 const BACK_SOON: Duration = Duration::from_secs(5);
 
-/// Collects how everything is. May take a while: it is called where blocking is allowed.
+/// Collects how everything is, without waiting for anybody.
 pub type Collect = Arc<dyn Fn() -> Status + Send + Sync>;
 /// Makes a support bundle, a `.tar.gz`; the error is for the log. Called where blocking is allowed.
 pub type Bundle = Arc<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
@@ -168,7 +169,7 @@ impl Console {
     /// When the system has no random numbers.
     pub fn make_code(&self) -> Result<String, NoRandom> {
         let code = self.shared.codes.make(Instant::now())?;
-        tracing::info!("a one-time code for the console was made");
+        events::CodeMade {}.tell();
         Ok(code)
     }
 
@@ -208,7 +209,7 @@ impl Console {
             Route::Lock => self.unlock(&caller, peer, false),
             _ if changes => {
                 let brought = content::collect(body, MAX_CONTENT, content::DEADLINE).await?;
-                self.operate(&caller, route, &brought).await
+                self.operate(&caller, peer, route, &brought).await
             }
             _ => self.look(&head, route, caller).await,
         }
@@ -217,15 +218,12 @@ impl Console {
     /// What changes nothing.
     async fn look(&self, head: &request::Parts, route: Route<'_>, caller: Caller) -> Answer {
         match route {
-            Route::Status => match self.shared.feed.now().await {
-                Some(status) => answer::json(&*status),
-                None => Err(Problem::internal()),
-            },
+            Route::Status => answer::json(&*self.shared.feed.now()),
             Route::Events => {
                 let slot = slot(&self.shared.listeners)?;
                 let after = head.headers.get("last-event-id");
                 let after = after.and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-                Ok(self.bounded(events::respond(self.shared.feed.clone(), after), &caller, false, slot))
+                Ok(self.bounded(feed::respond(self.shared.feed.clone(), after), &caller, false, slot))
             }
             Route::Journal => {
                 let asked = journal::Asked::read(head.uri.query().unwrap_or_default())?;
@@ -293,7 +291,7 @@ impl Console {
         let bundle = self.shared.parts.bundle.clone();
         let made = tokio::task::spawn_blocking(move || bundle()).await;
         let bytes = made.map_err(|error| error.to_string()).and_then(|made| made).map_err(|error| {
-            tracing::error!("no support bundle could be made: {error}");
+            events::NoBundle { error: &error }.tell();
             Problem::internal()
         })?;
         let mut response = answer::content("application/gzip", bytes);
@@ -357,7 +355,7 @@ impl Handler for Console {
         // On the heap: what a trial of a destination keeps is large.
         let answer = Box::pin(self.answer(request, &peer)).await;
         let mut response = answer.unwrap_or_else(|problem| {
-            tracing::debug!(peer = %peer.address, status = %problem.status, "console: {}", problem.detail);
+            events::Refused { peer: peer.address, status: problem.status, why: &problem.detail }.tell();
             told(problem)
         });
         secure(response.headers_mut());

@@ -12,9 +12,12 @@ const SIDE: u32 = 960;
 /// Longest side of one in which nothing may be read.
 const MASKED_SIDE: u32 = 48;
 
-/// The longest side of the pictures of a series.
+/// The longest side of the pictures of a series; none is enlarged.
 pub(super) fn side(series: &LiveSeries, sees_people: bool) -> u32 {
-    if sees_people || shows_nobody(series) { SIDE } else { MASKED_SIDE }
+    let most = if sees_people || shows_nobody(series) { SIDE } else { MASKED_SIDE };
+    let of = |tag| series.context().element_opt(tag).ok().flatten()?.to_int::<u32>().ok();
+    let own = of(tags::ROWS).max(of(tags::COLUMNS)).filter(|&own| own > 0);
+    own.map_or(most, |own| most.min(own))
 }
 
 /// Whether the source says that nobody can be told by the picture: Burned In Annotation (0028,0301) is `NO`.
@@ -45,6 +48,7 @@ mod tests {
     #[test]
     fn what_might_show_a_name_is_too_small_to_be_read_in_a_locked_session() {
         assert_eq!(side_of(None, false), MASKED_SIDE);
+        assert_eq!(side_of(Some("NO"), true), SIDE);
         assert_eq!(side_of(Some("YES"), false), MASKED_SIDE);
         assert_eq!(side_of(Some("NO "), false), SIDE);
         assert_eq!(side_of(Some("YES"), true), SIDE);

@@ -25,7 +25,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Route;
-use super::{Answer, Origin, content, empty};
+use super::{Answer, Origin, content, empty, events};
 use crate::config::settings::Right;
 use crate::context::Order;
 use crate::context::desk::{Desk, DeskError, Report, Wanted};
@@ -159,7 +159,7 @@ impl Console<'_> {
                 continue;
             }
             let written = to_json(&entry.dataset(), &BulkData::inline()).map_err(|error| {
-                tracing::error!("an entry of the worklist cannot be written as JSON: {error}");
+                events::EntryUnwritable { error: &error }.tell();
                 Problem::internal()
             })?;
             shown.push(written);
@@ -215,11 +215,12 @@ impl Console<'_> {
         action: &'static str,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Result<(), Problem> {
-        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change)
+        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change).map(drop)
     }
 }
 
-/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged.
+/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged. Returns whether it
+/// did.
 ///
 /// # Errors
 /// When there is no capture of this name.
@@ -229,14 +230,14 @@ pub fn wish(
     name: &str,
     action: &'static str,
     change: impl FnOnce(&mut Wanted) -> bool,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let mut changed = false;
     let wished = desk.wish(name, |wanted| changed = change(wanted));
     wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
     if changed {
-        tracing::info!(principal, capture = name, action, "a capture is operated");
+        events::Operated { principal, capture: name, action }.tell();
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// What begins again after a stop is another series; what runs, or would by itself, goes on.
@@ -276,7 +277,7 @@ fn json(content: &impl Serialize) -> Answer {
 
 fn write(media: &'static str, content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("an answer cannot be written as JSON: {error}");
+        events::AnswerUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(respond_full(HeaderValue::from_static(media), written))

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::ServiceError;
+use super::console::Opened;
 use super::spool::given_directory;
 use super::status::Collector;
 use super::support;
@@ -47,6 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) status: Collector,
+    /// `None` where the configuration closes it.
+    pub(super) console: Option<Opened>,
 }
 
 /// Serves it from the runtime directory that systemd has given, among `tasks`, until `stopping` turns true. Without one
@@ -153,7 +156,23 @@ async fn respond(parts: &Parts, request: Request<Incoming>) -> Answer {
         (&Method::GET, "/journal") => json(&journal(request.uri().query())),
         (&Method::GET, "/support-bundle") => bundle(parts.status.clone()).await,
         (_, "/status" | "/journal" | "/support-bundle") => refuse_method("GET"),
+        (&Method::POST, "/console-code") => code(parts),
+        (_, "/console-code") => refuse_method("POST"),
         _ => text(StatusCode::NOT_FOUND, "nothing here has this name"),
+    }
+}
+
+/// A one-time code for the console.
+fn code(parts: &Parts) -> Answer {
+    let Some(console) = &parts.console else {
+        return text(
+            StatusCode::CONFLICT,
+            "the console is closed; console.listen of the configuration opens it",
+        );
+    };
+    match console.new_code() {
+        Ok(made) => json(&made),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 

@@ -1,7 +1,7 @@
 """A box that is not there: serves the console's assets from the tree, and its API with made-up values that move, over plain
 HTTP on loopback. For working on the page without building anything, and for states that are hard to bring about.
 
-    python3 tests/console/mock.py [PORT]        then open http://127.0.0.1:8000/ and log in with TEST-CODE
+    python3 tests/console/mock.py [PORT]        then open http://127.0.0.1:8000/ and log in with 12345678
 
 Standard library only. What it says has the form of `src/status/` and of the console's API; the tests against the real
 binary are what holds the page to those.
@@ -29,7 +29,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-CODE = "TEST-CODE"
+CODE = "12345678"
 STUDY, XA, US, SENT = "2.25.104729", "2.25.104729000000000001", "2.25.104729000000000002", "2.25.104729000000000003"
 PATIENT = {"patient_name": "Beispiel^Berta=例^花子", "patient_id": "MOCK-0001", "accession_number": "MOCK-ACC-1"}
 CONTEXT = PATIENT | {"study_description": "Coronary angiography", "scheduled_procedure_step_id": "SPS-1"}
@@ -138,13 +138,13 @@ class Box:
                 {
                     "name": "pacs", "address": "192.0.2.40:104", "when_unreachable": "spool", "open": 1,
                     "associations": {"relayed": 212, "spooled": 4}, "bytes": {"to_upstream": 73_200_000_000, "from_upstream": 18_400_000},
-                    "stored": {"relayed": 1702, "spooled": 132, "refused": 0}, "unstreamed": {"not_an_image": 9},
-                    "spool": {"objects": 12, "bytes": 6_291_456, "oldest_seconds": 184, "set_aside": 1},
+                    "stored": {"relayed": 1702, "spooled": 132, "refused": 0}, "unstreamed": {"not_an_image": 9}, "last_error": None,
+                    "spool": {"objects": 12, "bytes": 6_291_456, "oldest_seconds": 184, "set_aside": 1, "budget_bytes": 8 << 30, "lost": 0},
                 },
-                {"name": "ris", "address": "192.0.2.41:104", "when_unreachable": "refuse", "open": 0, "associations": {"relayed": 61}, "bytes": {"to_upstream": 91_000, "from_upstream": 412_000}, "stored": {}, "unstreamed": {}, "spool": None},
+                {"name": "ris", "address": "192.0.2.41:104", "when_unreachable": "refuse", "open": 0, "associations": {"relayed": 61}, "bytes": {"to_upstream": 91_000, "from_upstream": 412_000}, "stored": {}, "unstreamed": {}, "last_error": None, "spool": None},
             ],
-            "worklists": [{"name": "ris", "address": "192.0.2.41:104", "entries": 3, "age_seconds": int(seconds) % 60}],
-            "mpps": [{"name": "ris", "address": "192.0.2.41:104", "told": 14, "failed": 0}],
+            "worklists": [{"name": "ris", "address": "192.0.2.41:104", "entries": 3, "age_seconds": int(seconds) % 60, "last_error": None}],
+            "mpps": [{"name": "ris", "address": "192.0.2.41:104", "told": 14, "failed": 0, "last_error": None}],
             "network": {
                 "host_name": "framegate-7f3a", "addresses": ["192.0.2.10", "198.51.100.10"],
                 "listeners": [
@@ -153,9 +153,9 @@ class Box:
                     {"name": "console.listen", "address": "198.51.100.10:9443", "tls": True},
                 ],
                 "certificates": [
-                    {"name": "dicomweb.tls", "not_after": stamp(-12 * 86400), "days_left": 12},
-                    {"name": "console.tls", "not_after": stamp(-402 * 86400), "days_left": 402},
-                    {"name": "destination.ai.tls.ca", "not_after": stamp(3 * 86400), "days_left": -3},
+                    {"name": "dicomweb.tls", "not_after": stamp(-12 * 86400), "days_left": 12, "not_yet_valid": False},
+                    {"name": "console.tls", "not_after": stamp(-402 * 86400), "days_left": 402, "not_yet_valid": False},
+                    {"name": "destination.ai.tls.ca", "not_after": stamp(3 * 86400), "days_left": -3, "not_yet_valid": False},
                 ],
                 "clock": {"synchronized": True, "source": "chrony", "error_microseconds": 412},
             },
@@ -201,6 +201,17 @@ class Mock(ThreadingHTTPServer):
         self.session: dict | None = None
         self.ends = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/"
+
+    def start(self) -> None:
+        """Serves, beside whoever calls."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends all responses, and serves no more."""
+        self.ends.set()
+        with self.box.changed:
+            self.box.changed.notify_all()
+        self.shutdown()
 
     def handle_error(self, request, client_address) -> None:
         if not isinstance(sys.exception(), OSError):
@@ -333,7 +344,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def entry(number: int, masked: bool) -> dict:
     one = {
-        "id": f"e{number}", "start": f"20261126T{8 + number:02}3000", "modality": "XA", "station": "XA1",
+        "id": f"e{number}", "start": f"2026-11-26T{8 + number:02}:30", "modality": "XA", "station": "XA1",
         "description": ("Left heart", "Coronary angiography", "Electrophysiology study")[number],
         "patient_name": f"Beispiel^{('Berta', 'Anton', 'Cäsar')[number]}", "patient_id": f"MOCK-000{number + 1}", "accession_number": f"MOCK-ACC-{number + 1}",
     }

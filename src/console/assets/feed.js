@@ -105,12 +105,7 @@ function addThroughput(next, before) {
 }
 
 // Entries in the order of their numbers, each once, the newest that fit.
-export function merge(now, more) {
-  if (more.length === 0) return now;
-  const newest = now.length ? now[now.length - 1].sequence : -1;
-  if (more.every((entry, at) => entry.sequence > (at ? more[at - 1].sequence : newest))) {
-    return [...now, ...more].slice(-MOST_ENTRIES);
-  }
+function merge(now, more) {
   const all = new Map([...now, ...more].map((entry) => [entry.sequence, entry]));
   return [...all.values()].sort((a, b) => a.sequence - b.sequence).slice(-MOST_ENTRIES);
 }

@@ -12,7 +12,7 @@ const PAGES = {
   streams: ['series', 'hub', 'reader'],
   destinations: ['destination', 'subscription'],
   relay: ['relay', 'spool'],
-  network: ['listener', 'certificate', 'clock', 'network', 'dicomweb', 'console', 'metrics', 'audit', 'dns', 'address'],
+  network: ['listener', 'certificate', 'clock', 'network', 'dicomweb', 'console', 'audit', 'dns', 'address'],
 };
 
 export function pageOf(finding) {
@@ -29,7 +29,7 @@ export function troubles(status, page) {
 }
 
 const What = ({ kind, children, mend }) => html`
-  <${Icon} kind=${kind} /><span class="finding-text">${children}${mend ? html` <span class="finding-mend">${mend}</span>` : ''}</span>`;
+  <${Icon} kind=${kind} /><span>${children}${mend ? html` <span class="finding-mend">${mend}</span>` : ''}</span>`;
 
 const named = (finding) => html`<b>${WORD[finding.severity]}</b>, ${finding.place}: ${finding.what}`;
 

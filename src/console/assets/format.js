@@ -74,11 +74,5 @@ export function person(value) {
   return groups.filter(Boolean).join(' · ');
 }
 
-// `20261126T081500`, `20261126 081500` or RFC 3339: when a step is scheduled.
-export function scheduled(value) {
-  if (!value) return NONE;
-  const dicom = /^(\d{4})(\d{2})(\d{2})[T ]?(\d{2})?(\d{2})?/.exec(value);
-  if (dicom) return `${dicom[1]}-${dicom[2]}-${dicom[3]}${dicom[4] ? ` ${dicom[4]}:${dicom[5] ?? '00'}` : ''}`;
-  const when = Date.parse(value);
-  return Number.isNaN(when) ? value : `${day(when)} ${clock(when).slice(0, 5)}`;
-}
+// When a step is scheduled, in the zone of the RIS (`2026-11-26T08:15`).
+export const scheduled = (value) => value.replace('T', ' ') || NONE;

@@ -43,7 +43,8 @@ export function Login({ certificate, said, onDone }) {
   };
   const submit = (event) => {
     event.preventDefault();
-    if (code.trim() && !busy) enter(code.trim());
+    const digits = code.replaceAll(/[\s-]/g, '');
+    if (digits && !busy) enter(digits);
   };
   return html`
     <main class="login">
@@ -54,7 +55,7 @@ export function Login({ certificate, said, onDone }) {
         <p class="quiet">Your browser shows a certificate that this box knows. Or:</p>` : null}
       <form onSubmit=${submit}>
         <label for="code">One-time code</label>
-        <input id="code" ref=${field} name="code" autocomplete="one-time-code" autocapitalize="characters" spellcheck=${false} required
+        <input id="code" ref=${field} name="code" autocomplete="one-time-code" inputmode="numeric" spellcheck=${false} required
           aria-describedby="code-help" maxlength="64" value=${code} onInput=${(event) => setCode(event.currentTarget.value)} />
         <button type="submit" class=${certificate ? '' : 'main'} aria-disabled=${busy ? 'true' : undefined}>Log in</button>
       </form>

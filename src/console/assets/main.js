@@ -96,7 +96,7 @@ function Page({ page, ...given }) {
     </main>`;
 }
 
-function Console({ session, onSession, onGone }) {
+function Console({ session, onSession, onGone, onLeave }) {
   const feed = useFeed(onGone);
   const page = usePage();
   const { status, link } = feed;
@@ -106,7 +106,6 @@ function Console({ session, onSession, onGone }) {
     await post(phi ? '/api/unlock' : '/api/lock');
     if (phi) onSession({ ...session, phi: true });
   };
-  const leave = () => post('/api/logout').then(onGone, onGone);
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById('main').focus(); }}>Skip to the page</a>
     <header class="top">
@@ -117,7 +116,7 @@ function Console({ session, onSession, onGone }) {
       <span class="top-end">
         <${PatientData} session=${session} onChange=${showPatients} />
         <span class="quiet who">${session.name}</span>
-        <button type="button" onClick=${leave}>Log out</button>
+        <button type="button" onClick=${onLeave}>Log out</button>
       </span>
     </header>
     <${Health} status=${status} link=${link} />
@@ -138,12 +137,18 @@ function App() {
       setState({ asked: true, session: null, certificate: false, said: error.message });
     }
   };
-  const gone = (said) => {
+  const gone = (said = 'Your session has ended. Log in again.') => {
     useToken('');
     look(said);
   };
+  const leave = async () => {
+    // Whatever is shown goes first, with the streams that it comes from.
+    setState({ asked: false });
+    await post('/api/logout').catch(() => {});
+    gone('');
+  };
   useEffect(() => {
-    onSignedOut(() => gone('Your session has ended. Log in again.'));
+    onSignedOut(gone);
     look();
     // A page that comes back out of the browser's memory would show what was on it.
     const back = (event) => event.persisted && location.reload();
@@ -152,7 +157,7 @@ function App() {
   }, []);
   if (!state.asked) return html`<main class="login"><p class="empty">Connecting…</p></main>`;
   if (!state.session) return html`<${Login} certificate=${state.certificate} said=${state.said} onDone=${() => look()} />`;
-  return html`<${Console} key=${state.session.csrf} session=${state.session} onGone=${() => gone('')}
+  return html`<${Console} key=${state.session.csrf} session=${state.session} onGone=${gone} onLeave=${leave}
     onSession=${(session) => setState((now) => ({ ...now, session }))} />`;
 }
 

@@ -78,7 +78,7 @@ function Capture({ capture, status, entries, ...given }) {
 // What changes when somebody else may be imaged: the box's status does not say who, so that who must be asked again.
 function changesOf(capture, entries) {
   const spoken = entries.findLast((entry) => entry.text.includes(capture.name) && /patient|context|operat|step/i.test(`${entry.event} ${entry.text}`));
-  return JSON.stringify([capture.study, capture.context, capture.warnings, spoken?.sequence]);
+  return JSON.stringify([capture.series, capture.context, capture.warnings, spoken?.sequence]);
 }
 
 function Controls({ capture, ...given }) {
@@ -154,10 +154,10 @@ function Ris({ status }) {
   const worklists = status.worklists.map((one) => ({
     ...one,
     what: 'Worklist',
-    state: one.age_seconds == null ? html`<${State} name="Never answered" kind="warning" />`
+    state: one.last_error ? html`<${State} name=${one.last_error} kind="error" />` : one.age_seconds == null ? html`<${State} name="Never answered" kind="warning" />`
       : `${plural(one.entries, 'entry', 'entries')}, answered ${duration(one.age_seconds)} ago`,
   }));
-  const told = status.mpps.map((one) => ({ ...one, what: 'Performed steps (MPPS)', state: `${count(one.told)} taken, ${count(one.failed)} not taken` }));
+  const told = status.mpps.map((one) => ({ ...one, what: 'Performed steps (MPPS)', state: one.last_error ? html`<${State} name=${one.last_error} kind="error" />` : `${count(one.told)} taken, ${count(one.failed)} not taken` }));
   return html`
     <${Section} title="RIS" id="ris">
       <${Table} caption="Worklists and performed procedure steps" rows=${[...worklists, ...told]} keyOf=${(row) => `${row.what} ${row.name}`} columns=${[

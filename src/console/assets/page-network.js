@@ -6,7 +6,7 @@ import { Empty, Section, State, Table, Time, Values } from './parts.js';
 import { NONE, latency, plural } from './format.js';
 
 const SOON_DAYS = 30;
-const SOURCES = { ptp: 'PTP', chrony: 'NTP (chrony)', timesyncd: 'NTP (systemd-timesyncd)' };
+const SOURCES = { ptp: 'PTP', chrony: 'NTP (chrony)', timesyncd: 'NTP (systemd-timesyncd)', free: 'nobody’s reference' };
 
 export function Network({ status, session }) {
   const { network, destinations } = status;
@@ -20,7 +20,7 @@ export function Network({ status, session }) {
     <${Section} title="Certificates" id="certificates">
       <${Table} caption="Certificates" rows=${network.certificates} keyOf=${(one) => one.name} none="None is configured." columns=${[
     ['For', (one) => html`<b>${one.name}</b>`],
-    ['Left', (one) => html`<${DaysLeft} days=${one.days_left} />`],
+    ['Left', (one) => html`<${Left} one=${one} />`],
     ['Expires', (one) => html`<${Time} at=${one.not_after} both />`],
   ]} />
     </${Section}>
@@ -39,7 +39,8 @@ export function Network({ status, session }) {
     </${Section}>`;
 }
 
-function DaysLeft({ days }) {
+function Left({ one: { days_left: days, not_yet_valid: early } }) {
+  if (early) return html`<${State} name="not yet valid" kind="error" />`;
   if (days < 0) return html`<${State} name=${`expired ${plural(-days, 'day')} ago`} kind="error" />`;
   return html`<${State} name=${plural(days, 'day')} kind=${days < SOON_DAYS ? 'warning' : 'ok'} />`;
 }

@@ -1,7 +1,7 @@
 // Associations that are passed on to the peer that they were meant for, and what waits for that peer.
 
 import { html } from './html.js';
-import { Card, Empty, Reasons, State, Values } from './parts.js';
+import { Advice, Card, Empty, Meter, Reasons, State, Values } from './parts.js';
 import { NONE, bytes, count, duration, plural, words } from './format.js';
 
 export const Relay = ({ status }) => html`
@@ -10,6 +10,7 @@ export const Relay = ({ status }) => html`
 
 const Upstream = ({ one }) => html`
   <${Card} label=${`Relay ${one.name}`} name=${one.name} state=${one.open > 0 ? 'in use' : 'idle'} kind=${one.open > 0 ? 'ok' : 'off'} figure=${plural(one.open, 'open association')}>
+    ${one.last_error ? html`<${Advice}>The upstream could not be reached: ${one.last_error}</${Advice}>` : null}
     <${Values} of=${[
   ['Upstream', one.address],
   ['While it is away', words(one.when_unreachable)],
@@ -22,8 +23,15 @@ const Upstream = ({ one }) => html`
     ${one.spool ? html`<${Values} of=${waiting(one.spool)} />` : html`<p class="quiet">None: nothing is kept on the disk for this upstream.</p>`}
   </${Card}>`;
 
-const waiting = (spool) => [
-  ['Waiting', spool.objects === 0 ? html`<${State} name="empty" kind="ok" />` : `${plural(spool.objects, 'object')}, ${bytes(spool.bytes)}`],
-  ['First of them waits', spool.objects === 0 ? NONE : duration(spool.oldest_seconds)],
-  ['Set aside', spool.set_aside === 0 ? '0' : html`<${State} name=${`${count(spool.set_aside)} refused for good`} kind="warning" />`],
-];
+const bad = (n, what) => (n === 0 ? '0' : html`<${State} name=${`${count(n)} ${what}`} kind="warning" />`);
+
+function waiting(spool) {
+  const fill = `${bytes(spool.bytes)} of ${bytes(spool.budget_bytes)}`;
+  return [
+    ['Waiting', spool.objects === 0 ? html`<${State} name="empty" kind="ok" />` : plural(spool.objects, 'object')],
+    ['First of them waits', spool.objects === 0 ? NONE : duration(spool.oldest_seconds)],
+    ['On the disk', html`${fill}<${Meter} part=${spool.bytes} whole=${spool.budget_bytes} label="Spool" text=${fill} bad=${0.8} />`],
+    ['Set aside', bad(spool.set_aside, 'refused for good')],
+    ['Lost', bad(spool.lost, 'lost')],
+  ];
+}

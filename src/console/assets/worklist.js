@@ -57,7 +57,7 @@ function Choice({ capture, session, showPatients, onClose }) {
         ${shown.map((one) => html`
           <label key=${one.id} class="entry">
             <input type="radio" name="step" value=${one.id} checked=${one.id === chosen} onChange=${() => setChosen(one.id)} />
-            <span class="entry-start">${scheduled(one.start)}</span>
+            <span>${scheduled(one.start)}</span>
             <span class="entry-who">${session.phi ? html`<b>${one.patient_name ? person(one.patient_name) : NONE}</b> ${one.patient_id ?? ''}` : html`<b>${one.description || NONE}</b>`}</span>
             <span class="entry-what">${[session.phi ? one.description : '', one.modality, one.station, one.accession_number].filter(Boolean).join(' · ')}</span>
           </label>`)}
@@ -75,9 +75,9 @@ function Choice({ capture, session, showPatients, onClose }) {
 function filter(entries, text) {
   const wanted = text.toLowerCase().split(/\s+/).filter(Boolean);
   const holds = (entry) => {
-    const all = [entry.start, scheduled(entry.start), entry.modality, entry.station, entry.description, entry.patient_name, entry.patient_id, entry.accession_number];
+    const all = [scheduled(entry.start), entry.modality, entry.station, entry.description, entry.patient_name, entry.patient_id, entry.accession_number];
     const said = all.filter(Boolean).join(' ').toLowerCase();
     return wanted.every((word) => said.includes(word));
   };
-  return entries.filter(holds).sort((a, b) => String(a.start).localeCompare(String(b.start)));
+  return entries.filter(holds).sort((a, b) => a.start.localeCompare(b.start));
 }

@@ -20,6 +20,8 @@ pub(in super::super) struct Bound {
     pub(in super::super) dimse: Option<SocketAddr>,
     /// DIMSE over TLS.
     pub(in super::super) dimse_tls: Option<SocketAddr>,
+    /// The console.
+    pub(in super::super) console: Option<SocketAddr>,
     /// Metrics.
     pub(in super::super) metrics: Option<SocketAddr>,
 }
@@ -31,6 +33,7 @@ impl Bound {
             ("dicomweb.listen", self.dicomweb, true),
             ("dimse.listen", self.dimse, false),
             ("dimse.tls.listen", self.dimse_tls, true),
+            ("console.listen", self.console, true),
             ("metrics", self.metrics, false),
         ];
         let known = known.into_iter().map(|(name, address, tls)| (name.to_owned(), address, tls));

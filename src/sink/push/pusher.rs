@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Times;
 use super::counters::{PushCounters, Tally};
 use super::destination::Destination;
+use super::events;
 use super::exchange::Answer;
 use super::feed::{Feed, Parts, Taken};
 use super::send::Detached;
@@ -348,7 +349,7 @@ impl Pusher {
             ));
         } else if self.complaint.take().is_some() {
             self.tally.complains(None);
-            tracing::info!(destination = self.destination.name, "pushing works again");
+            events::WorksAgain { destination: &self.destination.name }.tell();
         }
     }
 
@@ -356,9 +357,9 @@ impl Pusher {
     pub(super) fn complain(&mut self, what: &str) {
         let (destination, peer) = (&self.destination.name, self.destination.peer.authority());
         if self.complaint.as_deref() == Some(what) {
-            tracing::debug!(destination, peer, "still cannot push: {what}");
+            events::StillFails { destination, peer, what }.tell();
         } else {
-            tracing::warn!(destination, peer, "cannot push: {what}");
+            events::Fails { destination, peer, what }.tell();
             self.complaint = Some(what.to_owned());
         }
         self.away = false;
