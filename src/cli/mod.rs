@@ -225,6 +225,7 @@ mod tests {
             assert_eq!(status(&format!("framegate subscribe {url} {wrong}")), Err(2), "{wrong}");
         }
         assert_eq!(status("framegate subscribe gate.example"), Err(2));
+        assert_eq!(status("framegate console-code --json --runtime-directory /tmp"), Ok(()));
         for right in ["", " --wait 180 --steady 30 --json --runtime-directory /tmp"] {
             assert_eq!(status(&format!("framegate health{right}")), Ok(()), "{right}");
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::listening::Sockets;
 use super::status::Collector;
-use super::{ServiceError, events};
+use super::{ServiceError, events, support};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
 use crate::console::{self, CODE_VALID, Console, NoRandom};
@@ -124,14 +124,14 @@ impl Door {
         tasks: &mut JoinSet<()>,
     ) -> Result<Opened, ServiceError> {
         let Self { listener, address, tls } = self;
-        let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits());
+        let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
-        let status = rooms.status;
+        let (status, supported) = (rooms.status.clone(), rooms.status);
         let console = Console::new(console::Parts {
             settings: settings.clone(),
             status: Arc::new(move || status.collect()),
-            bundle: Arc::new(|| Err("not made here".to_owned())),
+            bundle: Arc::new(move || support::bundle(&supported).map_err(|error| error.to_string())),
             hub: rooms.hub.clone(),
             desk: rooms.desk.clone(),
             registry: rooms.registry.clone(),
@@ -164,7 +164,7 @@ impl Opened {
     /// Takes changed settings.
     pub(super) fn reload(&self, settings: &ConsoleSettings) {
         if settings.allow != self.settings.load().allow {
-            let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits());
+            let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
             self.limits.store(Arc::new(limits));
         }
         self.settings.store(Arc::new(settings.clone()));

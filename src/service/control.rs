@@ -26,6 +26,8 @@ use super::ServiceError;
 use super::console::Opened;
 use super::spool::given_directory;
 use super::status::Collector;
+use super::support;
+use crate::event::{Entry, recent};
 
 /// Its name in the runtime directory.
 pub const SOCKET: &str = "control.sock";
@@ -38,6 +40,8 @@ const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection: one request and its answer.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Log entries of one answer.
+const ENTRIES: usize = 1000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the socket's requests are answered from. Cheap to clone.
@@ -149,7 +153,9 @@ type Answer = Response<Full<Bytes>>;
 async fn respond(parts: &Parts, request: Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/status") => json(&parts.status.collect()),
-        (_, "/status") => refuse_method("GET"),
+        (&Method::GET, "/journal") => json(&journal(request.uri().query())),
+        (&Method::GET, "/support-bundle") => bundle(parts.status.clone()).await,
+        (_, "/status" | "/journal" | "/support-bundle") => refuse_method("GET"),
         (&Method::POST, "/console-code") => code(parts),
         (_, "/console-code") => refuse_method("POST"),
         _ => text(StatusCode::NOT_FOUND, "nothing here has this name"),
@@ -167,6 +173,20 @@ fn code(parts: &Parts) -> Answer {
     match console.new_code() {
         Ok(made) => json(&made),
         Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+/// The entries of the log after the number that is asked for (`after=17`); without one, from the oldest that is kept.
+fn journal(query: Option<&str>) -> Vec<Entry> {
+    let after = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("after="));
+    recent().after(after.and_then(|number| number.parse().ok()).unwrap_or(0), ENTRIES)
+}
+
+async fn bundle(status: Collector) -> Answer {
+    match tokio::task::spawn_blocking(move || support::bundle(&status)).await {
+        Ok(Ok(archive)) => content("application/gzip", archive),
+        Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the support bundle cannot be made"),
     }
 }
 

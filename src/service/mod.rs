@@ -30,6 +30,7 @@ mod signals;
 mod spool;
 mod standing;
 pub mod status;
+pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
