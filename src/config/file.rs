@@ -242,8 +242,8 @@ mod tests {
         assert_eq!(
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
-              accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
-              subscription, availability, relay, spool, worklist, mpps, capture, pattern, service"]
+              accepted: hub, dimse, dicomweb, console, access, principal, send, subscriptions, destination, \
+              subscription, availability, relay, spool, worklist, mpps, audit, capture, pattern, service"]
         );
         assert_eq!(
             problems("[dicomweb.bogus]"),
@@ -334,7 +334,7 @@ mod tests {
             problems(&format!("[principal.{long}]\nmay = ['read']")),
             [format!(
                 "f.toml:2:7: principal.{long}.may: \"read\" is not a right; accepted: \
-                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\""
+                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\", \"console\", \"phi\""
             )]
         );
         assert_eq!(

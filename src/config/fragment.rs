@@ -4,11 +4,14 @@
 //! Merging lays one fragment over another; the result has the same type and becomes `Settings` in
 //! `validate`. Unknown fields are refused; what a field takes stands in the table of keys.
 
+mod console;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::console::{Console, ConsoleTls};
 use super::kind::WITHHELD;
 use super::settings::{
     Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
@@ -22,6 +25,7 @@ pub(super) struct Fragment {
     pub(super) hub: Hub,
     pub(super) dimse: Dimse,
     pub(super) dicomweb: Dicomweb,
+    pub(super) console: Console,
     pub(super) access: Access,
     pub(super) principal: BTreeMap<String, Principal>,
     pub(super) send: Send,
@@ -33,6 +37,7 @@ pub(super) struct Fragment {
     pub(super) spool: Spool,
     pub(super) worklist: BTreeMap<String, Worklist>,
     pub(super) mpps: BTreeMap<String, Mpps>,
+    pub(super) audit: Audit,
     pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
@@ -306,6 +311,17 @@ pub(super) struct Mpps {
     pub(super) ca: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) receiver: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) queue: Option<usize>,
 }
 
 /// `[capture.NAME]`

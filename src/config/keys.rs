@@ -84,10 +84,10 @@ const NETWORKS: Kind = list("list of networks, for instance [\"192.168.10.0/24\"
     text::network(text).map(drop)
 });
 const PEM_FILE: Kind = words("path of a PEM file, or \"\" for none", |_| Ok(()));
-const RIGHTS: Kind =
-    list("list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\"", |text| {
-        text::right(text).map(drop)
-    });
+const RIGHTS: Kind = list(
+    "list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\", \"console\", \"phi\"",
+    |text| text::right(text).map(drop),
+);
 const DESTINATIONS: Kind =
     list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
 const DEVICE: &str = "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\", \"card:NAME\", \
@@ -103,6 +103,8 @@ const SPACING: &str = "\"ROW,COLUMN\" (mm), for instance \"0.2,0.2\", or \"\" wh
 const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backslash, no space at the ends";
 
 const PEER: &str = "\"HOST:PORT\", for instance \"ris.example:104\"";
+
+const RECEIVER: &str = "\"HOST:PORT\", for instance \"audit.example:6514\", or \"\" for none";
 
 /// Every key, section by section, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
@@ -161,6 +163,14 @@ pub(super) const KEYS: &[Key] = &[
     live("dicomweb.limits.idle_seconds", seconds(1, DAY)),
     live("dicomweb.limits.send_timeout_ms", milliseconds(100, 600_000)),
     live("dicomweb.limits.search_results", count(1, 100_000)),
+    fixed("console.listen", LISTENER),
+    live("console.allow", NETWORKS),
+    fixed("console.tls.certificate", PEM_FILE),
+    fixed("console.tls.key", PEM_FILE),
+    fixed("console.tls.client_ca", PEM_FILE),
+    fixed("console.tls.client_crl", PEM_FILE),
+    live("console.code_may", list("list of \"operate\", \"phi\"", |text| text::code_right(text).map(drop))),
+    live("console.session_minutes", Kind::Integer { min: 1, max: 720, unit: "minutes" }),
     live("access.anonymous", RIGHTS),
     live("access.anonymous_destinations", DESTINATIONS),
     live("access.anonymous_filter", Kind::Filter),
@@ -326,6 +336,14 @@ pub(super) const KEYS: &[Key] = &[
     live("mpps.*.ca", PEM_FILE),
     live("mpps.*.certificate", PEM_FILE),
     live("mpps.*.key", PEM_FILE),
+    live(
+        "audit.receiver",
+        words(RECEIVER, |text| if text.is_empty() { Ok(()) } else { text::peer_address(text) }),
+    ),
+    live("audit.ca", PEM_FILE),
+    live("audit.certificate", PEM_FILE),
+    live("audit.key", PEM_FILE),
+    live("audit.queue", count(1, 1_000_000)),
     fixed("capture.*.device", words(DEVICE, text::device)),
     fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
     fixed(
@@ -487,6 +505,7 @@ mod tests {
             "hub",
             "dimse",
             "dicomweb",
+            "console",
             "access",
             "principal",
             "send",
@@ -498,6 +517,7 @@ mod tests {
             "spool",
             "worklist",
             "mpps",
+            "audit",
             "capture",
             "pattern",
             "service",

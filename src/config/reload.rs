@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::keys;
 use super::load::Loaded;
 use super::settings::{
-    DicomwebSettings, DimseSettings, HubSettings, RelaySettings, ServiceSettings, Settings,
+    ConsoleSettings, DicomwebSettings, DimseSettings, HubSettings, RelaySettings, ServiceSettings, Settings,
 };
 
 /// The keys that differ between two configurations, in the order of the sections, those that have
@@ -56,6 +56,11 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
             tls: old.dicomweb.tls.clone(),
             ..new.dicomweb.clone()
         },
+        console: ConsoleSettings {
+            listen: old.console.listen,
+            tls: old.console.tls.clone(),
+            ..new.console.clone()
+        },
         access: new.access.clone(),
         send: new.send.clone(),
         subscriptions: new.subscriptions.clone(),
@@ -73,6 +78,7 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
         spool: old.spool.clone(),
         worklists: new.worklists.clone(),
         mpps: new.mpps.clone(),
+        audit: new.audit.clone(),
         captures: old.captures.clone(),
         pattern: old.pattern.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
@@ -132,6 +138,14 @@ mod tests {
         ("dicomweb.limits.idle_seconds", "7"),
         ("dicomweb.limits.send_timeout_ms", "700"),
         ("dicomweb.limits.search_results", "7"),
+        ("console.listen", "127.0.0.1:8445"),
+        ("console.allow", "10.0.0.0/8"),
+        ("console.tls.certificate", "/other"),
+        ("console.tls.key", "/other"),
+        ("console.tls.client_ca", "/other"),
+        ("console.tls.client_crl", "/other"),
+        ("console.code_may", "phi"),
+        ("console.session_minutes", "7"),
         ("access.anonymous", "search"),
         ("access.anonymous_destinations", "*"),
         ("access.anonymous_filter", "Modality=XA"),
@@ -230,6 +244,11 @@ mod tests {
         ("mpps.a.ca", "'/other'"),
         ("mpps.a.certificate", "'/other'"),
         ("mpps.a.key", "'/other'"),
+        ("audit.receiver", "other:6514"),
+        ("audit.ca", "/other"),
+        ("audit.certificate", "/other"),
+        ("audit.key", "/other"),
+        ("audit.queue", "7"),
         ("capture.a.device", "'/dev/video7'"),
         ("capture.a.profile", "'other'"),
         ("capture.a.input", "'other'"),
@@ -286,6 +305,9 @@ mod tests {
         ("dicomweb.tls.certificate", "/c"),
         ("dicomweb.tls.key", "/k"),
         ("dicomweb.tls.client_ca", "/a"),
+        ("console.tls.certificate", "/c"),
+        ("console.tls.key", "/k"),
+        ("console.tls.client_ca", "/a"),
         ("access.jwt.jwks", "/j"),
         ("access.jwt.issuer", "i"),
         ("access.jwt.audience", "a"),
@@ -316,6 +338,10 @@ mod tests {
         ("mpps.a.ca", "'/a'"),
         ("mpps.a.certificate", "'/c'"),
         ("mpps.a.key", "'/k'"),
+        ("audit.receiver", "a:6514"),
+        ("audit.ca", "/a"),
+        ("audit.certificate", "/c"),
+        ("audit.key", "/k"),
         ("capture.a.crop", "'0,0,8,8'"),
         ("capture.a.picture_size", "'8x8'"),
     ];

@@ -3,7 +3,9 @@
 //! place to look.
 
 mod access;
+mod audit;
 mod capture;
+mod console;
 mod live;
 mod procedure;
 mod relay;
@@ -16,10 +18,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use access::{AccessSettings, JwtSettings, PrincipalSettings, Right, Rights};
+pub use audit::{AuditReceiver, AuditSettings};
 pub use capture::{
     CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, Provider, RangeChoice, Rectangle,
     SeriesPolicy, VideoSopClass,
 };
+pub use console::ConsoleSettings;
 pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
     SubscriptionSettings,
@@ -37,6 +41,8 @@ pub struct Settings {
     pub dimse: DimseSettings,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebSettings,
+    /// The field engineer's console.
+    pub console: ConsoleSettings,
     /// Who may do what.
     pub access: AccessSettings,
     /// Bounds on what is posted to us (Send and Store).
@@ -57,6 +63,8 @@ pub struct Settings {
     pub worklists: BTreeMap<String, WorklistSettings>,
     /// Peers that are told what captures perform, by name.
     pub mpps: BTreeMap<String, MppsSettings>,
+    /// Where the audit trail goes.
+    pub audit: AuditSettings,
     /// Video outputs that become live series, by name.
     pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.

@@ -8,14 +8,15 @@
 pub mod access;
 pub mod capabilities;
 mod channel;
-mod content;
+pub mod content;
 mod cors;
 mod counters;
+pub(crate) mod events;
 mod guarded;
 mod live;
 pub mod media;
 mod metadata;
-mod operations;
+pub mod operations;
 mod parameters;
 pub mod problem;
 mod reached;
@@ -27,6 +28,7 @@ pub mod search;
 mod steering;
 mod store;
 mod subscribe;
+mod view;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +52,7 @@ use self::parameters::Parameters;
 use self::problem::Problem;
 use self::retrieve::respond_full;
 use self::routes::{Match, Resource, Route, Transaction, Urls};
+pub use self::view::View;
 use crate::config::settings::{DestinationSettings, DicomwebSettings, Right};
 use crate::context::desk::Desk;
 use crate::hub::Hub;
@@ -265,7 +268,7 @@ impl Origin {
         let media = media::capabilities(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let base = self.urls(request);
         let content = Capabilities::new(base.base()).document(media).map_err(|error| {
-            tracing::error!("the capabilities cannot be described: {error}");
+            events::CapabilitiesUnwritable { error: &error }.tell();
             Problem::internal()
         })?;
         let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
@@ -289,7 +292,8 @@ impl Handler for Origin {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         let (transaction, answer) = self.answer(request, &peer).await;
         let mut response = answer.unwrap_or_else(|problem| {
-            tracing::debug!(peer = %peer.address, transaction, status = %problem.status, "{}", problem.detail);
+            let (peer, status) = (peer.address, problem.status);
+            events::Refused { peer, transaction, status, detail: &problem.detail }.tell();
             told(problem)
         });
         cors::allow(&mut response, &headers, &settings.cors_origins);

@@ -25,7 +25,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Route;
-use super::{Answer, Origin, content, empty};
+use super::{Answer, Origin, content, empty, events};
 use crate::config::settings::Right;
 use crate::context::Order;
 use crate::context::desk::{Desk, DeskError, Report, Wanted};
@@ -159,7 +159,7 @@ impl Console<'_> {
                 continue;
             }
             let written = to_json(&entry.dataset(), &BulkData::inline()).map_err(|error| {
-                tracing::error!("an entry of the worklist cannot be written as JSON: {error}");
+                events::EntryUnwritable { error: &error }.tell();
                 Problem::internal()
             })?;
             shown.push(written);
@@ -215,31 +215,46 @@ impl Console<'_> {
         action: &'static str,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Result<(), Problem> {
-        let mut changed = false;
-        let wished = self.desk.wish(name, |wanted| changed = change(wanted));
-        wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
-        if changed {
-            let principal = self.principal.as_deref().unwrap_or("anonymous");
-            tracing::info!(principal, capture = name, action, "a capture is operated");
-        }
-        Ok(())
+        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change).map(drop)
     }
 }
 
+/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged. Returns whether it
+/// did.
+///
+/// # Errors
+/// When there is no capture of this name.
+pub fn wish(
+    desk: &Desk,
+    principal: &str,
+    name: &str,
+    action: &'static str,
+    change: impl FnOnce(&mut Wanted) -> bool,
+) -> Result<bool, Problem> {
+    let mut changed = false;
+    let wished = desk.wish(name, |wanted| changed = change(wanted));
+    wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
+    if changed {
+        events::Operated { principal, capture: name, action }.tell();
+    }
+    Ok(changed)
+}
+
 /// What begins again after a stop is another series; what runs, or would by itself, goes on.
-fn start(wanted: &mut Wanted) -> bool {
+pub fn start(wanted: &mut Wanted) -> bool {
     if wanted.running == Some(false) {
         wanted.encounter += 1;
     }
     wanted.running.replace(true) != Some(true)
 }
 
-fn stop(wanted: &mut Wanted) -> bool {
+/// The capture stops with its next frame.
+pub fn stop(wanted: &mut Wanted) -> bool {
     wanted.running.replace(false) != Some(false)
 }
 
 /// The next frame is of somebody else, or of another study.
-fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
+pub fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
     if wanted.order.as_deref() == order.as_ref() {
         return false;
     }
@@ -249,7 +264,7 @@ fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
 }
 
 /// An entry as a series of it would be: what filters are matched against.
-fn as_imaged(entry: &Entry) -> Dataset {
+pub fn as_imaged(entry: &Entry) -> Dataset {
     let mut dataset = entry.dataset();
     let modality = PrimitiveValue::from(entry.modality.as_str());
     dataset.put(DataElement::new(tags::MODALITY, VR::CS, modality));
@@ -262,7 +277,7 @@ fn json(content: &impl Serialize) -> Answer {
 
 fn write(media: &'static str, content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("an answer cannot be written as JSON: {error}");
+        events::AnswerUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(respond_full(HeaderValue::from_static(media), written))

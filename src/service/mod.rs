@@ -11,9 +11,13 @@
 //! ```
 
 mod capture;
+pub mod catalogue;
 pub mod confine;
+pub mod console;
+pub mod control;
 mod doubts;
 mod error;
+pub(crate) mod events;
 mod expiry;
 pub mod health;
 mod housekeeping;
@@ -25,13 +29,15 @@ mod self_test;
 mod signals;
 mod spool;
 mod standing;
+pub mod status;
+pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -46,6 +52,8 @@ use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
+use self::status::{Bound, Collector};
+use crate::audit::Audit;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -92,6 +100,8 @@ pub struct Ready {
     pub dimse: Option<SocketAddr>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// The console, if it is open.
+    pub console: Option<console::Opened>,
     /// The certificate that was made at the start, in PEM, for clients to trust.
     pub certificate_pem: Option<String>,
     /// The pattern source's study and series.
@@ -163,7 +173,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
         let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
-        tracing::info!(relay = name, address = %bound, "the relay listens");
+        events::RelayListens { relay: name, address: bound }.tell();
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
@@ -175,7 +185,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &mut dimse_tls {
         let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
-        tracing::info!(address = %bound, "DICOM over TLS");
+        events::DimseTlsListens { address: bound }.tell();
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
         *address = bound;
     }
@@ -236,11 +246,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         })
         .await;
         if dropped > 0 {
-            tracing::warn!(dropped, "connections were still open when service.drain_seconds was over");
+            events::DrainDropped { dropped }.tell();
         }
     });
 
-    let secured = secured(&web_tls, &dimse_tls);
+    let console = console::bind(&settings, &mut sockets, &web_tls)?;
+    let console_address = console.as_ref().map(console::Door::address);
+    let mut secured = secured(&web_tls, &dimse_tls);
+    secured.extend(console.as_ref().map(console::Door::secured));
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
@@ -263,6 +276,45 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         None
     };
 
+    let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
+    let last_test = Arc::new(ArcSwapOption::empty());
+    let (clock, _own_clock) = status::clock(captures.clock());
+    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
+    let bound = Bound {
+        dicomweb: Some(dicomweb_address),
+        dimse,
+        dimse_tls: dimse_tls_address,
+        console: console_address,
+        metrics,
+    };
+    let collector = Collector::new(status::Parts {
+        hub: hub.clone(),
+        desk: desk.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        counters: counters.clone(),
+        loaded: shown.clone(),
+        listeners: bound.listeners(&settings),
+        secured: secured.clone(),
+        last_test: last_test.clone(),
+        clock,
+    });
+    tasks.spawn(collector.clone().sample(stopping.clone()));
+    let rooms = console::Rooms {
+        status: collector.clone(),
+        hub: &hub,
+        desk: &desk,
+        registry: &registry,
+        destinations: &destinations,
+        access: &access,
+        audit: Audit::none(),
+        stopping: &stopping,
+        drain: settings.service.drain / 2,
+    };
+    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    let parts = control::Parts { status: collector, console: console.clone() };
+    control::start(parts, &mut tasks, &stopping)?;
+
     let mut self_test = SelfTest::new(
         self_test::Parts {
             hub: hub.clone(),
@@ -273,6 +325,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
+            last: last_test,
             every: settings.service.self_test,
         },
         spool::given_directory(),
@@ -285,14 +338,16 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_address,
         dimse,
         metrics,
+        console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
-    tracing::info!(dicomweb = %dicomweb_address, dimse = ?dimse, "ready");
+    events::Ready { dicomweb: dicomweb_address, dimse }.tell();
     notify(&[NotifyState::Ready]);
 
     let mut reloader = Reloader {
         loaded,
+        shown,
         reload,
         hub: hub.clone(),
         push,
@@ -310,6 +365,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: send_settings,
         limits,
         access,
+        console,
         notifier: notifier.clone(),
         certificates: expiry::Certificates::of(secured),
     };
@@ -326,14 +382,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     notify(&[NotifyState::Stopping]);
     let drain = reloader.loaded.settings.service.drain;
-    tracing::info!(?drain, "stopping");
+    events::Stopping { drain }.tell();
     if let Some(pattern) = pattern {
         pattern.stop();
     }
     // Before the hub, so that their series end as complete. A driver that hangs is not waited for.
     let stopped = tokio::task::spawn_blocking(move || captures.stop());
     if tokio::time::timeout(drain / 4, stopped).await.is_err() {
-        tracing::warn!("a capture device does not let go of its capture thread");
+        events::CaptureHangs {}.tell();
     }
     let _ = stop.send(true);
     hub.shutdown();
@@ -348,9 +404,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         while tasks.join_next().await.is_some() {}
     };
     if tokio::time::timeout(drain, all).await.is_err() {
-        tracing::warn!("something was still open when service.drain_seconds was over");
+        events::DrainOver {}.tell();
     }
-    tracing::info!("stopped");
+    events::Stopped {}.tell();
     Ok(())
 }
 

@@ -9,12 +9,19 @@ use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Event, Opened};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Claims {
+    /// The room that it comes in by, in one word.
+    source: &'static str,
     publishers: HashMap<(Uid, Uid), Publisher>,
 }
 
 impl Claims {
+    /// None yet, of a peer of this source.
+    pub(super) fn of(source: &'static str) -> Self {
+        Self { source, publishers: HashMap::new() }
+    }
+
     /// The peer has said that it is done: its part of every series is complete.
     pub(super) fn complete(&mut self) {
         for (_, publisher) in self.publishers.drain() {
@@ -67,7 +74,7 @@ impl Claims {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let opened = hub.open(&identity.study, &identity.series, || opened.dataset());
-                Ok(entry.insert(opened.map_err(Refused::Open)?))
+                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source)))
             }
         }
     }

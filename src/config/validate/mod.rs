@@ -4,8 +4,10 @@
 //! is reported at the topmost layer that sets one of the keys concerned.
 
 mod access;
+mod audit;
 mod bounds;
 mod capture;
+mod console;
 mod listening;
 mod peers;
 mod procedure;
@@ -29,9 +31,11 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
     let fragment = &merged.fragment;
     check.names(fragment);
     let dimse = check.dimse(&fragment.dimse);
+    let dicomweb = check.dicomweb(&fragment.dicomweb);
     let settings = Settings {
         hub: bounds::hub(&fragment.hub),
-        dicomweb: check.dicomweb(&fragment.dicomweb),
+        console: check.console(&fragment.console, &dicomweb.tls),
+        dicomweb,
         access: check.access(fragment),
         send: bounds::send(&fragment.send, &dimse),
         dimse,
@@ -44,6 +48,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         spool: check.spool(&fragment.spool),
         worklists: check.worklists(fragment),
         mpps: check.mpps(fragment),
+        audit: check.audit(&fragment.audit),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };
@@ -151,6 +156,7 @@ impl Validation<'_> {
             ("dimse.listen", settings.dimse.listen),
             ("dimse.tls.listen", settings.dimse.tls.as_ref().map(|tls| tls.listen)),
             ("dicomweb.listen", Some(settings.dicomweb.listen)),
+            ("console.listen", settings.console.listen),
             ("service.metrics_listen", settings.service.metrics_listen),
         ]
         .into_iter()

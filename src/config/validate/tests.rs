@@ -2,18 +2,19 @@
 
 use super::super::load;
 use super::super::settings::{
-    HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings, TlsIdentity, WorklistPeer,
+    AuditSettings, HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings,
+    TlsIdentity, WorklistPeer,
 };
 
 /// Loads from variables alone: `DIMSE__LISTEN` and value.
-fn from(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+pub(super) fn from(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let env = variables.iter().map(|(name, value)| (format!("FRAMEGATE_{name}"), (*value).to_owned()));
     load(None, env.collect::<Vec<_>>().into_iter())
         .map(|loaded| loaded.settings)
         .map_err(|errors| errors.problems.iter().map(ToString::to_string).collect())
 }
 
-fn refused(variables: &[(&str, &str)], part: &str) {
+pub(super) fn refused(variables: &[(&str, &str)], part: &str) {
     let problems = from(variables).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains(part), "{problems:?}");
@@ -171,6 +172,7 @@ fn to_push_somebody_needs_a_destination() {
         "f.toml:3:7: principal.viewer.may: has push-to without a destination; \
          accepted: principal.viewer.destinations with it: names of destinations, or [\"*\"]",
     );
+    refused(&[("ACCESS__ANONYMOUS", "search,console")], "access.anonymous: has console or phi");
     refused(&[("ACCESS__ANONYMOUS", "push-to")], "access.anonymous: has push-to without a destination");
     file_refused(
         &format!("{push}destinations = ['pcs']\n{PACS}"),
@@ -337,6 +339,17 @@ fn who_is_told_what_was_performed_is_named_whole() {
     let problems = from_file(&capture).unwrap_err();
     assert!(problems[0].contains("capture.room.mpps: there is no [mpps.rsi]"), "{problems:?}");
     assert!(from_file(&capture.replace("rsi", "ris")).is_ok());
+}
+
+#[test]
+fn the_audit_trail_leaves_over_tls_or_not_at_all() {
+    let audit = from_file("[audit]\nreceiver = 'audit.example:6514'\nca = '/a'\nqueue = 7\n").unwrap().audit;
+    assert_eq!(audit.queue, 7);
+    let receiver = audit.receiver.unwrap();
+    assert_eq!((receiver.address.as_str(), receiver.tls.ca), ("audit.example:6514", "/a".into()));
+    assert_eq!(from_file("[audit]\nca = '/a'\n").unwrap().audit, AuditSettings::default());
+    let problems = from_file("[audit]\nreceiver = 'audit.example:6514'\n").unwrap_err();
+    assert!(problems.len() == 1 && problems[0].contains("stands without roots"), "{problems:?}");
 }
 
 #[test]

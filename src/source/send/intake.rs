@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::counters::Reason;
+use super::events;
 use super::failure::Failure;
 use super::file::File;
 use super::media::PartType;
@@ -26,6 +27,7 @@ use crate::instance::Uid;
 use crate::net::counters::Open;
 use crate::net::multipart::reader::{Event, ReadError, Reader};
 use crate::net::multipart::{Boundary, PartHead};
+use crate::source::claims::Claims;
 
 /// Media type of a part that is a Part 10 file.
 const FILE: &str = "application/dicom";
@@ -91,7 +93,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Default::default(),
+            claims: Claims::of("send"),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),
@@ -241,12 +243,8 @@ impl Intake {
 
     fn note_broken(&self, reason: &'static str) {
         self.outlet.counters.broken.get_or_create(&Reason { reason }).inc();
-        tracing::info!(
-            principal = self.outlet.principal(),
-            reason,
-            taken = self.outlet.report.taken_count,
-            "a request that sends instances did not come to its end"
-        );
+        let (principal, taken) = (self.outlet.principal(), self.outlet.report.taken_count);
+        events::Broken { principal, reason, taken }.tell();
     }
 }
 
