@@ -169,7 +169,10 @@ pub(super) const KEYS: &[Key] = &[
     fixed("console.tls.key", PEM_FILE),
     fixed("console.tls.client_ca", PEM_FILE),
     fixed("console.tls.client_crl", PEM_FILE),
-    live("console.code_may", list("list of \"operate\", \"phi\"", |text| text::code_right(text).map(drop))),
+    live(
+        "console.code_may",
+        list("list of \"operate\", \"phi\", \"configure\"", |text| text::code_right(text).map(drop)),
+    ),
     live("console.session_minutes", Kind::Integer { min: 1, max: 720, unit: "minutes" }),
     live("access.anonymous", RIGHTS),
     live("access.anonymous_destinations", DESTINATIONS),

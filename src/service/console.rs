@@ -1,6 +1,7 @@
 //! Puts the console together: its listener, its certificate, and what it shows and changes.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use tokio::task::JoinSet;
 
 use super::listening::Sockets;
 use super::status::Collector;
-use super::{ServiceError, events, support};
+use super::{ServiceError, events, spool, support};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
-use crate::console::{self, CODE_VALID, Console, NoRandom};
+use crate::console::{self, CODE_VALID, Configuring, Console, NoRandom};
 use crate::context::desk::Desk;
 use crate::dicomweb::Destinations;
 use crate::dicomweb::access::Access;
@@ -45,6 +46,8 @@ pub(super) struct Rooms<'a> {
     pub(super) destinations: &'a Destinations,
     pub(super) access: &'a Access,
     pub(super) audit: Audit,
+    /// The file of the configuration, where there is one.
+    pub(super) file: Option<&'a Path>,
     pub(super) stopping: &'a watch::Receiver<bool>,
     /// How long connections may take to end.
     pub(super) drain: Duration,
@@ -138,6 +141,10 @@ impl Door {
             destinations: rooms.destinations.clone(),
             access: rooms.access.clone(),
             audit: rooms.audit,
+            configuring: rooms
+                .file
+                .zip(spool::given_directory())
+                .map(|(file, at)| Configuring::new(file, &at)),
             stopping: rooms.stopping.clone(),
         })
         .map_err(|NoRandom| ServiceError::Io(std::io::Error::other(NoRandom)))?;

@@ -34,6 +34,7 @@ pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -86,6 +87,8 @@ pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
     /// Sets another log filter, in `tracing` directive syntax.
     pub log: SetLog,
+    /// The file of the configuration; `None` where there is none.
+    pub file: Option<PathBuf>,
 }
 
 /// Sets another log filter; the error says what is wrong with it.
@@ -308,6 +311,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         destinations: &destinations,
         access: &access,
         audit: Audit::none(),
+        file: reload.file.as_deref(),
         stopping: &stopping,
         drain: settings.service.drain / 2,
     };
