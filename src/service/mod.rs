@@ -242,6 +242,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         workers: Workers::new(),
         desk: desk.clone(),
     };
+    let rooms = console::Rooms::of(&origin);
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
@@ -254,7 +255,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
 
     let console = console::bind(&settings, &mut sockets, &web_tls)?;
-    let console_address = console.as_ref().map(console::Door::address);
     let mut secured = secured(&web_tls, &dimse_tls);
     secured.extend(console.as_ref().map(console::Door::secured));
     let mut metrics = None;
@@ -287,7 +287,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: Some(dicomweb_address),
         dimse,
         dimse_tls: dimse_tls_address,
-        console: console_address,
+        console: console.as_ref().map(console::Door::address),
         metrics,
     };
     let collector = Collector::new(status::Parts {
@@ -303,19 +303,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         clock,
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    let rooms = console::Rooms {
-        status: collector.clone(),
-        hub: &hub,
-        desk: &desk,
-        registry: &registry,
-        destinations: &destinations,
-        access: &access,
-        audit: Audit::none(),
-        file: reload.file.as_deref(),
-        stopping: &stopping,
-        drain: settings.service.drain / 2,
-    };
-    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    let rooms = (rooms.configured_by(reload.file.clone()), collector.clone(), Audit::none());
+    let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
 
