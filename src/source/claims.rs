@@ -5,16 +5,22 @@ use std::collections::hash_map::Entry;
 
 use super::refused::Refused;
 use crate::hub::{Hub, Published, Publisher};
-use crate::instance::Uid;
+use crate::instance::{Source, Uid};
 use crate::instance::assemble::{Assembler, Event, Opened};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Claims {
+    source: Source,
     publishers: HashMap<(Uid, Uid), Publisher>,
 }
 
 impl Claims {
+    /// None yet, of a peer of this source.
+    pub(super) fn of(source: Source) -> Self {
+        Self { source, publishers: HashMap::new() }
+    }
+
     /// The peer has said that it is done: its part of every series is complete.
     pub(super) fn complete(&mut self) {
         for (_, publisher) in self.publishers.drain() {
@@ -49,7 +55,8 @@ impl Claims {
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = self.publishers.get(&key) else { return Ok(None) };
-                Ok(Some(publisher.publish(instance)?))
+                let begun = assembler.next_begun(instance.arrived());
+                Ok(Some(publisher.publish(instance.coming_from(self.source, begun))?))
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
 use crate::dimse::pdu::{AssociateRequest, Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
-use crate::instance::Uid;
+use crate::instance::{Source, Uid};
 use crate::net::counters::Open;
 use crate::source::claims::Claims;
 
@@ -152,7 +152,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         called,
         calling,
         service,
-        claims: Claims::default(),
+        claims: Claims::of(Source::Dimse),
         duty,
     };
     let open = Open::new(&association.service.counters.open);

@@ -17,6 +17,7 @@ use super::Relay;
 use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
 use crate::dimse::command::{C_STORE, Heading};
+use crate::instance::Source;
 use crate::instance::assemble::Assembler;
 use crate::source::claims::Claims;
 
@@ -51,7 +52,7 @@ impl Tap {
         calling: String,
         steps: Steps,
     ) -> Self {
-        Self { service, relay, contexts, calling, claims: Claims::default(), message: Message::Passes, steps }
+        Self { service, relay, contexts, calling, claims: Claims::of(Source::Relay), message: Message::Passes, steps }
     }
 
     fn command(&mut self, context: u8, heading: &Heading) {
