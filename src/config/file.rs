@@ -325,7 +325,7 @@ mod tests {
             problems(&format!("[principal.{long}]\nmay = ['read']")),
             [format!(
                 "f.toml:2:7: principal.{long}.may: \"read\" is not a right; accepted: \
-                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\""
+                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\", \"console\", \"phi\""
             )]
         );
         assert_eq!(

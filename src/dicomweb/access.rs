@@ -107,6 +107,13 @@ impl Access {
         self.shared.table.load().grants.clone()
     }
 
+    /// The principal whose certificate a client has shown; `None` where it has shown none, or nobody's.
+    pub fn certified(&self, peer: &PeerInfo) -> Option<Arc<str>> {
+        peer.client_certificate.as_ref()?;
+        let known = self.shared.table.load().authenticator.authenticate(peer, &HeaderMap::new());
+        known.ok()?.principal
+    }
+
     /// Compiles another table, which is not in force before [`Access::replace`]. Call it where blocking is
     /// allowed.
     ///

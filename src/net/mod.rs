@@ -24,3 +24,4 @@ mod progress;
 mod socket;
 pub mod tasks;
 pub mod tls;
+pub mod until;

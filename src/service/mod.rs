@@ -12,6 +12,7 @@
 
 mod capture;
 pub mod confine;
+pub mod control;
 mod doubts;
 mod error;
 mod expiry;
@@ -25,6 +26,7 @@ mod self_test;
 mod signals;
 mod spool;
 mod standing;
+pub mod status;
 mod watchdog;
 
 use std::net::SocketAddr;
@@ -278,6 +280,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         spool::given_directory(),
     )
     .map_err(ServiceError::Pattern)?;
+    if let Some(directory) = spool::given_directory() {
+        let status = status::Collector::new(status::Parts { hub: hub.clone() });
+        let control =
+            control::Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
+        tasks.spawn(control.serve(control::Parts { status }, stopping.clone()));
+    }
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
 

@@ -1,0 +1,11 @@
+//! What is logged: every kind of event is a type, with a name, a level, fields and a text, so that there is a list of
+//! all of them (docs/events.md), and whoever watches a box can look for a name instead of words.
+//!
+//! A room declares its events with [`events!`] in a file `events.rs` of its own, and tells one by making and
+//! [`telling`](events!) it. Events go out through `tracing`: `service.log` filters them, and what listens is the log on
+//! standard error or the system's journal, and [`recent`], which keeps the newest in memory.
+
+mod recent;
+mod said;
+
+pub use self::recent::{Entry, Keeping, Recent, recent};
