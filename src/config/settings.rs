@@ -6,6 +6,7 @@ mod access;
 mod capture;
 mod console;
 mod live;
+mod metrics;
 mod procedure;
 mod relay;
 
@@ -26,6 +27,7 @@ pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
     SubscriptionSettings,
 };
+pub use metrics::MetricsSettings;
 pub use procedure::{DimsePeer, MppsSettings, PeerTls, WebPeer, WorklistPeer, WorklistSettings};
 pub use relay::{RelaySettings, SpoolSettings, WhenUnreachable};
 
@@ -67,6 +69,8 @@ pub struct Settings {
     pub pattern: PatternSettings,
     /// The process itself: drain time, log.
     pub service: ServiceSettings,
+    /// Where monitoring asks.
+    pub metrics: MetricsSettings,
 }
 
 /// Bounds of the rings and the life of a live series.
@@ -244,8 +248,6 @@ pub struct ServiceSettings {
     pub log_format: LogFormat,
     /// Whether the process confines itself by Landlock.
     pub landlock: bool,
-    /// Loopback address that serves `/metrics` in the Prometheus text format; `None` closes it.
-    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Form of log lines on standard error.
@@ -353,7 +355,6 @@ impl Default for ServiceSettings {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             landlock: true,
-            metrics_listen: None,
         }
     }
 }

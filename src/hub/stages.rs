@@ -19,8 +19,8 @@ use crate::instance::{Source, Way};
 
 /// Upper bounds of the buckets (µs); one more is open.
 const BOUNDS: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
 ];
 
 /// What sends instances on.
@@ -196,9 +196,11 @@ const SOURCES: [(&str, &str, OfSource); 2] = [
          this is how long the peer took to send it",
         |times| &times.building,
     ),
-    ("frame_publish", "From an instance built to an instance in its ring, with the wait for locks", |times| {
-        &times.publishing
-    }),
+    (
+        "frame_publish",
+        "From an instance built to an instance in its ring, with the wait for locks",
+        |times| &times.publishing,
+    ),
 ];
 
 const SINKS: [(&str, &str, OfSink); 3] = [
@@ -227,7 +229,8 @@ impl Collector for Stages {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let sources = || Source::ALL.into_iter().zip(&self.table.sources);
         for (name, help, of) in SOURCES {
-            let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+            let mut family =
+                encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
             for (source, times) in sources().map(|(source, times)| (source, of(times))) {
                 if !times.is_empty() {
                     times.encode(family.encode_family(&[("source", source.as_str())])?)?;
@@ -235,7 +238,8 @@ impl Collector for Stages {
             }
         }
         for (name, help, of) in SINKS {
-            let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+            let mut family =
+                encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
             for (source, times) in sources() {
                 for (sink, times) in Sink::ALL.into_iter().zip(&times.sinks) {
                     let times = of(times);

@@ -12,7 +12,7 @@ use crate::context::Equipment;
 use crate::context::desk::Desk;
 use crate::hub::Hub;
 use crate::source::capture::clock::Clock;
-use crate::source::capture::counters::CaptureCounters;
+use crate::source::capture::counters::{CaptureCounters, Counters};
 use crate::source::capture::frames::Frames;
 use crate::source::capture::series::Encounter;
 use crate::source::capture::worker::{Capture, Running};
@@ -21,6 +21,8 @@ use crate::source::capture::worker::{Capture, Running};
 #[derive(Debug)]
 pub(crate) struct Captures {
     running: Vec<Running>,
+    /// By name, what each counts with.
+    counters: Vec<(String, Counters)>,
     _clock: Option<Clock>,
 }
 
@@ -52,7 +54,7 @@ impl Captures {
         counters: &CaptureCounters,
     ) -> Result<Self, CaptureStartError> {
         if captures.is_empty() {
-            return Ok(Self { running: Vec::new(), _clock: None });
+            return Ok(Self { running: Vec::new(), counters: Vec::new(), _clock: None });
         }
         let profiles = Profiles::load(Some(Path::new(OWN_PROFILES))).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -61,9 +63,10 @@ impl Captures {
         let profiles = Arc::new(profiles);
         let clock = Clock::start();
         let equipment = Equipment::framegate(&serial(), &host());
-        let mut running = Vec::new();
+        let (mut running, mut all) = (Vec::new(), Vec::new());
         for (name, capture) in captures {
             let counters = counters.of(name);
+            all.push((name.clone(), counters.clone()));
             let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone());
             let frames = Frames::new(name, capture, counters.clone(), clock.state(), encounter);
             let capture = Capture {
@@ -77,7 +80,12 @@ impl Captures {
             let started = capture.start();
             running.push(started.map_err(|error| CaptureStartError::Thread { name: name.clone(), error })?);
         }
-        Ok(Self { running, _clock: Some(clock) })
+        Ok(Self { running, counters: all, _clock: Some(clock) })
+    }
+
+    /// By name, what each counts with.
+    pub(super) fn counters(&self) -> Vec<(String, Counters)> {
+        self.counters.clone()
     }
 
     /// Ends all series as complete and gives the devices back. A driver may take its time.

@@ -7,7 +7,7 @@
 //!   capture ┤                                  ├─ push (HTTPS, to destinations)
 //!     ▲     │                                  │
 //!     └─────┼── procedure ◄──► RIS             │
-//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
+//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics and health (HTTP, if asked for)
 //! ```
 
 mod capture;
@@ -16,11 +16,15 @@ pub mod control;
 mod doubts;
 mod error;
 mod expiry;
+mod headline;
 pub mod health;
+mod heartbeats;
 mod housekeeping;
 mod listening;
 pub mod metrics;
 mod pattern;
+mod progress;
+mod readiness;
 mod reload;
 mod self_test;
 mod signals;
@@ -31,7 +35,7 @@ mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
@@ -45,6 +49,8 @@ use self::housekeeping::{housekeeping, streams_ended};
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
 use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
+use self::progress::{Progress, probe};
+use self::readiness::Readiness;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
@@ -131,13 +137,15 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
-        net: Arc::new(NetCounters::default()),
+        listeners: ["dicomweb", "metrics"].map(|name| (name, Arc::new(NetCounters::default()))).into(),
         availability: AvailabilityCounters::default(),
         push: PushCounters::default(),
         procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
         self_test: SelfTestMetrics::default(),
+        progress: Progress::new(Instant::now()),
     };
+    let readiness = Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -191,7 +199,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits: limits.clone(),
         connections: Connections::new(),
         own: own.clone(),
-        counters: counters.net.clone(),
+        counters: counters.of_listener("dicomweb"),
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
@@ -232,6 +240,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         desk: desk.clone(),
     };
     let (close, mut closing) = watch::channel(false);
+    let closes = closing.clone();
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
             let _ = closing.wait_for(|&down| down).await;
@@ -242,20 +251,31 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
-    let secured = secured(&web_tls, &dimse_tls);
+    let mut secured = secured(&web_tls, &dimse_tls);
+    let metrics_tls = metrics::tls(&settings.metrics, &web_tls)?;
+    secured.extend(metrics_tls.clone().map(|tls| ("metrics", tls)));
     let mut metrics = None;
-    if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
+    if let Some(address) = settings.metrics.listen {
+        let (listener, bound) = sockets.listen(address, "metrics.listen")?;
         metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
+        let answers = metrics::Listener {
+            settings: settings.metrics.clone(),
+            exposed: counters.exposed(&secured),
+            readiness: readiness.clone(),
+            counters: counters.of_listener("metrics"),
+        };
+        tasks.spawn(answers.serve(listener, metrics_tls, closes));
     }
     sockets.release();
-    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
+    tasks.spawn(probe(hub.clone(), counters.progress.clone(), stopping.clone()));
+    let progress = counters.progress.clone();
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), progress, stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
     }
     let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
+    tasks.spawn(heartbeats::watch(desk.clone(), captures.counters(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -275,19 +295,23 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
+            readiness: readiness.clone(),
             every: settings.service.self_test,
         },
         spool::given_directory(),
     )
     .map_err(ServiceError::Pattern)?;
+    let status = status::Collector::new(status::Parts { hub: hub.clone() });
+    let headline = status.clone();
     if let Some(directory) = spool::given_directory() {
-        let status = status::Collector::new(status::Parts { hub: hub.clone() });
         let control =
             control::Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
         tasks.spawn(control.serve(control::Parts { status }, stopping.clone()));
     }
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
+    readiness.running();
+    tasks.spawn(headline::tell(headline, readiness.clone(), stopping.clone()));
 
     ready(&Ready {
         dicomweb: dicomweb_address,
@@ -332,7 +356,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     }
 
-    notify(&[NotifyState::Stopping]);
+    readiness.stopping();
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way may finish")]);
     let drain = reloader.loaded.settings.service.drain;
     tracing::info!(?drain, "stopping");
     if let Some(pattern) = pattern {

@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::refused::Refused;
 use crate::hub::{Hub, Published, Publisher};
-use crate::instance::{Source, Uid};
 use crate::instance::assemble::{Assembler, Event, Opened};
+use crate::instance::{Source, Uid};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
 #[derive(Debug)]

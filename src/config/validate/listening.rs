@@ -30,7 +30,12 @@ impl Files<'_> {
 }
 
 impl Validation<'_> {
-    pub(super) fn listener(&mut self, key: &str, text: Option<&str>, default: Option<SocketAddr>) -> Option<SocketAddr> {
+    pub(super) fn listener(
+        &mut self,
+        key: &str,
+        text: Option<&str>,
+        default: Option<SocketAddr>,
+    ) -> Option<SocketAddr> {
         match text {
             Some(text) => self.typed(key, text::listener(text)).flatten(),
             None => default,
@@ -39,7 +44,12 @@ impl Validation<'_> {
 
     /// Networks that are let in. An empty list would shut everybody out of an open listener, and
     /// is easily written for its opposite.
-    pub(super) fn networks(&mut self, key: &str, texts: Option<&[String]>, default: Vec<IpNet>) -> Vec<IpNet> {
+    pub(super) fn networks(
+        &mut self,
+        key: &str,
+        texts: Option<&[String]>,
+        default: Vec<IpNet>,
+    ) -> Vec<IpNet> {
         let Some(texts) = texts else { return default };
         if texts.is_empty() {
             self.report(
@@ -167,14 +177,12 @@ impl Validation<'_> {
 
     pub(super) fn service(&mut self, service: &Service) -> ServiceSettings {
         let default = ServiceSettings::default();
-        let metrics = service.metrics_listen.as_deref();
         ServiceSettings {
             drain: bounds::seconds(service.drain_seconds, default.drain),
             self_test: bounds::seconds(service.self_test_seconds, default.self_test),
             log: service.log.clone().unwrap_or(default.log),
             log_format: service.log_format.unwrap_or(default.log_format),
             landlock: service.landlock.unwrap_or(default.landlock),
-            metrics_listen: self.listener("service.metrics_listen", metrics, default.metrics_listen),
         }
     }
 }

@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::ServerName;
-use sd_notify::NotifyState;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -25,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use self::web::Web;
 use super::health::{Check, Health, microseconds, since_boot, wall};
 use super::metrics::SelfTestMetrics;
-use super::notify;
+use super::readiness::Readiness;
 use crate::config::settings::DimseSettings;
 use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;
@@ -88,6 +87,7 @@ pub(super) struct Parts {
     /// AE titles; a reload replaces them.
     pub(super) titles: Arc<ArcSwap<DimseSettings>>,
     pub(super) metrics: SelfTestMetrics,
+    pub(super) readiness: Readiness,
     /// How often; zero is once.
     pub(super) every: Duration,
 }
@@ -101,6 +101,7 @@ pub(super) struct SelfTest {
     titles: Arc<ArcSwap<DimseSettings>>,
     own: OwnConnections,
     metrics: SelfTestMetrics,
+    readiness: Readiness,
     every: Duration,
     /// Where the result is left, if anywhere.
     directory: Option<PathBuf>,
@@ -126,6 +127,7 @@ impl SelfTest {
             titles: parts.titles,
             own: parts.own,
             metrics: parts.metrics,
+            readiness: parts.readiness,
             every: parts.every,
             directory,
             started: since_boot(),
@@ -176,6 +178,7 @@ impl SelfTest {
             failed,
         };
         self.metrics.set(ok, took);
+        self.readiness.tested(health.clone());
         self.tell(&health, took);
         self.was_ok = Some(ok);
         health
@@ -183,11 +186,6 @@ impl SelfTest {
 
     fn tell(&self, health: &Health, took: Duration) {
         let milliseconds = took.as_secs_f64() * 1e3;
-        let status = match &health.failed {
-            None => format!("ready; the self-test is good, {milliseconds:.1} ms"),
-            Some(failed) => format!("in service, but the self-test fails: {failed}"),
-        };
-        notify(&[NotifyState::Status(&status)]);
         match &health.failed {
             None if self.was_ok != Some(true) => {
                 tracing::info!("the self-test is good, {milliseconds:.1} ms");

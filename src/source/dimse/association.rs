@@ -302,11 +302,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
                 .await?;
             return Ok(match kept {
                 Ok(()) => {
-                    self.service.counters.stored.inc();
+                    self.service.counters.answered(Status::Success, "stored");
                     (Status::Success, None)
                 }
                 Err(error) => {
-                    self.service.counters.failed.get_or_create(&Reason { reason: "spool" }).inc();
+                    self.service.counters.answered(Status::OutOfResources, "spool");
                     tracing::error!(
                         relay = relay.name(),
                         calling = %printable(&self.calling),
@@ -321,15 +321,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
         let outcome = store::receive(&mut self.stream, &self.service, &mut self.claims, request).await?;
         Ok(match outcome {
             Ok(()) if matches!(self.duty, Duty::StreamOnly) => {
+                self.service.counters.answered(Status::OutOfResources, "upstream_away");
                 (Status::OutOfResources, Some(AWAY.to_owned()))
             }
             Ok(()) => {
-                self.service.counters.stored.inc();
+                self.service.counters.answered(Status::Success, "stored");
                 (Status::Success, None)
             }
             Err(refused) => {
-                let reason = Reason { reason: refused.kind() };
-                self.service.counters.failed.get_or_create(&reason).inc();
+                self.service.counters.answered(refused.status(), refused.kind());
                 tracing::warn!(
                     calling = %printable(&self.calling),
                     sop_class = %sop_class,

@@ -52,7 +52,15 @@ impl Tap {
         calling: String,
         steps: Steps,
     ) -> Self {
-        Self { service, relay, contexts, calling, claims: Claims::of(Source::Relay), message: Message::Passes, steps }
+        Self {
+            service,
+            relay,
+            contexts,
+            calling,
+            claims: Claims::of(Source::Relay),
+            message: Message::Passes,
+            steps,
+        }
     }
 
     fn command(&mut self, context: u8, heading: &Heading) {
