@@ -5,8 +5,10 @@
 //! instances, the **hub** keeps the latest of every live series in a bounded ring, and the sinks
 //! read from there. `ARCHITECTURE.md` is the code map.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod context;
 pub mod dicomweb;
 pub mod dimse;

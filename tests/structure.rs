@@ -33,18 +33,49 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("instance", &["context", "frame"]),
     ("dimse", &["config", "event", "instance", "net"]),
     ("hub", &["config", "instance"]),
+    ("audit", &["config", "hub", "instance", "net"]),
     ("subscription", &["config", "hub", "instance"]),
-    ("sink", &["config", "dimse", "event", "frame", "hub", "instance", "net", "subscription"]),
-    ("procedure", &["config", "context", "dimse", "event", "hub", "instance", "net"]),
-    ("source", &["config", "context", "dimse", "event", "frame", "hub", "instance", "net", "spool"]),
+    ("sink", &["audit", "config", "dimse", "event", "frame", "hub", "instance", "net", "subscription"]),
+    ("procedure", &["audit", "config", "context", "dimse", "event", "hub", "instance", "net"]),
+    ("source", &["audit", "config", "context", "dimse", "event", "frame", "hub", "instance", "net", "spool"]),
     (
         "dicomweb",
-        &["config", "context", "event", "frame", "hub", "instance", "net", "sink", "source", "subscription"],
+        &[
+            "audit",
+            "config",
+            "context",
+            "event",
+            "frame",
+            "hub",
+            "instance",
+            "net",
+            "sink",
+            "source",
+            "subscription",
+        ],
+    ),
+    (
+        "console",
+        &[
+            "audit",
+            "config",
+            "context",
+            "dicomweb",
+            "event",
+            "hub",
+            "instance",
+            "net",
+            "sink",
+            "status",
+            "subscription",
+        ],
     ),
     (
         "service",
         &[
+            "audit",
             "config",
+            "console",
             "context",
             "dicomweb",
             "dimse",
@@ -64,6 +95,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "audit",
             "config",
             "context",
             "dicomweb",
@@ -509,6 +541,32 @@ fn unsafe_code_is_in_one_file() {
         }
     }
     fail_if_any(&broken, "unsafe code, or leave to write it (Cargo.toml denies it; see CONTRIBUTING.md)");
+}
+
+/// What is logged is a type of a room's list, and the catalogue has all lists.
+#[test]
+fn every_log_event_is_in_the_catalogue() {
+    let catalogue = read("src/service/catalogue.rs");
+    let (mut broken, mut rooms) = (Vec::new(), 0);
+    for source in sources().iter().filter(|source| source.top() != "event") {
+        let tokens = tokens(&source.code);
+        for (at, (line, token)) in tokens.iter().enumerate() {
+            let place = format!("{}:{}", source.name, line + 1);
+            let is_macro = tokens.get(at + 1).is_some_and(|(_, next)| *next == "!");
+            if is_macro && matches!(*token, "error" | "warn" | "info" | "debug" | "trace" | "event") {
+                broken.push(format!("{place}: {token}!; declare it in the room's events.rs, by events!"));
+            }
+            if is_macro && *token == "events" {
+                rooms += 1;
+                let list = format!("{}::KINDS", source.module.join("::"));
+                if !catalogue.contains(&list) {
+                    broken.push(format!("{place}: src/service/catalogue.rs does not list {list}"));
+                }
+            }
+        }
+    }
+    fail_if_any(&broken, "log events that nobody would find in docs/events.md");
+    assert!(rooms > 10, "the lists were not found");
 }
 
 #[test]

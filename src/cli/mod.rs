@@ -4,6 +4,7 @@
 mod capture;
 mod certificate;
 pub mod check;
+mod console_code;
 mod control;
 mod demo;
 mod devices;
@@ -31,7 +32,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::settings::{LogFormat, ServiceSettings};
 use crate::config::{self, ConfigErrors, Loaded};
-use crate::event;
+use crate::event::{Journal, Keeping};
 use crate::service::{self, SetLog};
 
 /// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
@@ -65,6 +66,8 @@ enum Command {
     Health(health::Options),
     /// How the running service is: what is wrong and how to mend it, sources, series, peers, network, machine
     Status(status::Options),
+    /// Make a one-time code that logs in at the console of the running service
+    ConsoleCode(console_code::Options),
     /// Who this box is: make its identity, show it, ask for a certificate and take it
     Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Capture(options) => capture::capture(options),
         Command::Health(options) => health::health(&options),
         Command::Status(options) => status::status(&options),
+        Command::ConsoleCode(options) => console_code::console_code(&options),
         Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {
@@ -123,16 +127,18 @@ fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-/// Log lines go to standard error, where the journal picks them up; the newest are kept in memory too.
+/// Log lines go to the journal where standard error is connected to it, else to standard error; the newest are kept in
+/// memory too. Lines of JSON were asked for by somebody who reads them: they are left as they are.
 fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     let filter = filter(&settings.log).map_err(|error| anyhow::anyhow!("service.log: {error}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    let lines = match settings.log_format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().boxed(),
+    let lines = match (settings.log_format, Journal::behind(io::stderr())) {
+        (LogFormat::Text, Some(journal)) => journal.boxed(),
+        (LogFormat::Text, None) => lines.boxed(),
+        (LogFormat::Json, _) => lines.json().boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(event::Keeping::new()).with(lines).init();
+    tracing_subscriber::registry().with(filter).with(Keeping::new()).with(lines).init();
     Ok(Box::new(move |directives| {
         handle.reload(self::filter(directives)?).map_err(|error| error.to_string())
     }))

@@ -6,7 +6,7 @@ mod peers;
 use std::collections::BTreeMap;
 
 use super::fragment::{
-    Access, Availability, Capture, Console, ConsoleTls, Destination, Dicomweb, DicomwebTls, Dimse,
+    Access, Audit, Availability, Capture, Console, ConsoleTls, Destination, Dicomweb, DicomwebTls, Dimse,
     DimseBounds, DimseTls, Fragment, HttpBounds, Hub, Jwt, Metrics, Mpps, Pattern, Principal, Relay, Send,
     SendBounds, Service, Spool, Standing, Subscriptions, Withheld, Worklist,
 };
@@ -52,6 +52,7 @@ impl Fragment {
             spool: Spool::from(&settings.spool),
             worklist: named(others, |other| &other.worklist, &Worklist::built_in()),
             mpps: named(others, |other| &other.mpps, &Mpps::built_in()),
+            audit: Audit::from(&settings.audit),
             capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),

@@ -233,8 +233,8 @@ mod tests {
         assert_eq!(
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
-              accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
-              subscription, availability, relay, spool, worklist, mpps, capture, pattern, service"]
+              accepted: hub, dimse, dicomweb, console, access, principal, send, subscriptions, destination, \
+              subscription, availability, relay, spool, worklist, mpps, audit, capture, pattern, service"]
         );
         assert_eq!(
             problems("[dicomweb.bogus]"),

@@ -39,6 +39,7 @@ pub(super) struct Fragment {
     pub(super) spool: Spool,
     pub(super) worklist: BTreeMap<String, Worklist>,
     pub(super) mpps: BTreeMap<String, Mpps>,
+    pub(super) audit: Audit,
     pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
@@ -313,6 +314,17 @@ pub(super) struct Mpps {
     pub(super) ca: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    pub(super) receiver: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) queue: Option<usize>,
 }
 
 /// `[capture.NAME]`

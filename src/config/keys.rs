@@ -104,6 +104,8 @@ const AE_TITLE: &str = "AE title: 1 to 16 printable ASCII characters, no backsla
 
 const PEER: &str = "\"HOST:PORT\", for instance \"ris.example:104\"";
 
+const RECEIVER: &str = "\"HOST:PORT\", for instance \"audit.example:6514\", or \"\" for none";
+
 /// Every key, section by section, in the order in which they are shown.
 pub(super) const KEYS: &[Key] = &[
     live("hub.budget_bytes", bytes(MIB, 1024 * GIB)),
@@ -334,6 +336,14 @@ pub(super) const KEYS: &[Key] = &[
     live("mpps.*.ca", PEM_FILE),
     live("mpps.*.certificate", PEM_FILE),
     live("mpps.*.key", PEM_FILE),
+    live(
+        "audit.receiver",
+        words(RECEIVER, |text| if text.is_empty() { Ok(()) } else { text::peer_address(text) }),
+    ),
+    live("audit.ca", PEM_FILE),
+    live("audit.certificate", PEM_FILE),
+    live("audit.key", PEM_FILE),
+    live("audit.queue", count(1, 1_000_000)),
     fixed("capture.*.device", words(DEVICE, text::device)),
     fixed("capture.*.profile", words("name of a hardware profile, or \"auto\"", text::name)),
     fixed(
@@ -493,6 +503,7 @@ mod tests {
             "hub",
             "dimse",
             "dicomweb",
+            "console",
             "access",
             "principal",
             "send",
@@ -504,6 +515,7 @@ mod tests {
             "spool",
             "worklist",
             "mpps",
+            "audit",
             "capture",
             "pattern",
             "service",

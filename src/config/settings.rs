@@ -3,6 +3,7 @@
 //! place to look.
 
 mod access;
+mod audit;
 mod capture;
 mod console;
 mod live;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 pub use access::{AccessSettings, JwtSettings, PrincipalSettings, Right, Rights};
+pub use audit::{AuditReceiver, AuditSettings};
 pub use capture::{
     CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, Provider, RangeChoice, Rectangle,
     SeriesPolicy, VideoSopClass,
@@ -63,6 +65,8 @@ pub struct Settings {
     pub worklists: BTreeMap<String, WorklistSettings>,
     /// Peers that are told what captures perform, by name.
     pub mpps: BTreeMap<String, MppsSettings>,
+    /// Where the audit trail goes.
+    pub audit: AuditSettings,
     /// Video outputs that become live series, by name.
     pub captures: BTreeMap<String, CaptureSettings>,
     /// The synthetic source; off unless asked for.

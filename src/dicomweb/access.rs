@@ -12,6 +12,7 @@
 mod grants;
 mod pass;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -27,7 +28,7 @@ pub use self::pass::Pass;
 use super::counters::{DicomwebCounters, Reason};
 use super::problem::Problem;
 use crate::config::settings::{AccessSettings, Right};
-use crate::hub::{Hub, LiveSeries};
+use crate::hub::{Hub, LiveSeries, Reader};
 use crate::net::auth::{AuthError, Authenticator, Failures, KeysError};
 use crate::net::http::PeerInfo;
 use crate::subscription::described;
@@ -151,6 +152,7 @@ impl Access {
             let (granted, hub) = (Granted::of_pass(), hub.clone());
             return Ok(Caller {
                 granted,
+                address: peer.address,
                 only: Some(only),
                 until: None,
                 hub,
@@ -170,7 +172,8 @@ impl Access {
         };
         let granted = table.grants.of(known.principal.as_deref()).cloned().ok_or_else(Problem::internal)?;
         let until = known.until.and_then(instant);
-        Ok(Caller { granted, only: None, until, hub: hub.clone(), shared: Arc::clone(&self.shared) })
+        let (address, hub, shared) = (peer.address, hub.clone(), Arc::clone(&self.shared));
+        Ok(Caller { granted, address, only: None, until, hub, shared })
     }
 }
 
@@ -207,6 +210,8 @@ fn instant(time: SystemTime) -> Option<Instant> {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     granted: Arc<Granted>,
+    /// Where the request comes from.
+    address: SocketAddr,
     /// All that there is for the bearer of a [`Pass`].
     only: Option<Arc<LiveSeries>>,
     /// When the token that was shown has expired, if one was.
@@ -219,6 +224,11 @@ impl Caller {
     /// The principal's name; `None` is anonymous.
     pub(super) fn name(&self) -> Option<Arc<str>> {
         self.granted.name().cloned()
+    }
+
+    /// Who reads a series for them, for people to see.
+    pub(super) fn reader(&self) -> Reader {
+        Reader { kind: "retrieve", peer: self.address.to_string().into() }
     }
 
     /// Lets a transaction through.

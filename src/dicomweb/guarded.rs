@@ -2,6 +2,7 @@
 
 use super::access::Caller;
 use super::counters::DicomwebCounters;
+use super::events;
 use crate::config::settings::Right;
 use crate::net::http::Body;
 use crate::net::until::until;
@@ -12,9 +13,7 @@ pub(super) fn guarded(body: Body, caller: &Caller, right: Right, counters: &Dico
     until(body, async move {
         lost.await;
         counters.withdrawn.inc();
-        tracing::info!(
-            "ended a response: its reader's right to it was taken by a reload, or its token has expired"
-        );
+        events::RightTaken {}.tell();
         "the right to this is over".into()
     })
 }

@@ -25,7 +25,7 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Route;
-use super::{Answer, Origin, content, empty};
+use super::{Answer, Origin, content, empty, events};
 use crate::config::settings::Right;
 use crate::context::Order;
 use crate::context::desk::{Desk, DeskError, Report, Wanted};
@@ -159,7 +159,7 @@ impl Console<'_> {
                 continue;
             }
             let written = to_json(&entry.dataset(), &BulkData::inline()).map_err(|error| {
-                tracing::error!("an entry of the worklist cannot be written as JSON: {error}");
+                events::EntryUnwritable { error: &error }.tell();
                 Problem::internal()
             })?;
             shown.push(written);
@@ -234,7 +234,7 @@ pub fn wish(
     let wished = desk.wish(name, |wanted| changed = change(wanted));
     wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
     if changed {
-        tracing::info!(principal, capture = name, action, "a capture is operated");
+        events::Operated { principal, capture: name, action }.tell();
     }
     Ok(())
 }
@@ -276,7 +276,7 @@ fn json(content: &impl Serialize) -> Answer {
 
 fn write(media: &'static str, content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("an answer cannot be written as JSON: {error}");
+        events::AnswerUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(respond_full(HeaderValue::from_static(media), written))

@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
 use super::steering::Steering;
-use super::{Answer, DicomwebCounters, render_parameters};
+use super::{Answer, DicomwebCounters, events, render_parameters};
 use crate::config::settings::Right;
 use crate::frame::transcode;
 use crate::hub::{Cursor, Cursors, From, Hub, LiveSeries};
@@ -203,7 +203,7 @@ impl Request<'_> {
 
     fn unsuitable(&self, instance: &Instance, error: &Unsuitable) -> Problem {
         self.counters.unsuitable.inc();
-        tracing::debug!(transfer_syntax = %instance.transfer_syntax(), "{error}");
+        events::Unsuitable { transfer_syntax: &instance.transfer_syntax(), why: error }.tell();
         Problem::not_acceptable(&available(Some(instance)))
     }
 
@@ -286,9 +286,10 @@ pub(super) fn series(
 fn find(hub: &Hub, caller: &Caller, resource: &Resource, from: From) -> Result<Found, Problem> {
     let series = series(hub, caller, resource)?;
     if resource.series.is_none() {
+        let who = caller.reader();
         let (study, caller) = (resource.study.clone(), caller.clone());
         let wanted = move |live: &LiveSeries| *live.study() == study && caller.sees(live);
-        let cursors = Cursors::new(hub.clone(), from, wanted);
+        let cursors = Cursors::new(hub.clone(), from, wanted).read_by(who);
         return Ok(Found::Live { reader: Reader::Study(cursors), series });
     }
     let live = series.first().ok_or_else(Problem::not_live)?;
@@ -296,7 +297,7 @@ fn find(hub: &Hub, caller: &Caller, resource: &Resource, from: From) -> Result<F
         // It may never have been here, or have left its ring: nobody remembers single instances.
         Some(instance) => live.instance(instance).map(Found::Instance).ok_or_else(Problem::not_live),
         None => {
-            let cursor = Cursor::new(live.clone(), from);
+            let cursor = Cursor::new(live.clone(), from).read_by(caller.reader());
             Ok(Found::Live { reader: Reader::Series(cursor), series })
         }
     }

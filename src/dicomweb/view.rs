@@ -26,7 +26,7 @@ pub struct View {
     pub series: Arc<LiveSeries>,
     /// Most pictures a second (above 0).
     pub rate: f64,
-    /// Neither wider nor higher than this (pixels); a smaller picture is not enlarged where its size is known.
+    /// The longer side of each (pixels).
     pub side: u32,
     /// Where they are rendered.
     pub workers: Workers,

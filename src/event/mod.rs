@@ -5,7 +5,14 @@
 //! [`telling`](events!) it. Events go out through `tracing`: `service.log` filters them, and what listens is the log on
 //! standard error or the system's journal, and [`recent`], which keeps the newest in memory.
 
+mod journal;
+mod kind;
 mod recent;
 mod said;
 
+pub use self::journal::Journal;
+#[cfg(test)]
+pub(crate) use self::journal::message_id;
+pub use self::kind::Kind;
+pub(crate) use self::kind::{events, first, room};
 pub use self::recent::{Entry, Keeping, Recent, recent};

@@ -96,6 +96,13 @@ impl Recent {
     }
 }
 
+#[cfg(test)]
+impl Default for Recent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Entry {
     fn size(&self) -> usize {
         self.at.len() + self.level.len() + self.event.len() + self.target.len() + self.text.len()
@@ -110,6 +117,11 @@ impl Keeping {
     /// Keeps for [`recent`].
     pub fn new() -> Self {
         Self(recent())
+    }
+
+    #[cfg(test)]
+    pub(super) fn by(recent: &'static Recent) -> Self {
+        Self(recent)
     }
 }
 

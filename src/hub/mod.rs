@@ -13,6 +13,7 @@
 //! Lock order: the hub's state before a series' own. Instances are dropped outside of both.
 
 mod cursor;
+mod reader;
 mod ring;
 mod series;
 mod stages;
@@ -26,6 +27,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
 pub use self::cursor::{Cursor, Cursors, Item, Mark, Missed};
+pub use self::reader::{Progress, Reader, Standing};
 pub use self::series::{End, From, LiveSeries};
 pub use self::stages::{Going, Sink, Stages, Times};
 use self::state::{Entry, State};
@@ -87,8 +89,6 @@ pub struct Occupancy {
     pub instances: usize,
     /// Series that are live or still readable.
     pub series: usize,
-    /// Bytes that may be in all rings.
-    pub budget_bytes: u64,
     /// Instances that left a ring, since the start.
     pub evicted: u64,
 }
@@ -225,6 +225,16 @@ impl Hub {
         &self.shared.stages
     }
 
+    /// How a series of it stands, for people who look.
+    pub fn standing(&self, live: &LiveSeries) -> Standing {
+        live.standing((self.shared.clock)())
+    }
+
+    /// How many bytes may be in all rings.
+    pub fn budget_bytes(&self) -> u64 {
+        self.shared.settings.load().budget_bytes
+    }
+
     /// How full it is.
     pub fn occupancy(&self) -> Occupancy {
         let state = self.state();
@@ -232,7 +242,6 @@ impl Hub {
             bytes: state.bytes,
             instances: state.order.len(),
             series: state.series.len(),
-            budget_bytes: self.shared.settings.load().budget_bytes,
             evicted: state.evicted,
         }
     }
@@ -345,6 +354,13 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// Says which source publishes, in one word, for people who look at the series.
+    #[must_use]
+    pub fn by(self, source: &'static str) -> Self {
+        self.series.comes_from(source);
+        self
+    }
+
     /// The series.
     pub fn series(&self) -> &Arc<LiveSeries> {
         &self.series

@@ -19,9 +19,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::ServiceError;
+use super::console::Opened;
+use super::spool::given_directory;
 use super::status::Collector;
+use super::support;
+use crate::event::{Entry, recent};
 
 /// Its name in the runtime directory.
 pub const SOCKET: &str = "control.sock";
@@ -34,12 +40,32 @@ const CONNECTIONS: usize = 8;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection: one request and its answer.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Log entries of one answer.
+const ENTRIES: usize = 1000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the socket's requests are answered from. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Parts {
     pub(super) status: Collector,
+    /// `None` where the configuration closes it.
+    pub(super) console: Option<Opened>,
+}
+
+/// Serves it from the runtime directory that systemd has given, among `tasks`, until `stopping` turns true. Without one
+/// there is no socket.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) fn start(
+    parts: Parts,
+    tasks: &mut JoinSet<()>,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    let Some(directory) = given_directory() else { return Ok(()) };
+    let control = Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
+    tasks.spawn(control.serve(parts, stopping.clone()));
+    Ok(())
 }
 
 /// The socket, while it is there.
@@ -127,8 +153,40 @@ type Answer = Response<Full<Bytes>>;
 async fn respond(parts: &Parts, request: Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/status") => json(&parts.status.collect()),
-        (_, "/status") => refuse_method("GET"),
+        (&Method::GET, "/journal") => json(&journal(request.uri().query())),
+        (&Method::GET, "/support-bundle") => bundle(parts.status.clone()).await,
+        (_, "/status" | "/journal" | "/support-bundle") => refuse_method("GET"),
+        (&Method::POST, "/console-code") => code(parts),
+        (_, "/console-code") => refuse_method("POST"),
         _ => text(StatusCode::NOT_FOUND, "nothing here has this name"),
+    }
+}
+
+/// A one-time code for the console.
+fn code(parts: &Parts) -> Answer {
+    let Some(console) = &parts.console else {
+        return text(
+            StatusCode::CONFLICT,
+            "the console is closed; console.listen of the configuration opens it",
+        );
+    };
+    match console.new_code() {
+        Ok(made) => json(&made),
+        Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    }
+}
+
+/// The entries of the log after the number that is asked for (`after=17`); without one, from the oldest that is kept.
+fn journal(query: Option<&str>) -> Vec<Entry> {
+    let after = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("after="));
+    recent().after(after.and_then(|number| number.parse().ok()).unwrap_or(0), ENTRIES)
+}
+
+async fn bundle(status: Collector) -> Answer {
+    match tokio::task::spawn_blocking(move || support::bundle(&status)).await {
+        Ok(Ok(archive)) => content("application/gzip", archive),
+        Ok(Err(error)) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "the support bundle cannot be made"),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::events;
 use crate::context::desk::{Desk, Report};
 use crate::source::capture::counters::Counters;
 use crate::source::capture::signal::State;
@@ -63,12 +64,8 @@ impl Watch {
                     });
                     counters.state(State::Hung);
                     counters.fault("hung");
-                    tracing::error!(
-                        capture = name,
-                        seconds = age.as_secs(),
-                        "the driver does not come back; other sources go on. {}",
-                        State::Hung.advice()
-                    );
+                    let (seconds, advice) = (age.as_secs(), State::Hung.advice());
+                    events::CaptureHung { capture: name, seconds, advice }.tell();
                 }
                 (true, known) => *before = known,
                 (false, Some(known)) => {
@@ -80,7 +77,7 @@ impl Watch {
                             counters.state(was.unwrap_or_default());
                         }
                     });
-                    tracing::info!(capture = name, "the driver has come back");
+                    events::CaptureBack { capture: name }.tell();
                 }
                 (false, None) => {}
             }

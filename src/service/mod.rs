@@ -11,10 +11,13 @@
 //! ```
 
 mod capture;
+pub mod catalogue;
 pub mod confine;
+pub mod console;
 pub mod control;
 mod doubts;
 mod error;
+pub(crate) mod events;
 mod expiry;
 mod headline;
 pub mod health;
@@ -31,13 +34,14 @@ mod signals;
 mod spool;
 mod standing;
 pub mod status;
+pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -47,34 +51,32 @@ pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
 use self::housekeeping::{housekeeping, streams_ended};
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
-use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
-use self::progress::{Progress, probe};
+use self::progress::probe;
 use self::readiness::Readiness;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
+use self::status::{Bound, Collector};
+use crate::audit::Audit;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
-use crate::dicomweb::{self, DicomwebCounters, Origin};
+use crate::dicomweb::{self, Origin};
 use crate::hub::Hub;
-use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
-use crate::procedure::{ProcedureCounters, performed, worklist};
-use crate::sink::availability::{self, AvailabilityCounters};
+use crate::procedure::{performed, worklist};
+use crate::sink::availability;
 use crate::sink::notify::Notifier;
-use crate::sink::push::{self, Push, PushCounters};
+use crate::sink::push::{self, Push};
 use crate::sink::workers::Workers;
-use crate::source::capture::counters::CaptureCounters;
-use crate::source::dimse::relay::counters::RelayCounters;
 use crate::source::dimse::relay::{Relays, drain};
-use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::{SendCounters, SendSource};
+use crate::source::dimse::DimseSource;
+use crate::source::send::SendSource;
 use crate::subscription::registry::Registry;
 
 /// What of the drain time is kept for connections to close after their streams have ended.
@@ -100,6 +102,8 @@ pub struct Ready {
     pub dimse: Option<SocketAddr>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// The console, if it is open.
+    pub console: Option<console::Opened>,
     /// The certificate that was made at the start, in PEM, for clients to trust.
     pub certificate_pem: Option<String>,
     /// The pattern source's study and series.
@@ -129,23 +133,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
-    let counters = metrics::Counters {
-        hub: hub.clone(),
-        dimse: DimseCounters::default(),
-        relay: RelayCounters::default(),
-        spools: spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone())).collect(),
-        send: SendCounters::default(),
-        dicomweb: DicomwebCounters::default(),
-        notify: notifier.counters().clone(),
-        listeners: ["dicomweb", "metrics"].map(|name| (name, Arc::new(NetCounters::default()))).into(),
-        availability: AvailabilityCounters::default(),
-        push: PushCounters::default(),
-        procedure: ProcedureCounters::default(),
-        capture: CaptureCounters::default(),
-        self_test: SelfTestMetrics::default(),
-        progress: Progress::new(Instant::now()),
-    };
-    let readiness = Readiness::new(counters.progress.clone());
+    let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
+    let last_test = Arc::new(ArcSwapOption::empty());
+    let readiness = Readiness::new(counters.progress.clone(), last_test.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -173,7 +164,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
         let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
-        tracing::info!(relay = name, address = %bound, "the relay listens");
+        events::RelayListens { relay: name, address: bound }.tell();
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
@@ -185,7 +176,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &mut dimse_tls {
         let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
-        tracing::info!(address = %bound, "DICOM over TLS");
+        events::DimseTlsListens { address: bound }.tell();
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
         *address = bound;
     }
@@ -247,24 +238,19 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         })
         .await;
         if dropped > 0 {
-            tracing::warn!(dropped, "connections were still open when service.drain_seconds was over");
+            events::DrainDropped { dropped }.tell();
         }
     });
 
+    let console = console::bind(&settings, &mut sockets, &web_tls)?;
+    let console_address = console.as_ref().map(console::Door::address);
+    let metrics = metrics::bind(&settings.metrics, &mut sockets, &web_tls)?;
+    let metrics_address = metrics.as_ref().map(metrics::Door::address);
     let mut secured = secured(&web_tls, &dimse_tls);
-    let metrics_tls = metrics::tls(&settings.metrics, &web_tls)?;
-    secured.extend(metrics_tls.clone().map(|tls| ("metrics", tls)));
-    let mut metrics = None;
-    if let Some(address) = settings.metrics.listen {
-        let (listener, bound) = sockets.listen(address, "metrics.listen")?;
-        metrics = Some(bound);
-        let answers = metrics::Listener {
-            settings: settings.metrics.clone(),
-            exposed: counters.exposed(&secured),
-            readiness: readiness.clone(),
-            counters: counters.of_listener("metrics"),
-        };
-        tasks.spawn(answers.serve(listener, metrics_tls, closes));
+    secured.extend(console.as_ref().map(console::Door::secured));
+    secured.extend(metrics.as_ref().and_then(metrics::Door::secured));
+    if let Some(door) = metrics {
+        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), closes));
     }
     sockets.release();
     tasks.spawn(probe(hub.clone(), counters.progress.clone(), stopping.clone()));
@@ -285,6 +271,47 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         None
     };
 
+    let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
+    let (clock, _own_clock) = status::clock(captures.clock());
+    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
+    let bound = Bound {
+        dicomweb: Some(dicomweb_address),
+        dimse,
+        dimse_tls: dimse_tls_address,
+        console: console_address,
+        metrics: metrics_address,
+    };
+    let collector = Collector::new(status::Parts {
+        hub: hub.clone(),
+        desk: desk.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        counters: counters.clone(),
+        loaded: shown.clone(),
+        listeners: bound.listeners(&settings),
+        secured: secured.clone(),
+        readiness: readiness.clone(),
+        last_test: last_test.clone(),
+        clock,
+    });
+    tasks.spawn(collector.clone().sample(stopping.clone()));
+    let rooms = console::Rooms {
+        status: collector.clone(),
+        hub: &hub,
+        desk: &desk,
+        registry: &registry,
+        destinations: &destinations,
+        access: &access,
+        audit: Audit::none(),
+        net: counters.of_listener("console"),
+        stopping: &stopping,
+        drain: settings.service.drain / 2,
+    };
+    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    let headline = collector.clone();
+    let parts = control::Parts { status: collector, console: console.clone() };
+    control::start(parts, &mut tasks, &stopping)?;
+
     let mut self_test = SelfTest::new(
         self_test::Parts {
             hub: hub.clone(),
@@ -295,19 +322,12 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
-            readiness: readiness.clone(),
+            last: last_test,
             every: settings.service.self_test,
         },
         spool::given_directory(),
     )
     .map_err(ServiceError::Pattern)?;
-    let status = status::Collector::new(status::Parts { hub: hub.clone() });
-    let headline = status.clone();
-    if let Some(directory) = spool::given_directory() {
-        let control =
-            control::Control::bind(&directory).map_err(|error| ServiceError::Control { directory, error })?;
-        tasks.spawn(control.serve(control::Parts { status }, stopping.clone()));
-    }
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
     readiness.running();
@@ -316,15 +336,17 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     ready(&Ready {
         dicomweb: dicomweb_address,
         dimse,
-        metrics,
+        metrics: metrics_address,
+        console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
-    tracing::info!(dicomweb = %dicomweb_address, dimse = ?dimse, "ready");
+    events::Ready { dicomweb: dicomweb_address, dimse }.tell();
     notify(&[NotifyState::Ready]);
 
     let mut reloader = Reloader {
         loaded,
+        shown,
         reload,
         hub: hub.clone(),
         push,
@@ -342,6 +364,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: send_settings,
         limits,
         access,
+        console,
         notifier: notifier.clone(),
         certificates: expiry::Certificates::of(secured),
     };
@@ -359,14 +382,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     readiness.stopping();
     notify(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way may finish")]);
     let drain = reloader.loaded.settings.service.drain;
-    tracing::info!(?drain, "stopping");
+    events::Stopping { drain }.tell();
     if let Some(pattern) = pattern {
         pattern.stop();
     }
     // Before the hub, so that their series end as complete. A driver that hangs is not waited for.
     let stopped = tokio::task::spawn_blocking(move || captures.stop());
     if tokio::time::timeout(drain / 4, stopped).await.is_err() {
-        tracing::warn!("a capture device does not let go of its capture thread");
+        events::CaptureHangs {}.tell();
     }
     let _ = stop.send(true);
     hub.shutdown();
@@ -381,9 +404,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         while tasks.join_next().await.is_some() {}
     };
     if tokio::time::timeout(drain, all).await.is_err() {
-        tracing::warn!("something was still open when service.drain_seconds was over");
+        events::DrainOver {}.tell();
     }
-    tracing::info!("stopped");
+    events::Stopped {}.tell();
     Ok(())
 }
 

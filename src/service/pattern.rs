@@ -11,6 +11,7 @@ use bytes::Bytes;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
+use super::events;
 use crate::config::settings::PatternSettings;
 use crate::context::{Context, Equipment};
 use crate::hub::{Hub, Publisher};
@@ -40,7 +41,8 @@ impl PatternSource {
         head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
         let publisher = hub
             .open(&study.as_str().into(), &series.as_str().into(), || Ok::<_, EncodeError>(head))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.to_string())?
+            .by("pattern");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let period = Duration::from_secs_f64(1.0 / settings.fps);
@@ -63,7 +65,7 @@ impl PatternSource {
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
-            tracing::error!("the pattern source's thread had panicked");
+            events::PatternPanicked {}.tell();
         }
     }
 }
@@ -87,7 +89,7 @@ fn frames(
             index = (now.duration_since(start).as_secs_f64() / period.as_secs_f64()) as u32;
         }
         if let Err(error) = frame(angiogram, context, &publisher, index) {
-            tracing::error!("the pattern source stops: {error}");
+            events::PatternStops { error: &error }.tell();
             return;
         }
         index += 1;

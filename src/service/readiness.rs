@@ -2,8 +2,10 @@
 //! started, is not stopping, and has tried itself at its own listeners lately, with success. A cable that is out or a
 //! destination that is dead makes nobody unready: everybody else is served, and the status says what is wrong.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
 
 use super::health::{Health, since_boot};
 use super::progress::Progress;
@@ -19,44 +21,34 @@ enum Phase {
 /// See the module. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub(super) struct Readiness {
-    state: Arc<Mutex<State>>,
+    phase: Arc<Mutex<Phase>>,
     progress: Progress,
-}
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    health: Option<Health>,
+    /// The last self-test.
+    last: Arc<ArcSwapOption<Health>>,
 }
 
 impl Readiness {
-    /// Of a service that starts.
-    pub(super) fn new(progress: Progress) -> Self {
-        Self { state: Arc::new(Mutex::new(State { phase: Phase::Starting, health: None })), progress }
+    /// Of a service that starts; `last` is where its self-test leaves what it finds.
+    pub(super) fn new(progress: Progress, last: Arc<ArcSwapOption<Health>>) -> Self {
+        Self { phase: Arc::new(Mutex::new(Phase::Starting)), progress, last }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A self-test has ended.
-    pub(super) fn tested(&self, health: Health) {
-        self.state().health = Some(health);
+    fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
     /// Everything runs.
     pub(super) fn running(&self) {
-        self.state().phase = Phase::Running;
+        self.enter(Phase::Running);
     }
 
     /// The service stops.
     pub(super) fn stopping(&self) {
-        self.state().phase = Phase::Stopping;
-    }
-
-    /// The last self-test; `None` before the first.
-    pub(super) fn health(&self) -> Option<Health> {
-        self.state().health.clone()
+        self.enter(Phase::Stopping);
     }
 
     /// Why the service cannot serve; none where it can.
@@ -65,14 +57,13 @@ impl Readiness {
     }
 
     fn reasons_at(&self, now: Instant, since_boot: Duration) -> Vec<String> {
-        let state = self.state();
-        let phase = match state.phase {
+        let phase = match self.phase() {
             Phase::Starting => Some("the service is starting"),
             Phase::Running => None,
             Phase::Stopping => Some("the service is stopping"),
         };
         let stuck = (!self.progress.is_made(now)).then_some("no frame gets through the hub to a reader");
-        let test = match &state.health {
+        let test = match &*self.last.load() {
             None => Some("no self-test has ended yet".to_owned()),
             Some(health) => health.verdict(since_boot).err().map(|why| why.to_string()),
         };
@@ -106,17 +97,19 @@ mod tests {
     #[test]
     fn a_service_is_ready_once_it_runs_and_works_and_until_it_stops() {
         let now = Instant::now();
-        let ready = Readiness::new(Progress::new(now));
+        let last = Arc::new(ArcSwapOption::empty());
+        let ready = Readiness::new(Progress::new(now), last.clone());
+        let tested = |ok| last.store(Some(Arc::new(health(ok))));
         let at = |seconds: u64| ready.reasons_at(now, Duration::from_secs(seconds));
         assert_eq!(at(100), ["the service is starting", "no self-test has ended yet"]);
-        ready.tested(health(true));
+        tested(true);
         assert_eq!(at(100), ["the service is starting"]);
         ready.running();
         assert!(at(100).is_empty() && at(249).is_empty());
         assert!(at(250).concat().contains("150 s ago"), "{:?}", at(250));
-        ready.tested(health(false));
+        tested(false);
         assert_eq!(at(101), ["the self-test fails: the frame is lost"]);
-        ready.tested(health(true));
+        tested(true);
         let late = ready.reasons_at(now + Duration::from_secs(60), Duration::from_secs(101));
         assert_eq!(late, ["no frame gets through the hub to a reader"]);
         ready.stopping();

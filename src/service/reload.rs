@@ -9,8 +9,9 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use super::console::Opened;
 use super::expiry::Certificates;
-use super::{Reload, ServiceError, notify, standing};
+use super::{Reload, ServiceError, events, notify, standing};
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
     WorklistSettings,
@@ -31,6 +32,8 @@ use crate::subscription::registry::{Registry, Request};
 pub(super) struct Reloader {
     /// What is in force.
     pub(super) loaded: Loaded,
+    /// The same, for who shows it.
+    pub(super) shown: Arc<ArcSwap<Loaded>>,
     pub(super) reload: Reload,
     pub(super) hub: Hub,
     pub(super) push: Push,
@@ -49,6 +52,7 @@ pub(super) struct Reloader {
     pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
+    pub(super) console: Option<Opened>,
     pub(super) notifier: Notifier,
     pub(super) certificates: Certificates,
 }
@@ -64,7 +68,7 @@ impl Reloader {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
                 for problem in &errors.problems {
-                    tracing::error!("configuration not reloaded: {problem}");
+                    events::NotReloaded { problem }.tell();
                 }
             }
         }
@@ -78,7 +82,7 @@ impl Reloader {
         let (table, standing) = match self.prepare(&settings) {
             Ok(prepared) => prepared,
             Err(error) => {
-                tracing::error!("configuration not reloaded: {error}");
+                events::NotReloaded { problem: &error }.tell();
                 return;
             }
         };
@@ -105,15 +109,19 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        if let Some(console) = &self.console {
+            console.reload(&settings.console);
+        }
         self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
-            tracing::error!("service.log stays as it was: {error}");
+            events::LogUnchanged { error: &error }.tell();
         }
-        tracing::info!(applied = ?changed.applied, "configuration reloaded");
+        events::Reloaded { applied: &changed.applied }.tell();
         if !changed.needs_restart.is_empty() {
-            tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");
+            events::NeedsRestart { keys: &changed.needs_restart }.tell();
         }
         self.loaded = Loaded { settings, values: fresh.values };
+        self.shown.store(Arc::new(self.loaded.clone()));
     }
 
     fn prepare(&self, settings: &Settings) -> Result<(Table, Vec<Request>), ServiceError> {
@@ -127,8 +135,8 @@ impl Reloader {
     /// certificates come to their end.
     pub(super) fn renew_files(&mut self, all: bool) {
         match self.access.renew_keys(all) {
-            Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
-            Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
+            Some(Ok(keys)) => events::KeysReloaded { keys }.tell(),
+            Some(Err(error)) => events::KeysStay { error: &error }.tell(),
             None => {}
         }
         self.renew_certificates(all);
@@ -143,8 +151,8 @@ impl Reloader {
                 continue;
             }
             match tls.reload() {
-                Ok(validity) => tracing::info!(?validity, "certificate reloaded"),
-                Err(error) => tracing::error!("the certificate in force stays: {error}"),
+                Ok(validity) => events::CertificateReloaded { validity: &validity }.tell(),
+                Err(error) => events::CertificateStays { error: &error }.tell(),
             }
         }
     }

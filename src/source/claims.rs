@@ -74,7 +74,7 @@ impl Claims {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let opened = hub.open(&identity.study, &identity.series, || opened.dataset());
-                Ok(entry.insert(opened.map_err(Refused::Open)?))
+                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source.as_str())))
             }
         }
     }

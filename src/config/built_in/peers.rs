@@ -1,7 +1,7 @@
 //! The defaults of the peers that we talk DIMSE with, and of what waits for them.
 
-use super::super::fragment::{Availability, Mpps, Relay, Spool, Worklist};
-use super::super::settings::{RelaySettings, SpoolSettings, WorklistSettings};
+use super::super::fragment::{Audit, Availability, Mpps, Relay, Spool, Worklist};
+use super::super::settings::{AuditSettings, RelaySettings, SpoolSettings, WorklistSettings};
 
 impl Availability {
     /// Plain; address and AE title must be set.
@@ -84,6 +84,19 @@ impl Mpps {
             ca: Some(String::new()),
             certificate: Some(String::new()),
             key: Some(String::new()),
+        }
+    }
+}
+
+impl From<&AuditSettings> for Audit {
+    /// Receiver and files come out unset.
+    fn from(audit: &AuditSettings) -> Self {
+        Self {
+            receiver: Some(String::new()),
+            ca: Some(String::new()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
+            queue: Some(audit.queue),
         }
     }
 }

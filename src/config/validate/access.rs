@@ -32,7 +32,11 @@ impl Validation<'_> {
         );
         if anonymous.may.iter().any(|right| matches!(right, Right::Console | Right::Phi)) {
             let what = "has console or phi, which are for somebody who is known";
-            self.report(&[&keys.may], what, "console and phi among a principal's rights, or console.code_may");
+            self.report(
+                &[&keys.may],
+                what,
+                "console and phi among a principal's rights, or console.code_may",
+            );
         }
         let jwt = self.jwt(&access.jwt);
         self.told_apart("certificates", &fragment.principal, |principal| principal.certificates.as_deref());

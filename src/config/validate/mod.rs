@@ -4,6 +4,7 @@
 //! is reported at the topmost layer that sets one of the keys concerned.
 
 mod access;
+mod audit;
 mod bounds;
 mod capture;
 mod console;
@@ -49,6 +50,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
         spool: check.spool(&fragment.spool),
         worklists: check.worklists(fragment),
         mpps: check.mpps(fragment),
+        audit: check.audit(&fragment.audit),
         pattern: bounds::pattern(&fragment.pattern),
         service: check.service(&fragment.service),
     };

@@ -2,7 +2,8 @@
 
 use super::super::load;
 use super::super::settings::{
-    HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings, TlsIdentity, WorklistPeer,
+    AuditSettings, HttpTls, HttpVersion, JwtSettings, PeerTls, PushMode, Right, Rights, Settings,
+    TlsIdentity, WorklistPeer,
 };
 
 /// Loads from variables alone: `DIMSE__LISTEN` and value.
@@ -338,6 +339,17 @@ fn who_is_told_what_was_performed_is_named_whole() {
     let problems = from_file(&capture).unwrap_err();
     assert!(problems[0].contains("capture.room.mpps: there is no [mpps.rsi]"), "{problems:?}");
     assert!(from_file(&capture.replace("rsi", "ris")).is_ok());
+}
+
+#[test]
+fn the_audit_trail_leaves_over_tls_or_not_at_all() {
+    let audit = from_file("[audit]\nreceiver = 'audit.example:6514'\nca = '/a'\nqueue = 7\n").unwrap().audit;
+    assert_eq!(audit.queue, 7);
+    let receiver = audit.receiver.unwrap();
+    assert_eq!((receiver.address.as_str(), receiver.tls.ca), ("audit.example:6514", "/a".into()));
+    assert_eq!(from_file("[audit]\nca = '/a'\n").unwrap().audit, AuditSettings::default());
+    let problems = from_file("[audit]\nreceiver = 'audit.example:6514'\n").unwrap_err();
+    assert!(problems.len() == 1 && problems[0].contains("stands without roots"), "{problems:?}");
 }
 
 #[test]

@@ -110,7 +110,8 @@ impl Trial {
         let activity = Arc::new(Activity::new());
         let socket = self
             .step("tcp", limit, async {
-                let stream = peer.tcp(&addresses).await.map_err(|error| Fault::of(&error, &unreached(&error)))?;
+                let stream =
+                    peer.tcp(&addresses).await.map_err(|error| Fault::of(&error, &unreached(&error)))?;
                 let said = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
                 Ok((Socket::new(stream, peer.send_timeout, None, activity.clone(), || {}), said))
             })
@@ -170,7 +171,8 @@ async fn request(
     settings: &DestinationSettings,
 ) -> Result<Request<crate::net::http::Body>, Fault> {
     let fault = |said: String, mend: &str| Fault { said, mend: mend.to_owned() };
-    let target = peer.target("").map_err(|error| fault(error.to_string(), "Correct url of the destination."))?;
+    let target =
+        peer.target("").map_err(|error| fault(error.to_string(), "Correct url of the destination."))?;
     let mut request = Request::builder()
         .method(Method::OPTIONS)
         .uri(target)
@@ -202,8 +204,7 @@ impl Fault {
     }
 }
 
-const NAME: &str =
-    "Is the host in url spelled right, and do the name servers of this box know it? An address in its place needs none.";
+const NAME: &str = "Is the host in url spelled right, and do the name servers of this box know it? An address in its place needs none.";
 
 fn late(step: &str) -> String {
     match step {
@@ -272,7 +273,9 @@ fn distrusted(error: &ConnectError) -> String {
             }
             _ => "The peer ended the handshake; look at its own log.",
         },
-        Some(rustls::Error::InvalidMessage(_)) => "The peer does not speak TLS there: is the port one for HTTPS?",
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "The peer does not speak TLS there: is the port one for HTTPS?"
+        }
         _ => "The peer ended the handshake: does it speak TLS 1.2 or 1.3 there, and look at its own log.",
     }
     .to_owned()

@@ -4,6 +4,7 @@
 //! machine only, it answers one request a connection.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::super::ServiceError;
+use super::super::{ServiceError, events};
+use super::super::listening::Sockets;
 use super::super::readiness::Readiness;
-use super::Exposed;
+use super::{Counters, Exposed};
 use crate::config::settings::{HttpTls, MetricsSettings};
 use crate::net::client::token::authorization;
 use crate::net::counters::NetCounters;
@@ -42,37 +44,74 @@ const DRAIN: Duration = Duration::from_millis(250);
 const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// TLS of the listener; `None` where it is plain. `web` is that of DICOMweb.
+/// The listener, before it answers.
+#[derive(Debug)]
+pub(in crate::service) struct Door {
+    settings: MetricsSettings,
+    listener: TcpListener,
+    address: SocketAddr,
+    /// `None` where it is plain.
+    tls: Option<Arc<Reloading>>,
+}
+
+/// Listens, if the configuration wants it. `web` is the TLS of DICOMweb, for a certificate that was made at the start.
 ///
 /// # Errors
-/// When the files cannot be used.
-pub(in crate::service) fn tls(
+/// When its address or its certificate cannot be used.
+pub(in crate::service) fn bind(
     settings: &MetricsSettings,
+    sockets: &mut Sockets,
     web: &Arc<Reloading>,
-) -> Result<Option<Arc<Reloading>>, ServiceError> {
-    match settings.tls.as_ref().filter(|_| settings.listen.is_some()) {
-        None => Ok(None),
-        Some(HttpTls::SelfSigned) => Ok(Some(web.clone())),
+) -> Result<Option<Door>, ServiceError> {
+    let Some(address) = settings.listen else { return Ok(None) };
+    let fail = |error| ServiceError::Tls { what: "metrics", error };
+    let tls = match &settings.tls {
+        None => None,
+        Some(HttpTls::SelfSigned) => Some(web.clone()),
         Some(HttpTls::Files(identity)) => {
-            let tls = Reloading::from_files(identity, HTTP_ALPN)
-                .map_err(|error| ServiceError::Tls { what: "metrics", error })?;
-            Ok(Some(Arc::new(tls)))
+            Some(Arc::new(Reloading::from_files(identity, HTTP_ALPN).map_err(fail)?))
         }
+    };
+    let (listener, address) = sockets.listen(address, "metrics.listen")?;
+    Ok(Some(Door { settings: settings.clone(), listener, address, tls }))
+}
+
+impl Door {
+    /// Where it is.
+    pub(in crate::service) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its TLS, by its section.
+    pub(in crate::service) fn secured(&self) -> Option<(&'static str, Arc<Reloading>)> {
+        Some(("metrics", self.tls.clone()?))
+    }
+
+    /// Answers until `closing` turns true. `secured` are the listeners whose certificates are shown.
+    pub(in crate::service) fn serve(
+        self,
+        counters: &Counters,
+        secured: &[(&'static str, Arc<Reloading>)],
+        readiness: Readiness,
+        closing: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let Self { settings, listener, tls, .. } = self;
+        let (exposed, counters) = (counters.exposed(secured), counters.of_listener("metrics"));
+        Listener { settings, exposed, readiness, counters }.serve(listener, tls, closing)
     }
 }
 
 /// What answers.
 #[derive(Debug)]
-pub(in crate::service) struct Listener {
-    pub(in crate::service) settings: MetricsSettings,
-    pub(in crate::service) exposed: Exposed,
-    pub(in crate::service) readiness: Readiness,
-    pub(in crate::service) counters: Arc<NetCounters>,
+struct Listener {
+    settings: MetricsSettings,
+    exposed: Exposed,
+    readiness: Readiness,
+    counters: Arc<NetCounters>,
 }
 
 impl Listener {
-    /// Answers until `closing` turns true.
-    pub(in crate::service) async fn serve(
+    async fn serve(
         self,
         listener: TcpListener,
         tls: Option<Arc<Reloading>>,
@@ -130,7 +169,7 @@ impl Listener {
             let wanted = match authorization(file.clone()).await {
                 Ok(wanted) => wanted,
                 Err(error) => {
-                    tracing::error!("nobody can read metrics: {error}");
+                    events::MetricsToken { error: &error }.tell();
                     let text = "the token of this service cannot be read; its log says why\n".to_owned();
                     return said(method, StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
                 }
@@ -198,9 +237,7 @@ async fn plain(this: Arc<Listener>, listener: TcpListener, mut closing: watch::R
         };
         this.counters.accepted.note(|_| {});
         if !allows(&this.settings.allow, peer.ip()) {
-            this.counters.refused_network.note(|suppressed| {
-                tracing::warn!(%peer, suppressed, "refused a connection to the metrics; add its network to metrics.allow if it should be let in");
-            });
+            this.counters.refused_network.note(|suppressed| events::MetricsNetwork { peer, suppressed }.tell());
             continue;
         }
         let Ok(slot) = slots.clone().try_acquire_owned() else {
@@ -231,19 +268,21 @@ async fn converse(this: &Listener, stream: TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::path::Path;
     use std::time::{Instant, SystemTime};
 
+    use arc_swap::ArcSwapOption;
     use prometheus_client::registry::Registry;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use super::super::super::health::{Health, microseconds, since_boot, wall};
     use super::super::super::progress::Progress;
     use super::*;
 
     struct Room {
         address: SocketAddr,
         readiness: Readiness,
+        last: Arc<ArcSwapOption<Health>>,
         counters: Arc<NetCounters>,
         stop: watch::Sender<bool>,
         task: tokio::task::JoinHandle<()>,
@@ -258,7 +297,8 @@ mod tests {
             allow: vec![allow.parse().unwrap()],
             ..MetricsSettings::default()
         };
-        let (readiness, counters) = (Readiness::new(progress), Arc::<NetCounters>::default());
+        let (last, counters) = (Arc::new(ArcSwapOption::empty()), Arc::<NetCounters>::default());
+        let readiness = Readiness::new(progress, last.clone());
         let answers = Listener {
             settings,
             exposed: Exposed { ours: Registry::default(), process: Registry::default() },
@@ -266,7 +306,7 @@ mod tests {
             counters: counters.clone(),
         };
         let task = tokio::spawn(answers.serve(listener, None, stopping));
-        Room { address, readiness, counters, stop, task }
+        Room { address, readiness, last, counters, stop, task }
     }
 
     impl Room {
@@ -323,16 +363,15 @@ mod tests {
         );
         assert!(starting.contains("cache-control: no-store"), "{starting}");
         room.readiness.running();
-        room.readiness.tested(super::super::super::health::Health {
+        room.last.store(Some(Arc::new(Health {
             ok: true,
-            at: super::super::super::health::wall(SystemTime::now()),
-            boottime_microseconds: u64::try_from(super::super::super::health::since_boot().as_micros())
-                .unwrap(),
+            at: wall(SystemTime::now()),
+            boottime_microseconds: microseconds(since_boot()),
             started_microseconds: 0,
             good_for_seconds: None,
             checks: Vec::new(),
             failed: None,
-        });
+        })));
         let ready = room.ask("GET /readyz", "").await;
         assert!(status(&ready) == "200" && ready.ends_with("\r\n\r\nok\n"), "{ready}");
         let head = room.ask("HEAD /readyz", "").await;

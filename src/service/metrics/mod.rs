@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub(super) use self::listener::{Listener, tls};
+pub(super) use self::listener::{Door, bind};
 use self::process::Process;
 use self::sampled::Sampled;
 use super::progress::Progress;
@@ -122,7 +122,30 @@ impl Exposed {
     }
 }
 
+/// Listeners of HTTP, by their section of the configuration.
+const LISTENERS: [&str; 3] = ["dicomweb", "console", "metrics"];
+
 impl Counters {
+    /// Of everything, of which nothing is counted yet.
+    pub fn new(hub: Hub, notify: NotifyCounters, spools: BTreeMap<String, Spool>) -> Self {
+        Self {
+            hub,
+            dimse: DimseCounters::default(),
+            relay: RelayCounters::default(),
+            spools,
+            send: SendCounters::default(),
+            dicomweb: DicomwebCounters::default(),
+            notify,
+            listeners: LISTENERS.map(|section| (section, Arc::default())).into(),
+            availability: AvailabilityCounters::default(),
+            push: PushCounters::default(),
+            procedure: ProcedureCounters::default(),
+            capture: CaptureCounters::default(),
+            self_test: SelfTestMetrics::default(),
+            progress: Progress::new(Instant::now()),
+        }
+    }
+
     /// What the listener of this section counts; one that is not shown, where there is no such listener.
     pub(super) fn of_listener(&self, section: &str) -> Arc<NetCounters> {
         self.listeners.get(section).cloned().unwrap_or_default()

@@ -2,8 +2,9 @@
 //! the dashboard and of the alert rules is one of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
+use super::super::catalogue::ROOMS;
 use super::super::spool;
 use super::*;
 use crate::config::settings::{HubSettings, SpoolSettings};
@@ -14,7 +15,7 @@ const DOCUMENT: &str = "docs/metrics.md";
 const DASHBOARD: &str = "monitoring/grafana-dashboard.json";
 const ALERTS: &str = "monitoring/alerts.yaml";
 /// Set to have the document written.
-const WRITE: &str = "FRAMEGATE_WRITE_DOCUMENTS";
+const WRITE: &str = "FRAMEGATE_WRITE_DOCS";
 /// Labels that the scrape adds.
 const OF_THE_SCRAPE: [&str; 2] = ["instance", "job"];
 
@@ -40,22 +41,8 @@ fn counters() -> (Counters, tempfile::TempDir) {
         ..SpoolSettings::default()
     };
     let spools = spool::open(&settings, ["pacs".to_owned()].iter()).unwrap();
-    let counters = Counters {
-        hub: Hub::new(HubSettings::default()),
-        dimse: DimseCounters::default(),
-        relay: RelayCounters::default(),
-        spools: spools.into_iter().map(|(name, (spool, _))| (name, spool)).collect(),
-        send: SendCounters::default(),
-        dicomweb: DicomwebCounters::default(),
-        notify: NotifyCounters::default(),
-        listeners: [("dicomweb", Arc::default())].into(),
-        availability: AvailabilityCounters::default(),
-        push: PushCounters::default(),
-        procedure: ProcedureCounters::default(),
-        capture: CaptureCounters::default(),
-        self_test: SelfTestMetrics::default(),
-        progress: Progress::new(Instant::now()),
-    };
+    let spools = spools.into_iter().map(|(name, (spool, _))| (name, spool)).collect();
+    let counters = Counters::new(Hub::new(HubSettings::default()), NotifyCounters::default(), spools);
     counters.hub.stages().one_of_each();
     counters.dimse.one_of_each();
     counters.relay.one_of_each();
@@ -310,6 +297,14 @@ fn the_alerts_watch_what_there_is_and_say_what_to_do() {
         count += 1;
     }
     assert!(count > 15, "{count} alerts were understood");
+}
+
+#[test]
+fn events_name_metrics_that_there_are() {
+    let known = known();
+    for kind in ROOMS.iter().flat_map(|(_, kinds)| *kinds) {
+        assert!(kind.metric.is_none_or(|metric| known.contains_key(metric)), "{}: {:?}", kind.name, kind.metric);
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use self::web::Web;
 use super::health::{Check, Health, microseconds, since_boot, wall};
 use super::metrics::SelfTestMetrics;
-use super::readiness::Readiness;
+use super::events;
 use crate::config::settings::DimseSettings;
 use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;
@@ -87,7 +87,8 @@ pub(super) struct Parts {
     /// AE titles; a reload replaces them.
     pub(super) titles: Arc<ArcSwap<DimseSettings>>,
     pub(super) metrics: SelfTestMetrics,
-    pub(super) readiness: Readiness,
+    /// Where the last result is found.
+    pub(super) last: Arc<ArcSwapOption<Health>>,
     /// How often; zero is once.
     pub(super) every: Duration,
 }
@@ -101,7 +102,7 @@ pub(super) struct SelfTest {
     titles: Arc<ArcSwap<DimseSettings>>,
     own: OwnConnections,
     metrics: SelfTestMetrics,
-    readiness: Readiness,
+    last: Arc<ArcSwapOption<Health>>,
     every: Duration,
     /// Where the result is left, if anywhere.
     directory: Option<PathBuf>,
@@ -127,7 +128,7 @@ impl SelfTest {
             titles: parts.titles,
             own: parts.own,
             metrics: parts.metrics,
-            readiness: parts.readiness,
+            last: parts.last,
             every: parts.every,
             directory,
             started: since_boot(),
@@ -178,8 +179,8 @@ impl SelfTest {
             failed,
         };
         self.metrics.set(ok, took);
-        self.readiness.tested(health.clone());
         self.tell(&health, took);
+        self.last.store(Some(Arc::new(health.clone())));
         self.was_ok = Some(ok);
         health
     }
@@ -188,16 +189,16 @@ impl SelfTest {
         let milliseconds = took.as_secs_f64() * 1e3;
         match &health.failed {
             None if self.was_ok != Some(true) => {
-                tracing::info!("the self-test is good, {milliseconds:.1} ms");
+                events::SelfTestGood { milliseconds }.tell();
             }
             None => {}
-            Some(failed) => tracing::error!("the self-test fails: {failed}"),
+            Some(failed) => events::SelfTestFails { failed }.tell(),
         }
         let Some(directory) = &self.directory else { return };
         if let Err(error) = health.write(directory) {
             // An old one might be better than what we know now.
             Health::withdraw(directory);
-            tracing::error!(%error, "the result of the self-test cannot be written; framegate health will find none");
+            events::HealthUnwritable { error: &error }.tell();
         }
     }
 

@@ -18,7 +18,6 @@ use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::tls::HTTP_ALPN;
 use crate::net::tls::testing::Authority;
-use crate::service::progress::Progress;
 use crate::sink::notify::Notifier;
 use crate::sink::workers::Workers;
 use crate::source::dimse::{DimseCounters, DimseSource};
@@ -124,7 +123,7 @@ impl Closed {
             dimse_tls: Some((dimse_tls, bound[1])),
             titles,
             metrics: SelfTestMetrics::default(),
-            readiness: Readiness::new(Progress::new(std::time::Instant::now())),
+            last: Arc::default(),
             every: Duration::from_secs(60),
         };
         Self { folder, hub, parts: Some(parts), net, web, dimse, stop, tasks }

@@ -14,6 +14,7 @@
 mod attributes;
 mod counters;
 mod event;
+pub(crate) mod events;
 mod feed;
 mod follower;
 mod listener;
@@ -200,6 +201,11 @@ impl Notifier {
         listeners.push(Arc::clone(&listener));
         drop(listeners);
         Ok(Connection::new(Arc::clone(&self.shared), listener, after))
+    }
+
+    /// Whether somebody is connected who is told of this subscription.
+    pub fn is_listened_to(&self, subscription: &Subscription) -> bool {
+        self.shared.listeners().iter().any(|listener| listener.whom.has(subscription))
     }
 
     /// Closes the connections of principals (`None` is anonymous) who may not listen any more.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tally;
-use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Stages};
+use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader, Stages};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
 use crate::sink::pace::Pace;
@@ -69,7 +69,8 @@ impl Feed {
                 Level::Series | Level::Instances => described::series(live, &members),
             };
             asks.matches_series(live, &described)
-        });
+        })
+        .read_by(Reader { kind: "push", peer: tally.destination().into() });
         Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, since }
     }
 

@@ -23,6 +23,7 @@ pub mod format;
 pub mod frames;
 pub mod gaps;
 pub mod heartbeat;
+pub(crate) mod log_events;
 pub mod pace;
 pub mod picture;
 pub mod pictures;

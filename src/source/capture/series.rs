@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
+use super::log_events;
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
 use crate::context::desk::Desk;
 use crate::context::order::{Change, Performed};
@@ -163,7 +164,7 @@ impl Encounter {
         };
         let provider = told.as_ref().map_or(Origin::Generated.word(), |told| told.provider.word());
         let (capture, what) = (&self.name, change.word());
-        tracing::info!(target: "framegate::audit", capture, provider, change = what, "the context changes");
+        log_events::ContextChanges { capture, provider, change: what }.tell();
         if change.is_of_study() {
             self.leave(date, false);
         }
@@ -257,7 +258,8 @@ impl Encounter {
             head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
             Ok(head)
         })?;
-        tracing::info!(capture = self.name, number = context.series.number, "a series begins");
+        let publisher = publisher.by("capture");
+        log_events::SeriesBegins { capture: &self.name, number: context.series.number }.tell();
         if let Some(step) = step {
             self.tell_step(&step, &context, captured);
             self.step = Some(step);

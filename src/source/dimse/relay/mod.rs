@@ -20,6 +20,7 @@ mod between;
 pub mod counters;
 mod deposit;
 mod drain;
+pub(crate) mod events;
 pub mod follower;
 mod known;
 pub mod passing;
@@ -169,6 +170,7 @@ impl Relay {
             Ok(Associated { stream, socket, answer, early }) => {
                 let how = if matches!(answer, Answer::Accepted(_)) { "accepted" } else { "refused" };
                 self.counters.association(&self.name, how);
+                self.counters.reached(&self.name, None);
                 Opened::Answered(Box::new(Upstream { relay: self, stream, socket, answer, early }))
             }
             Err(Unreachable::Left) => {
@@ -177,15 +179,13 @@ impl Relay {
             }
             Err(error) => {
                 self.counters.association(&self.name, "unreachable");
+                self.counters.reached(&self.name, Some(error.to_string()));
                 let mend = match error {
                     Unreachable::Name | Unreachable::Files(_) => "",
                     _ => "; is it running, and does the network between let us through?",
                 };
-                tracing::warn!(
-                    relay = %self.name,
-                    upstream = %self.settings.address,
-                    "the upstream cannot be reached: {error}{mend}"
-                );
+                let upstream = &self.settings.address;
+                events::UpstreamAway { relay: &self.name, upstream, error: &error, mend }.tell();
                 Opened::Unreachable(self)
             }
         }
