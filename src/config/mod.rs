@@ -31,8 +31,8 @@ mod validate;
 
 pub use environment::{check_text, process_environment};
 pub use load::{EffectiveValue, Loaded, load};
-pub use print::print;
 pub use origin::{ConfigErrors, Origin, Problem};
+pub use print::print;
 pub use reload::{Changes, changes, merge_reloadable};
 pub use settings::Settings;
 

@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, HeaderValue, VARY};
 use http::{HeaderMap, Response};
 
 use super::answer::content;
@@ -146,7 +146,6 @@ impl Asset {
         if self.packed.is_some() {
             response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
-        response.headers_mut().remove(ETAG);
         response
     }
 }

@@ -34,9 +34,12 @@ events! {
     /// Give the principal the right `console`, if it should log in.
     NoRight<'a>: INFO "console.no_right" { value user: &'a str, display peer: IpAddr }
         "a login at the console failed: without the right console";
-    /// Somebody who may see who is imaged has asked for it, or has had enough of it. To be known.
-    Unlocked<'a>: INFO "console.unlocked" { value user: &'a str, display peer: IpAddr } (said: &'a str)
-        "{said}";
+    /// Somebody who may see who is imaged has asked for it. To be known.
+    Unlocked<'a>: INFO "console.unlocked" { value user: &'a str, display peer: IpAddr }
+        "patients are shown at the console";
+    /// To be known.
+    Locked<'a>: INFO "console.locked" { value user: &'a str, display peer: IpAddr }
+        "patients are hidden again at the console";
     /// An operator has held up a subscription, or lets it go on. To be known.
     Suspended<'a>: INFO "console.suspended" { value user: &'a str, value subscription: &'a str, value suspended: bool }
         "a subscription is suspended or resumed at the console";

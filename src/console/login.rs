@@ -209,11 +209,12 @@ impl Console {
         if self.shared.sessions.unlock(caller.session.id, unlocked) {
             let (user, address) = (who.name(), peer.address.ip());
             let said = if unlocked {
+                events::Unlocked { user, peer: address }.tell();
                 "patients are shown at the console"
             } else {
+                events::Locked { user, peer: address }.tell();
                 "patients are hidden again at the console"
             };
-            events::Unlocked { user, peer: address, said }.tell();
             self.shared.parts.audit.record(Occurrence::SecurityAlert {
                 alert: Alert::RestrictedFunction,
                 outcome: Outcome::Success,

@@ -209,7 +209,7 @@ impl Console {
             Route::Lock => self.unlock(&caller, peer, false),
             _ if changes => {
                 let brought = content::collect(body, MAX_CONTENT, content::DEADLINE).await?;
-                self.operate(&caller, route, &brought).await
+                self.operate(&caller, peer, route, &brought).await
             }
             _ => self.look(&head, route, caller).await,
         }

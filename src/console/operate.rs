@@ -9,11 +9,13 @@ use super::answer::{self, Answer, done};
 use super::login::Caller;
 use super::routes::Route;
 use super::{Console, events};
-use crate::context::Order;
+use crate::audit::{Occurrence, Party, Patient};
 use crate::context::desk::Wanted;
+use crate::context::{Order, Provider};
 use crate::dicomweb::operations::{identify, start, stop, wish};
 use crate::dicomweb::problem::Problem;
 use crate::net::client::reach;
+use crate::net::http::PeerInfo;
 
 /// Which entry of the worklist is chosen.
 #[derive(Deserialize)]
@@ -24,19 +26,26 @@ struct Chosen {
 
 impl Console {
     /// Does it.
-    pub(super) async fn operate(&self, caller: &Caller, route: Route<'_>, content: &[u8]) -> Answer {
+    pub(super) async fn operate(
+        &self,
+        caller: &Caller,
+        peer: &PeerInfo,
+        route: Route<'_>,
+        content: &[u8],
+    ) -> Answer {
         caller.operates()?;
+        let by = Party::at(peer.address.ip()).known_as(Some(caller.session.who.name().into()));
         match route {
-            Route::Start(name) => self.wish(caller, name, "start", start),
-            Route::Stop(name) => self.wish(caller, name, "stop", stop),
+            Route::Start(name) => self.wish(by, name, "start", None, start),
+            Route::Stop(name) => self.wish(by, name, "stop", None, stop),
             Route::Patient(name) => {
-                self.wish(caller, name, "withdraw patient", |wanted| identify(wanted, None))
+                self.wish(by, name, "withdraw patient", None, |wanted| identify(wanted, None))
             }
             Route::Emergency(name) => {
                 self.heard(name)?;
                 let rules = self.shared.parts.desk.rules(name);
                 let order = Order::emergency(&rules.emergency_name, SystemTime::now());
-                self.wish(caller, name, "emergency", |wanted| identify(wanted, Some(order)))
+                self.identify(by, name, "emergency", order)
             }
             Route::Step(name) => {
                 self.heard(name)?;
@@ -50,7 +59,7 @@ impl Console {
                     .run(move || tickets.find(&worklist, &chosen.id, filter.as_deref()))
                     .await;
                 let order = found.flatten().ok_or_else(Problem::no_entry)?;
-                self.wish(caller, name, "choose step", |wanted| identify(wanted, Some(Order::clone(&order))))
+                self.identify(by, name, "choose step", Order::clone(&order))
             }
             Route::Suspend(id) => self.suspend(caller, id, true),
             Route::Resume(id) => self.suspend(caller, id, false),
@@ -59,14 +68,30 @@ impl Console {
         }
     }
 
+    fn identify(&self, by: Party, name: &str, action: &'static str, order: Order) -> Answer {
+        let patient = Patient::new(order.patient.id.clone(), order.patient.name.clone());
+        self.wish(by, name, action, Some(patient), |wanted| identify(wanted, Some(order)))
+    }
+
+    /// Changes what is wanted of a capture, which is audited if it does.
     fn wish(
         &self,
-        caller: &Caller,
+        by: Party,
         name: &str,
         action: &'static str,
+        patient: Option<Patient>,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Answer {
-        wish(&self.shared.parts.desk, caller.session.who.name(), name, action, change)?;
+        if wish(&self.shared.parts.desk, by.name(), name, action, change)? {
+            self.shared.parts.audit.record(Occurrence::ContextChanges {
+                capture: name.to_owned(),
+                change: action,
+                provider: Provider::Operator.word(),
+                by: Some(by),
+                patient,
+                study: None,
+            });
+        }
         Ok(done())
     }
 

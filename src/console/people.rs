@@ -172,7 +172,10 @@ impl Line {
 
 /// A DA and a TM (PS3.5 §6.2) as ISO 8601, in the zone that they were written in; empty where there is no date.
 fn start(date: &str, time: &str) -> String {
-    let part = |text: &str, from: usize, to: usize| text.get(from..to).map(str::to_owned);
+    let part = |text: &str, from: usize, to: usize| {
+        let digits = text.get(from..to).filter(|part| part.bytes().all(|digit| digit.is_ascii_digit()));
+        digits.map(str::to_owned)
+    };
     let day = || Some(format!("{}-{}-{}", part(date, 0, 4)?, part(date, 4, 6)?, part(date, 6, 8)?));
     let clock = || Some(format!("{}:{}", part(time, 0, 2)?, part(time, 2, 4)?));
     match (day(), clock()) {
@@ -198,7 +201,7 @@ mod tests {
         Entry {
             order: Arc::new(Order {
                 patient,
-                accession_number: "A1".to_owned(),
+                accession_number: "ACC-7".to_owned(),
                 requests: vec![request],
                 ..Order::default()
             }),
@@ -225,7 +228,7 @@ mod tests {
         let (tickets, worklist) = (Tickets::new().unwrap(), worklist());
         let locked = tickets.list(&worklist, None, true);
         let written = serde_json::to_string(&locked).unwrap();
-        assert!(!written.contains("Doe") && !written.contains("A1"), "{written}");
+        assert!(!written.contains("Doe") && !written.contains("ACC-7"), "{written}");
         assert!(written.contains("\"patient_name\":null") && written.contains("Coronary"), "{written}");
         let first = &locked.entries[0];
         assert_eq!((first.start.as_str(), first.station.as_str()), ("2026-11-26T08:30", "XA1"));
@@ -239,7 +242,7 @@ mod tests {
     fn an_unlocked_list_names_them() {
         let shown = Tickets::new().unwrap().list(&worklist(), None, false);
         assert_eq!(shown.entries[1].patient_name.as_deref(), Some("Doe^Late"));
-        assert_eq!(shown.entries[1].accession_number.as_deref(), Some("A1"));
+        assert_eq!(shown.entries[1].accession_number.as_deref(), Some("ACC-7"));
     }
 
     #[test]

@@ -215,11 +215,12 @@ impl Console<'_> {
         action: &'static str,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Result<(), Problem> {
-        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change)
+        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change).map(drop)
     }
 }
 
-/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged.
+/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged. Returns whether it
+/// did.
 ///
 /// # Errors
 /// When there is no capture of this name.
@@ -229,14 +230,14 @@ pub fn wish(
     name: &str,
     action: &'static str,
     change: impl FnOnce(&mut Wanted) -> bool,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let mut changed = false;
     let wished = desk.wish(name, |wanted| changed = change(wanted));
     wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
     if changed {
         events::Operated { principal, capture: name, action }.tell();
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// What begins again after a stop is another series; what runs, or would by itself, goes on.

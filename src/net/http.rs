@@ -180,7 +180,7 @@ fn admit<H: Handler>(
     counters.accepted.add(1);
     if !limits.allows(ip) {
         counters.refused_network.note(|suppressed| {
-            events::NetworkRefused { peer, suppressed }.tell();
+            events::NetworkRefused { peer, suppressed, section: limits.section() }.tell();
         });
         return;
     }

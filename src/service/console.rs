@@ -126,7 +126,7 @@ impl Door {
         tasks: &mut JoinSet<()>,
     ) -> Result<Opened, ServiceError> {
         let Self { listener, address, tls } = self;
-        let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits());
+        let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
         let (status, supported) = (rooms.status.clone(), rooms.status);
@@ -166,7 +166,7 @@ impl Opened {
     /// Takes changed settings.
     pub(super) fn reload(&self, settings: &ConsoleSettings) {
         if settings.allow != self.settings.load().allow {
-            let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits());
+            let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
             self.limits.store(Arc::new(limits));
         }
         self.settings.store(Arc::new(settings.clone()));

@@ -85,6 +85,19 @@ impl AskError {
     }
 }
 
+/// Asks a worklist once, for whoever wants to know whether it answers, and gives how many entries it has; they are kept
+/// nowhere.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn ask_once(name: &str, settings: WorklistSettings) -> Result<usize, String> {
+    let (worklist, counters) = (Worklist::default(), ProcedureCounters::default());
+    let asker =
+        Asker::new(name.to_owned(), settings, worklist, counters).map_err(|error| error.to_string())?;
+    let found = asker.ask().await.map_err(|error| error.to_string())?;
+    Ok(found.looked_at())
+}
+
 /// How a worklist is reached.
 #[derive(Debug)]
 enum Way {

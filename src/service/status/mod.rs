@@ -17,7 +17,7 @@ mod rates;
 mod readback;
 mod sources;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +29,7 @@ pub use self::findings::findings;
 use self::machine::Machine;
 pub use self::machine::facts as box_facts;
 pub(super) use self::network::Bound;
+pub use self::network::certificates_in_files;
 use self::rates::Rates;
 use super::health::{Health, wall};
 use super::metrics::Counters;
@@ -198,6 +199,13 @@ impl Collector {
         // Nothing that runs under this lock can panic half way through a change.
         self.sampled.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How this machine is, for who asks without a service; `runtime` is where that would write. May block.
+pub fn of_machine(settings: &Settings, runtime: &Path) -> SystemStatus {
+    let spool = settings.spool.directory.clone().map(|place| ("spool", place));
+    let disks: Vec<_> = std::iter::once(("runtime", runtime.to_owned())).chain(spool).collect();
+    Machine::read().now(&disks)
 }
 
 /// The clock that captures ask, or one of our own where there are none.

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use super::super::expiry;
 use super::super::health::wall;
 use super::{Collector, machine};
-use crate::config::settings::Settings;
+use crate::config::settings::{HttpTls, Settings};
 use crate::instance::video::ClockState;
-use crate::net::tls::Validity;
+use crate::net::tls::{self, Validity};
 use crate::status::{CertificateStatus, ClockStatus, ListenerStatus, NetworkStatus};
 
 /// Where we listen, besides what the configuration says itself.
@@ -67,6 +67,23 @@ impl Collector {
             clock: clock(&self.parts.clock.load()),
         }
     }
+}
+
+/// The certificates in files that the configuration names: those that listeners serve, those that we show to peers, the
+/// roots of our clients. Files that cannot be read are left out. Reads files: call it where blocking is allowed.
+pub fn certificates_in_files(settings: &Settings) -> Vec<CertificateStatus> {
+    let now = SystemTime::now();
+    let web = match &settings.dicomweb.tls {
+        HttpTls::Files(identity) => Some(("dicomweb.tls.certificate", identity)),
+        HttpTls::SelfSigned => None,
+    };
+    let dimse = settings.dimse.tls.as_ref().map(|tls| ("dimse.tls.certificate", &tls.identity));
+    let served = web
+        .into_iter()
+        .chain(dimse)
+        .filter_map(|(name, identity)| Some((name.to_owned(), tls::validity(&identity.certificate).ok()?)));
+    let others = expiry::in_files(settings).into_iter().map(|held| (held.what, held.validity));
+    served.chain(others).map(|(name, validity)| certificate(name, validity, now)).collect()
 }
 
 fn certificate(name: String, validity: Validity, now: SystemTime) -> CertificateStatus {
