@@ -59,6 +59,15 @@ pub(super) fn layer(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
     }
 }
 
+/// Checks `text` as if it stood in the file at `path`. Pushes what is wrong, as [`layer`] does.
+pub(super) fn layer_of(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<Layer> {
+    if text.len() as u64 > FILE_BYTES {
+        problems.push(about(path, format!("is larger than {FILE_BYTES} bytes")));
+        return None;
+    }
+    parse(path, text, problems)
+}
+
 fn about(path: &Path, what: String) -> Problem {
     Problem { at: printable(&path.to_string_lossy()), key: None, what, accepted: None }
 }

@@ -30,7 +30,7 @@ mod text;
 mod validate;
 
 pub use environment::{check_text, process_environment};
-pub use load::{EffectiveValue, Loaded, load};
+pub use load::{EffectiveValue, Loaded, load, load_with};
 pub use origin::{ConfigErrors, Origin, Problem};
 pub use print::print;
 pub use reload::{Changes, changes, merge_reloadable};

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import gateway as gateways
 from box import room
@@ -21,6 +21,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A machine that does much else at once; what has to be quick says so itself.
+    expect.set_options(timeout=20_000)
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")

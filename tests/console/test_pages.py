@@ -85,7 +85,7 @@ def test_the_worst_is_said_on_every_page_and_where_it_belongs(mock, visit):
     one = visit(mock.url)
     one.log_in(CODE)
     mock.box.signal = False
-    expect(one.health).to_contain_text("Error, capture xa: no signal")
+    expect(one.health).to_contain_text("Error, capture xa: no signal", timeout=2_000)
     expect(one.health).to_contain_text("cable plugged in")
     expect(one.capture("xa").locator(".card-head")).to_contain_text("No signal")
     one.go("network")

@@ -33,7 +33,7 @@ class Visit:
         self.faults: list[str] = []
         self.context: BrowserContext = browser.new_context(ignore_https_errors=True, locale="en-GB", **context)
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(30_000)
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
         self.page.on("request", self._asked)

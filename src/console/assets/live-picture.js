@@ -8,6 +8,9 @@ import { Icon, useVisible } from './parts.js';
 const RETRY_MS = 2_000;
 // What the box makes no picture wider than while patients are hidden and their names may be in the pixels.
 const MASKED_WIDTH = 48;
+// Makes every address new: a browser may give a picture that is still open to whoever asks for the same address, and that
+// one may show more, or less, than may be seen now.
+let asked = 0;
 
 function useOnScreen(element) {
   const [shown, setShown] = useState(true);
@@ -45,7 +48,8 @@ export function LivePicture({ study, series, label, note }) {
     };
     image.addEventListener('load', came);
     image.addEventListener('error', failed);
-    image.src = seriesUrl(study, series, 'live');
+    asked += 1;
+    image.src = seriesUrl(study, series, `live?n=${asked}`);
     return () => {
       clearTimeout(again);
       image.removeEventListener('load', came);

@@ -32,6 +32,8 @@ function usePage() {
   useEffect(() => {
     const go = () => setPage(pageNow());
     addEventListener('hashchange', go);
+    // It may have changed since it was read.
+    go();
     return () => removeEventListener('hashchange', go);
   }, []);
   return page;

@@ -68,10 +68,12 @@ function Capture({ capture, status, entries, ...given }) {
     ['Lost by the device', count(capture.lost)],
     ['Dropped', html`<${Reasons} counts=${capture.dropped} />`],
   ]} />
+        <div class="source-told">
+          <${Patient} path=${captureUrl(capture.name, 'context')} says=${capture.context} warnings=${capture.warnings}
+            changes=${changesOf(capture, entries)} ...${given} />
+          ${session.rights.includes('operate') ? html`<${Controls} capture=${capture} ...${given} />` : null}
+        </div>
       </div>
-      <${Patient} path=${captureUrl(capture.name, 'context')} says=${capture.context} warnings=${capture.warnings}
-        changes=${changesOf(capture, entries)} ...${given} />
-      ${session.rights.includes('operate') ? html`<${Controls} capture=${capture} ...${given} />` : null}
     </${Card}>`;
 }
 
@@ -124,15 +126,19 @@ function Received({ one, status, entries, ...given }) {
   return html`
     <${Card} label=${`${name}, ${short}`} name=${name} aside=${short} state=${one.state} figure=${rate(one.instances_per_second, 'images/s')}>
       <div class="source">
-        <${LivePicture} key=${`${one.series} ${given.session.phi}`} study=${one.study} series=${one.series} label=${`${name}, series ${short}`} note=${noteOf(null, one, status)} />
+        <div class="source-seen">
+          <${LivePicture} key=${`${one.series} ${given.session.phi}`} study=${one.study} series=${one.series} label=${`${name}, series ${short}`} note=${noteOf(null, one, status)} />
+        </div>
         <${Values} of=${[
     ['Size', one.size ? `${one.size[1]} × ${one.size[0]}` : NONE],
     ['Images held', count(one.instances)],
     ['Readers', count(one.readers.length)],
     ['Most behind', plural(Math.max(0, ...one.readers.map((reader) => reader.behind)), 'image')],
   ]} />
+        <div class="source-told">
+          <${Patient} path=${seriesUrl(one.study, one.series, 'context')} says=${{}} warnings=${[]} changes=${one.series} ...${given} />
+        </div>
       </div>
-      <${Patient} path=${seriesUrl(one.study, one.series, 'context')} says=${{}} warnings=${[]} changes=${one.series} ...${given} />
     </${Card}>`;
 }
 

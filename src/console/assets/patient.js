@@ -26,11 +26,13 @@ export function Locked({ session, showPatients, children }) {
 
 // `says` tells of each attribute who has said it; `changes` is another value whenever the answer may be another one.
 export function Patient({ path, says, warnings, changes, ...given }) {
-  const providers = [...new Set(Object.values(says))].map((one) => words(one).toLowerCase());
+  const providers = new Set(Object.values(says));
+  const nobody = providers.delete('generated') && providers.size === 0;
+  const said = [...providers].map((one) => words(one).toLowerCase()).join(', ');
   return html`
     <div class="patient">
       ${given.session.phi ? html`<${Shown} key=${path} path=${path} changes=${changes} />` : html`<${Locked} ...${given}>Patient hidden</${Locked}>`}
-      ${providers.length > 0 ? html`<p class="quiet">Said by ${providers.join(', ')}</p>` : null}
+      ${said || nobody ? html`<p class="quiet">${nobody ? 'Nobody has said who is imaged' : `Said by ${said}`}</p>` : null}
       ${warnings.map((warning) => html`<${Advice} key=${warning}>${warning}</${Advice}>`)}
     </div>`;
 }
