@@ -46,10 +46,6 @@ events! {
     CaptureBack<'a>: INFO "service.capture_back" { value capture: &'a str } "the driver has come back";
     /// Mend the file that `metrics.token` names, as the text says.
     MetricsToken<'a>: ERROR "service.metrics_token" (error: &'a dyn Display) "nobody can read metrics: {error}";
-    /// Add the network to `metrics.allow`, if it should be let in.
-    MetricsNetwork: WARN "service.metrics_network" metric "framegate_http_connections_refused_total"
-        { display peer: SocketAddr, value suppressed: u64 }
-        "refused a connection to the metrics from a network that is not allowed";
     /// The driver hangs. If the device does not work after the next start, unplug it.
     CaptureHangs: WARN "service.capture_hangs" "a capture device does not let go of its capture thread";
     /// Somebody has not finished in time. Nothing to do, or allow more time.

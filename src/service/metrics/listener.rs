@@ -28,6 +28,7 @@ use super::{Counters, Exposed};
 use crate::config::settings::{HttpTls, MetricsSettings};
 use crate::net::client::token::authorization;
 use crate::net::counters::NetCounters;
+use crate::net::events::NetworkRefused;
 use crate::net::http::{self as server, ServerParts};
 use crate::net::limits::{Connections, Limits, allows};
 use crate::net::own::OwnConnections;
@@ -119,7 +120,7 @@ impl Listener {
     ) {
         let this = Arc::new(self);
         let Some(tls) = tls else { return plain(this, listener, closing).await };
-        let limits = Limits::new(this.settings.allow.clone(), MetricsSettings::limits());
+        let limits = Limits::new(this.settings.allow.clone(), MetricsSettings::limits()).of("metrics");
         let parts = ServerParts {
             tls,
             limits: Arc::new(ArcSwap::from_pointee(limits)),
@@ -237,7 +238,7 @@ async fn plain(this: Arc<Listener>, listener: TcpListener, mut closing: watch::R
         };
         this.counters.accepted.note(|_| {});
         if !allows(&this.settings.allow, peer.ip()) {
-            this.counters.refused_network.note(|suppressed| events::MetricsNetwork { peer, suppressed }.tell());
+            this.counters.refused_network.note(|suppressed| NetworkRefused { peer, suppressed, section: "metrics" }.tell());
             continue;
         }
         let Ok(slot) = slots.clone().try_acquire_owned() else {
