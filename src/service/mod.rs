@@ -72,8 +72,8 @@ use crate::sink::availability;
 use crate::sink::notify::Notifier;
 use crate::sink::push::{self, Push};
 use crate::sink::workers::Workers;
-use crate::source::dimse::relay::{Relays, drain};
 use crate::source::dimse::DimseSource;
+use crate::source::dimse::relay::{Relays, drain};
 use crate::source::send::SendSource;
 use crate::subscription::registry::Registry;
 
