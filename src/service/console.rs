@@ -45,11 +45,13 @@ pub(super) struct Rooms {
     access: Access,
     stopping: watch::Receiver<bool>,
     file: Option<PathBuf>,
+    /// What the listener counts.
+    net: Arc<NetCounters>,
 }
 
 impl Rooms {
-    /// The same that the origin server has.
-    pub(super) fn of(origin: &Origin) -> Self {
+    /// The same that the origin server has; the listener counts by `net`.
+    pub(super) fn of(origin: &Origin, net: Arc<NetCounters>) -> Self {
         Self {
             hub: origin.hub.clone(),
             desk: origin.desk.clone(),
@@ -58,6 +60,7 @@ impl Rooms {
             access: origin.access.clone(),
             stopping: origin.stopping.clone(),
             file: None,
+            net,
         }
     }
 
@@ -169,7 +172,7 @@ impl Door {
             limits: limits.clone(),
             connections: Connections::new(),
             own: OwnConnections::default(),
-            counters: Arc::new(NetCounters::default()),
+            counters: rooms.net,
             drain,
         };
         let handler = console.clone();
