@@ -266,16 +266,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
 
     let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
-    let (clock, _own_clock) = status::clock(captures.clock());
-    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
     let bound = Bound {
         dicomweb: Some(dicomweb_address),
         dimse,
-        dimse_tls: dimse_tls_address,
+        dimse_tls: dimse_tls.as_ref().map(|(_, address)| *address),
         console: console.as_ref().map(console::Door::address),
         metrics: metrics.as_ref().map(metrics::Door::address),
     };
-    let collector = Collector::new(status::Parts {
+    let parts = status::Parts {
         hub: hub.clone(),
         desk: desk.clone(),
         registry: registry.clone(),
@@ -285,9 +283,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         listeners: bound.listeners(&settings),
         secured: secured.clone(),
         readiness: readiness.clone(),
-        clock,
-    });
-    tasks.spawn(collector.clone().sample(stopping.clone()));
+        clock: captures.clock(),
+    };
+    let collector = Collector::start(parts, &mut tasks, &stopping);
     if let Some(door) = metrics {
         tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
     }
