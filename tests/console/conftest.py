@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import gateway as gateways
+import phi
 from box import room
 from mock import Mock
 from pki import Authority
@@ -26,6 +27,7 @@ def pytest_configure(config):
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    config.pluginmanager.register(phi.Search(config), "phi")
 
 
 @pytest.fixture(scope="session")
