@@ -402,13 +402,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     fixed("service.log_format", Kind::OneText(&["text", "json"])),
     fixed("service.landlock", Kind::Bool),
-    fixed(
-        "service.metrics_listen",
-        words(
-            "loopback \"IP:PORT\", for instance \"127.0.0.1:9100\", or \"\" to close the listener",
-            |text| text::loopback_listener(text).map(drop),
-        ),
-    ),
+    fixed("metrics.listen", LISTENER),
+    fixed("metrics.allow", NETWORKS),
+    fixed("metrics.token", words("path of a file with a bearer token, or \"\" for none", |_| Ok(()))),
+    fixed("metrics.certificate", PEM_FILE),
+    fixed("metrics.key", PEM_FILE),
 ];
 
 /// The key of this dotted path, in which names stand and no `*`.
@@ -521,6 +519,7 @@ mod tests {
             "capture",
             "pattern",
             "service",
+            "metrics",
         ];
         assert_eq!(members(""), sections);
         assert_eq!(members("dimse.tls"), ["listen", "certificate", "key", "client_ca", "client_crl"]);

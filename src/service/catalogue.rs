@@ -83,8 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn every_event_has_a_name_of_its_own_and_says_what_to_do() {
+    fn every_event_has_a_name_of_its_own_and_says_what_to_do_and_what_counts_it() {
         let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        let metrics = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md")).unwrap();
         for kind in ROOMS.iter().flat_map(|(_, kinds)| *kinds) {
             let name = kind.name;
             assert!(names.insert(name), "{name} is there twice");
@@ -98,6 +99,8 @@ mod tests {
                 "{name} is not ROOM.WHAT_HAPPENS"
             );
             assert!(kind.meaning.ends_with('.') && !kind.meaning.contains('|'), "{name}: {}", kind.meaning);
+            let counted = kind.metric.is_none_or(|metric| metrics.contains(&format!("| `{metric}` |")));
+            assert!(counted, "{name}: docs/metrics.md has no {:?}", kind.metric);
             assert!(!kind.text.is_empty() && !kind.text.contains(['|', '`', '\n']), "{name}: {}", kind.text);
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Rooms<'a> {
     pub(super) destinations: &'a Destinations,
     pub(super) access: &'a Access,
     pub(super) audit: Audit,
+    /// What the listener counts.
+    pub(super) net: Arc<NetCounters>,
     pub(super) stopping: &'a watch::Receiver<bool>,
     /// How long connections may take to end.
     pub(super) drain: Duration,
@@ -146,7 +148,7 @@ impl Door {
             limits: limits.clone(),
             connections: Connections::new(),
             own: OwnConnections::default(),
-            counters: Arc::new(NetCounters::default()),
+            counters: rooms.net,
             drain: rooms.drain,
         };
         let (handler, mut stopping) = (console.clone(), rooms.stopping.clone());

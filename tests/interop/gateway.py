@@ -180,7 +180,7 @@ class Gateway(Process):
             "dicomweb.limits": {"requests_per_second": 100000, "request_burst": 100000},
             # Rights have their own tests too.
             "access": {"anonymous": ["search", "retrieve", "send", "subscribe"]},
-            "service": {"metrics_listen": "%s:%d" % self._metrics},
+            "metrics": {"listen": "%s:%d" % self._metrics},
         }
         for section, values in sections.items():
             self.config.setdefault(section.replace("__", "."), {}).update(values)

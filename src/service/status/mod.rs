@@ -33,6 +33,7 @@ pub use self::network::certificates_in_files;
 use self::rates::Rates;
 use super::health::{Health, wall};
 use super::metrics::Counters;
+use super::readiness::Readiness;
 use super::spool::given_directory;
 use crate::config::Loaded;
 use crate::config::settings::Settings;
@@ -64,6 +65,8 @@ pub(super) struct Parts {
     pub(super) listeners: Vec<ListenerStatus>,
     /// Those with TLS, by section.
     pub(super) secured: Vec<(&'static str, Arc<Reloading>)>,
+    /// Whether the service can serve.
+    pub(super) readiness: Readiness,
     /// The last self-test.
     pub(super) last_test: Arc<ArcSwapOption<Health>>,
     /// What is known of the clock.
@@ -138,7 +141,7 @@ impl Collector {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: wall(self.started.1),
             uptime_seconds: self.started.0.elapsed().as_secs(),
-            ready: test.as_ref().is_some_and(|test| test.ok),
+            ready: self.parts.readiness.reasons().is_empty(),
             memory_bytes,
             descriptors,
             descriptor_limit,
