@@ -63,6 +63,8 @@ const PROCESSING_ELEMENT: &str = "26";
 pub(super) struct Source {
     /// Name of this host.
     pub(super) host: String,
+    /// Our AE title, where we were not called by another.
+    pub(super) ae_title: String,
     /// Process ID, as the journal has it.
     pub(super) process: String,
     /// Name and version of the program.
@@ -218,6 +220,7 @@ impl Message {
 impl Source {
     fn participant(&self) -> Participant {
         Participant {
+            ae_title: Some(self.ae_title.clone()),
             name: Some(self.program.clone()),
             address: Some(self.host.clone()),
             ..Participant::named(&self.process)
@@ -233,7 +236,8 @@ impl Source {
                 Participant { address: party.at.clone(), ..Participant::named(user) }
             }
         };
-        Participant { ae_title: party.ae_title.clone(), role, is_requestor, ..known }
+        let ae_title = party.ae_title.clone().or(known.ae_title);
+        Participant { ae_title, role, is_requestor, ..known }
     }
 }
 

@@ -79,12 +79,19 @@ impl Audit {
         Self::default()
     }
 
-    /// The trail of a service on `host`.
-    pub fn new(settings: AuditSettings, host: &str, counters: AuditCounters) -> Self {
+    /// The trail of a service on `host`, by its AE title, and by its name and version.
+    pub fn new(
+        settings: AuditSettings,
+        host: &str,
+        ae_title: &str,
+        program: &str,
+        counters: AuditCounters,
+    ) -> Self {
         let source = Source {
             host: host.to_owned(),
+            ae_title: ae_title.to_owned(),
             process: std::process::id().to_string(),
-            program: concat!("framegate ", env!("CARGO_PKG_VERSION")).to_owned(),
+            program: program.to_owned(),
         };
         let shared = Shared {
             source,
@@ -97,6 +104,11 @@ impl Audit {
             complaint: Mutex::default(),
         };
         Self { shared: Some(Arc::new(shared)) }
+    }
+
+    /// Whether somebody keeps it.
+    pub fn is_kept(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// Says that something has happened, now. Never waits: a message that finds no room is lost, counted and told

@@ -11,6 +11,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use crate::instance::{Dataset, Uid};
+use crate::net::tls::host;
 
 /// One thing that is audited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,9 +133,14 @@ pub struct Party {
 }
 
 impl Party {
-    /// This service, by the AE title that it goes by.
+    /// This service, by the AE title that it was called by.
     pub fn us(ae_title: &str) -> Self {
-        Self { id: None, ae_title: Some(ae_title.to_owned()), at: None }
+        Self::here().titled(ae_title)
+    }
+
+    /// This service, by its own AE title.
+    pub fn here() -> Self {
+        Self::default()
     }
 
     /// A peer at an address.
@@ -144,8 +150,15 @@ impl Party {
 
     /// A peer of the configuration, by its `host` or `host:port`.
     pub fn configured(name: &str, address: &str) -> Self {
-        let host = crate::net::tls::host(address).to_owned();
+        // Of one without a port nothing is to be taken off but brackets.
+        let host = if address.ends_with(']') { address.trim_matches(['[', ']']) } else { host(address) };
+        let host = host.to_owned();
         Self { id: Some(name.into()), ae_title: None, at: Some(host) }
+    }
+
+    /// What it is known by, beside its address.
+    pub fn name(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
     }
 
     /// The same, known by this name.

@@ -33,7 +33,12 @@ mod tests {
 
     #[test]
     fn octets_are_counted_from_the_priority_to_the_end_of_the_document() {
-        let source = Source { host: "box 1é".into(), process: "7".into(), program: "framegate 1".into() };
+        let source = Source {
+            host: "box 1é".into(),
+            ae_title: "X".into(),
+            process: "7".into(),
+            program: "framegate 1".into(),
+        };
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_764_000_000_123);
         let frame = frame("<é/>".as_bytes(), at, false, &source);
         let frame = String::from_utf8(frame).unwrap();

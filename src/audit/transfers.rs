@@ -60,7 +60,7 @@ impl Transfers {
     }
 
     fn new(audit: &Audit, from: Party, to: Party, set: impl FnOnce(&mut Parties)) -> Self {
-        if audit.shared.is_none() {
+        if !audit.is_kept() {
             return Self::default();
         }
         let audit = audit.clone();

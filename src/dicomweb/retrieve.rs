@@ -192,12 +192,14 @@ impl Request<'_> {
     async fn part(&self, form: &Representation, instance: &Arc<Instance>) -> Result<Part, Problem> {
         let part = representation::part(form, instance, self.urls, self.workers).await;
         let part = part.map_err(|error| self.unsuitable(instance, &error))?;
+        self.caller.visitor().fetches(instance, self.hub);
         self.counters.sent.inc();
         self.counters.sent_bytes.inc_by(part.len() as u64);
         Ok(part)
     }
 
     fn made(&self, kind: &str, url: &str, content: Vec<Bytes>, instance: &Instance) -> Result<Part, Problem> {
+        self.caller.visitor().fetches(instance, self.hub);
         Part::new(kind, url, content).map_err(|error| self.unsuitable(instance, &error))
     }
 
@@ -224,6 +226,7 @@ impl Request<'_> {
             urls: self.urls.clone(),
             workers: self.workers.clone(),
             counters: self.counters.clone(),
+            transfers: self.caller.visitor().stream(),
         };
         let body = guarded(live.into_body(), self.caller, Right::Retrieve, self.counters);
         Ok(respond(kind.map_err(|_| Problem::internal())?, body))

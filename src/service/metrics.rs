@@ -24,6 +24,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use crate::audit::counters::AuditCounters;
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -71,6 +72,8 @@ pub struct Counters {
     pub capture: CaptureCounters,
     /// What the service finds when it tries itself.
     pub self_test: SelfTestMetrics,
+    /// The audit trail.
+    pub audit: AuditCounters,
 }
 
 /// The last self-test. Cheap to clone.
@@ -108,6 +111,7 @@ impl Counters {
         self.procedure.register(&mut registry);
         self.capture.register(&mut registry);
         self.self_test.register(&mut registry);
+        self.audit.register(&mut registry);
         registry.register_collector(Box::new(Sampled {
             hub: self.hub.clone(),
             net: self.net.clone(),

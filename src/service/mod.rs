@@ -10,6 +10,7 @@
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
 //! ```
 
+mod audit;
 mod capture;
 pub mod confine;
 mod doubts;
@@ -29,13 +30,14 @@ mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::audit::Trail;
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
@@ -53,7 +55,6 @@ use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
 use crate::dicomweb::{self, DicomwebCounters, Origin};
 use crate::hub::Hub;
-use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
@@ -121,6 +122,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
+    let trail = Trail::start(&settings);
     let counters = metrics::Counters {
         hub: hub.clone(),
         dimse: DimseCounters::default(),
@@ -129,12 +131,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: SendCounters::default(),
         dicomweb: DicomwebCounters::default(),
         notify: notifier.counters().clone(),
-        net: Arc::new(NetCounters::default()),
+        net: trail.net_counters(),
         availability: AvailabilityCounters::default(),
         push: PushCounters::default(),
         procedure: ProcedureCounters::default(),
         capture: CaptureCounters::default(),
         self_test: SelfTestMetrics::default(),
+        audit: trail.counters(),
     };
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
@@ -159,6 +162,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters.dimse.clone(),
         stopping.clone(),
     )
+    .audited(trail.audit())
     .tried_by(own.clone());
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
@@ -194,7 +198,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
-    let access = Access::new(&settings.access)?;
+    let access = Access::new(&settings.access)?.audited(trail.audit());
     let standing = standing::requests(&settings, &access.grants(), &base);
     registry.stand(standing.map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
@@ -207,6 +211,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.push.clone(),
         destinations: settings.destinations.clone(),
         drain: settings.service.drain / 2,
+        audit: trail.audit(),
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
@@ -253,7 +258,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
     }
-    let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
+    let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture, &trail.audit())?;
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -290,6 +295,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     tracing::info!(dicomweb = %dicomweb_address, dimse = ?dimse, "ready");
     notify(&[NotifyState::Ready]);
+    trail.started(spool::given_directory().as_deref());
 
     let mut reloader = Reloader {
         loaded,
@@ -311,6 +317,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits,
         access,
         notifier: notifier.clone(),
+        audit: trail.audit(),
         certificates: expiry::Certificates::of(secured),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -327,6 +334,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     notify(&[NotifyState::Stopping]);
     let drain = reloader.loaded.settings.service.drain;
     tracing::info!(?drain, "stopping");
+    trail.stops();
+    let over = Instant::now() + drain;
     if let Some(pattern) = pattern {
         pattern.stop();
     }
@@ -350,6 +359,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     if tokio::time::timeout(drain, all).await.is_err() {
         tracing::warn!("something was still open when service.drain_seconds was over");
     }
+    trail.end(over.saturating_duration_since(Instant::now()).max(LAST_WORDS)).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::expiry::Certificates;
 use super::{Reload, ServiceError, notify, standing};
+use crate::audit::Audit;
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
     WorklistSettings,
@@ -50,6 +51,7 @@ pub(super) struct Reloader {
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
     pub(super) notifier: Notifier,
+    pub(super) audit: Audit,
     pub(super) certificates: Certificates,
 }
 
@@ -89,6 +91,7 @@ impl Reloader {
         self.availability.send_if_modified(|known| replace(known, &settings.availability));
         self.worklists.send_if_modified(|known| replace(known, &settings.worklists));
         self.mpps.send_if_modified(|known| replace(known, &settings.mpps));
+        self.audit.reload(&settings.audit);
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
         // Before their subscriptions end, so that they are told why.

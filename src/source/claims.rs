@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::refused::Refused;
+use crate::audit::{Outcome, Transfers};
 use crate::hub::{Hub, Published, Publisher};
 use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Event, Opened};
@@ -12,14 +13,22 @@ use crate::instance::assemble::{Assembler, Event, Opened};
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     publishers: HashMap<(Uid, Uid), Publisher>,
+    /// What the audit trail is told of them.
+    transfers: Transfers,
 }
 
 impl Claims {
+    /// Of a peer, by the account that is kept of what it sends.
+    pub(super) fn of(transfers: Transfers) -> Self {
+        Self { publishers: HashMap::new(), transfers }
+    }
+
     /// The peer has said that it is done: its part of every series is complete.
     pub(super) fn complete(&mut self) {
         for (_, publisher) in self.publishers.drain() {
             publisher.complete();
         }
+        self.transfers.finish(Outcome::Success);
     }
 
     /// Acts on an event of an object: opens its series, or publishes its instance. Never waits.
@@ -45,11 +54,13 @@ impl Claims {
                 Ok(None)
             }
             Event::Instance(instance) => {
-                let identity = instance.identity();
+                let identity = instance.identity().clone();
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = self.publishers.get(&key) else { return Ok(None) };
-                Ok(Some(publisher.publish(instance)?))
+                let published = publisher.publish(instance)?;
+                self.transfers.note(&identity, || Some(publisher.series().context().clone()));
+                Ok(Some(published))
             }
         }
     }

@@ -110,6 +110,7 @@ impl Flow {
                         feed.tally().failed("unsuitable", 1);
                         continue;
                     };
+                    feed.hands_over(&instance);
                     feed.tally().sent(1);
                     feed.tally().bytes(part.len());
                     self.instances += 1;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tally;
+use crate::audit::{Audit, Outcome, Party, Transfers};
 use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
@@ -40,6 +41,9 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     pub(super) notifier: Notifier,
     pub(super) workers: Workers,
+    pub(super) audit: Audit,
+    /// The destination, for the audit trail.
+    pub(super) to: Party,
 }
 
 /// See the module.
@@ -53,6 +57,8 @@ pub(super) struct Feed {
     out: VecDeque<(Instant, Mark)>,
     tally: Arc<Tally>,
     parts: Parts,
+    /// What the audit trail is told: from the first instance until all series have ended, or pushing fails.
+    transfers: Transfers,
 }
 
 impl Feed {
@@ -68,7 +74,8 @@ impl Feed {
             };
             asks.matches_series(live, &described)
         });
-        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts }
+        let transfers = Transfers::pushed(&parts.audit, Party::here(), parts.to.clone());
+        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, transfers }
     }
 
     /// Waits for the next instance, for the end of all series, or for a suspension. While the subscription
@@ -93,7 +100,10 @@ impl Feed {
                     return Taken::Instance(instance, self.cursors.mark(&series));
                 }
                 (series, Item::Missed(missed)) => self.missed(series.as_ref(), missed),
-                (_, Item::Instance(_) | Item::End(_)) => return Taken::Dry,
+                (_, Item::Instance(_) | Item::End(_)) => {
+                    self.transfers.finish(Outcome::Success);
+                    return Taken::Dry;
+                }
             }
         }
     }
@@ -133,6 +143,18 @@ impl Feed {
             self.out.pop_front();
         }
         self.out.extend(mark.map(|mark| (now, mark)));
+    }
+
+    /// An instance is handed over.
+    pub(super) fn hands_over(&mut self, instance: &Instance) {
+        let (identity, hub) = (instance.identity(), &self.parts.hub);
+        let context = || hub.find(&identity.study, &identity.series).map(|live| live.context().clone());
+        self.transfers.note(identity, context);
+    }
+
+    /// Nothing can be handed over for now.
+    pub(super) fn fails(&mut self) {
+        self.transfers.finish(Outcome::MinorFailure);
     }
 
     /// All that went out has arrived.
@@ -224,7 +246,7 @@ mod tests {
     async fn what_the_source_lost_is_told_and_not_held_against_the_destination() {
         let world = World::new(&[]);
         let subscription = world.subscribe("x", |_| {});
-        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let parts = world.parts();
         let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
         let mut feed = Feed::new(subscription.clone(), tally, parts);
         let publisher = world.open("2");
@@ -240,7 +262,7 @@ mod tests {
         let world = World::new(&[]);
         let subscription =
             world.subscribe("x", |request| request.options = Options { rate: Some(0.001), paused: false });
-        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let parts = world.parts();
         let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
         let mut feed = Feed::new(subscription.clone(), tally, parts);
         let publisher = world.open("2");

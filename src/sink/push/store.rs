@@ -77,7 +77,10 @@ impl Pusher {
         while let Some(Taken::Instance(instance, mark)) = next {
             feed.goes_out(mark, Duration::MAX);
             match part(feed.subscription().request(), &instance, feed.workers()).await {
-                Ok(part) => parts.push(part),
+                Ok(part) => {
+                    feed.hands_over(&instance);
+                    parts.push(part);
+                }
                 Err(_) => self.tally.failed("unsuitable", 1),
             }
             let bytes: u64 = parts.iter().map(Part::len).sum();

@@ -11,6 +11,7 @@ use super::Shared;
 use super::destination::Destination;
 use super::feed::Parts;
 use super::pusher::{Pusher, PusherParts};
+use crate::audit::Party;
 use crate::net::client::BadUrl;
 use crate::subscription::registry::{Delivery, PushState, Subscription};
 
@@ -132,6 +133,7 @@ impl Supervisor {
         let (control, steered) = watch::channel(Some(destination.clone()));
         let shared = &self.shared;
         let id = subscription.id().clone();
+        let to = Party::configured(&destination.name, destination.peer.authority());
         let pusher = Pusher::new(PusherParts {
             subscription,
             destination,
@@ -139,6 +141,8 @@ impl Supervisor {
                 hub: shared.hub.clone(),
                 notifier: shared.notifier.clone(),
                 workers: shared.workers.clone(),
+                audit: shared.audit.clone(),
+                to,
             },
             counters: shared.counters.clone(),
             control: steered,

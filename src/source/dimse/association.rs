@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use super::establish::{Duty, Established, ae_title, establish};
 use super::negotiate::{Context, Refusal};
 use super::relay::{self, Answer, Broken, CALLING, Depositing, Relay, Relays, Upstream};
 use super::store;
+use crate::audit::{Alert, Audit, Occurrence, Outcome, Party, Transfers};
 use crate::config::settings::DimseSettings;
 use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
@@ -112,6 +114,22 @@ pub(super) struct Service {
     pub(super) relays: Arc<Relays>,
     /// Where the listener belongs to a relay: everything is passed on by that one.
     pub(super) relay: Option<Arc<Relay>>,
+    /// Who is told of what comes in, and who it comes from.
+    pub(super) audit: Audit,
+    pub(super) peer: Party,
+}
+
+impl Service {
+    /// The peer does not get in, for what it is or what it shows.
+    pub(super) fn turns_away(&self, peer: SocketAddr, why: &impl Display) {
+        self.audit.record(Occurrence::SecurityAlert {
+            alert: Alert::NodeAuthentication,
+            outcome: Outcome::MinorFailure,
+            peer: Some(peer.ip()),
+            user: None,
+            said: format!("DIMSE: {why}"),
+        });
+    }
 }
 
 /// Runs an association on `stream` to its end. `admitted` is what the listener thinks of the peer.
@@ -133,6 +151,11 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
             return Box::pin(passed_on(stream, peer, service, request, *upstream)).await;
         }
         Err(error) => {
+            if let AssociationError::Refused(refusal) = &error
+                && refusal.is_of_security()
+            {
+                service.turns_away(peer, refusal);
+            }
             refused.get_or_create(&Reason { reason: error.kind() }).inc();
             return fail(&mut stream, error).await;
         }
@@ -146,13 +169,15 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     service.counters.accepted.inc();
     tracing::info!(%peer, calling = %printable(&accepted.calling), contexts = accepted.contexts.len(), "association accepted");
     let calling = accepted.calling.clone();
+    let (from, to) = (service.peer.clone().titled(&calling), Party::us(&called));
+    let transfers = Transfers::taken(&service.audit, from, to);
     let mut association = Association {
         stream,
         contexts: accepted.contexts,
         called,
         calling,
         service,
-        claims: Claims::default(),
+        claims: Claims::of(transfers),
         duty,
     };
     let open = Open::new(&association.service.counters.open);

@@ -21,11 +21,13 @@ use super::metadata_form::{Form, METADATA};
 use super::object::Outlet;
 use super::report::{End, Report};
 use super::{Place, SendSource};
+use crate::audit::Transfers;
 use crate::config::settings::SendSettings;
 use crate::instance::Uid;
 use crate::net::counters::Open;
 use crate::net::multipart::reader::{Event, ReadError, Reader};
 use crate::net::multipart::{Boundary, PartHead};
+use crate::source::claims::Claims;
 
 /// Media type of a part that is a Part 10 file.
 const FILE: &str = "application/dicom";
@@ -91,7 +93,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Default::default(),
+            claims: Claims::of(request.transfers),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),
@@ -259,10 +261,12 @@ impl Drop for Intake {
 }
 
 /// What a request is for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Of {
     /// The only study that its instances may be of, if it names one.
     pub study: Option<Uid>,
     /// The principal who sends; `None` is anonymous.
     pub principal: Option<Arc<str>>,
+    /// What the audit trail is told of it.
+    pub transfers: Transfers,
 }

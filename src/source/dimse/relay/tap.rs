@@ -16,6 +16,7 @@ use super::super::store::{self, Refused, Request};
 use super::Relay;
 use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
+use crate::audit::Transfers;
 use crate::dimse::command::{C_STORE, Heading};
 use crate::instance::assemble::Assembler;
 use crate::source::claims::Claims;
@@ -50,8 +51,10 @@ impl Tap {
         contexts: HashMap<u8, Context>,
         calling: String,
         steps: Steps,
+        transfers: Transfers,
     ) -> Self {
-        Self { service, relay, contexts, calling, claims: Claims::default(), message: Message::Passes, steps }
+        let claims = Claims::of(transfers);
+        Self { service, relay, contexts, calling, claims, message: Message::Passes, steps }
     }
 
     fn command(&mut self, context: u8, heading: &Heading) {
