@@ -132,6 +132,7 @@ impl Audit {
         if settings.receiver.is_none() {
             let lost = spool.clear();
             shared.counters.lost.inc_by(lost);
+            shared.counters.waiting.set(0);
         }
         drop(spool);
         shared.settings.send_if_modified(|known| {
