@@ -11,6 +11,7 @@ pub mod config;
 pub mod context;
 pub mod dicomweb;
 pub mod dimse;
+pub mod event;
 pub mod frame;
 pub mod hub;
 pub mod identity;

@@ -23,23 +23,36 @@ use framegate::config::EXAMPLE;
 /// decision about the architecture: change ARCHITECTURE.md with it.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("config", &[]),
-    ("net", &["config"]),
-    ("spool", &[]),
+    ("event", &[]),
+    ("net", &["config", "event"]),
+    ("spool", &["event"]),
     ("status", &[]),
     ("identity", &["net", "spool"]),
-    ("context", &["config"]),
+    ("context", &["config", "event"]),
     ("frame", &[]),
     ("instance", &["context", "frame"]),
-    ("dimse", &["config", "instance", "net"]),
+    ("dimse", &["config", "event", "instance", "net"]),
     ("hub", &["config", "instance"]),
-    ("audit", &["config", "hub", "instance", "net"]),
+    ("audit", &["config", "event", "hub", "instance", "net"]),
     ("subscription", &["config", "hub", "instance"]),
-    ("sink", &["audit", "config", "dimse", "frame", "hub", "instance", "net", "subscription"]),
-    ("procedure", &["audit", "config", "context", "dimse", "hub", "instance", "net"]),
-    ("source", &["audit", "config", "context", "dimse", "frame", "hub", "instance", "net", "spool"]),
+    ("sink", &["audit", "config", "dimse", "event", "frame", "hub", "instance", "net", "subscription"]),
+    ("procedure", &["audit", "config", "context", "dimse", "event", "hub", "instance", "net"]),
+    ("source", &["audit", "config", "context", "dimse", "event", "frame", "hub", "instance", "net", "spool"]),
     (
         "dicomweb",
-        &["audit", "config", "context", "frame", "hub", "instance", "net", "sink", "source", "subscription"],
+        &[
+            "audit",
+            "config",
+            "context",
+            "event",
+            "frame",
+            "hub",
+            "instance",
+            "net",
+            "sink",
+            "source",
+            "subscription",
+        ],
     ),
     (
         "service",
@@ -49,6 +62,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "context",
             "dicomweb",
             "dimse",
+            "event",
             "frame",
             "hub",
             "instance",
@@ -69,6 +83,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "context",
             "dicomweb",
             "dimse",
+            "event",
             "frame",
             "hub",
             "identity",
@@ -101,6 +116,7 @@ const MUST_NOT_USE: &[(&str, &[&str])] = &[
     ("net", &["dicom_"]),
     ("spool", &["dicom_", "hyper", "http", "rustls", "tokio"]),
     ("status", &["dicom_", "hyper", "http", "rustls", "tokio"]),
+    ("event", &["dicom_", "hyper", "http", "rustls", "tokio"]),
     ("identity", &["dicom_", "hyper", "tokio"]),
     ("context", &["hyper", "http", "rustls", "tokio"]),
     ("frame", &["hyper", "http", "rustls", "tokio"]),
@@ -508,6 +524,32 @@ fn unsafe_code_is_in_one_file() {
         }
     }
     fail_if_any(&broken, "unsafe code, or leave to write it (Cargo.toml denies it; see CONTRIBUTING.md)");
+}
+
+/// What is logged is a type of a room's list, and the catalogue has all lists.
+#[test]
+fn every_log_event_is_in_the_catalogue() {
+    let catalogue = read("src/service/catalogue.rs");
+    let (mut broken, mut rooms) = (Vec::new(), 0);
+    for source in sources().iter().filter(|source| source.top() != "event") {
+        let tokens = tokens(&source.code);
+        for (at, (line, token)) in tokens.iter().enumerate() {
+            let place = format!("{}:{}", source.name, line + 1);
+            let is_macro = tokens.get(at + 1).is_some_and(|(_, next)| *next == "!");
+            if is_macro && matches!(*token, "error" | "warn" | "info" | "debug" | "trace" | "event") {
+                broken.push(format!("{place}: {token}!; declare it in the room's events.rs, by events!"));
+            }
+            if is_macro && *token == "events" {
+                rooms += 1;
+                let list = format!("{}::KINDS", source.module.join("::"));
+                if !catalogue.contains(&list) {
+                    broken.push(format!("{place}: src/service/catalogue.rs does not list {list}"));
+                }
+            }
+        }
+    }
+    fail_if_any(&broken, "log events that nobody would find in docs/events.md");
+    assert!(rooms > 10, "the lists were not found");
 }
 
 #[test]

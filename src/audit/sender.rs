@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::occurrence::{Alert, Occurrence, Outcome};
-use super::{Shared, journal};
+use super::{Shared, events, journal};
 use crate::config::settings::{AuditReceiver, AuditSettings};
 use crate::net::backoff::BackOff;
 use crate::net::tls::{ClientTls, TlsError, host};
@@ -121,21 +121,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(Ended::Changed) => {}
             Err(error) => {
                 shared.complain(&receiver, &error);
-                if is_closing {
-                    break;
-                }
+                // Whoever waits for the last messages does not wait for long.
+                let pause = if is_closing { PAUSE } else { backoff.pause() };
                 tokio::select! {
-                    () = tokio::time::sleep(backoff.pause()) => {}
+                    () = tokio::time::sleep(pause) => {}
                     _ = settings.changed() => {}
-                    _ = closing.wait_for(|&closing| closing) => {}
+                    _ = closing.wait_for(|&closing| closing), if !is_closing => {}
                 }
             }
         }
-    }
-    let lost = shared.spool().clear();
-    if lost > 0 {
-        shared.counters.lost.inc_by(lost);
-        tracing::error!(lost, "the service ends with audit messages that the receiver has not got");
     }
 }
 
@@ -242,7 +236,7 @@ impl Shared {
                 "{lost} audit messages were lost, since the receiver was away and audit.queue was full"
             ),
         };
-        journal::tell(&alert);
+        journal::tell(&alert, &self.source.program);
         self.put(&alert, SystemTime::now());
         self.spool().front()
     }
@@ -264,7 +258,7 @@ impl Shared {
     fn connected(&self, is_connected: bool) {
         self.counters.connected.set(i64::from(is_connected));
         if is_connected && self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!("audit messages are sent again");
+            events::Back {}.tell();
         }
     }
 
@@ -274,7 +268,7 @@ impl Shared {
         let said = format!("{error}; {}", error.mend());
         let mut known = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref() != Some(&said) {
-            tracing::warn!(receiver = receiver.address, "audit messages cannot be sent and wait: {said}");
+            events::Away { receiver: &receiver.address, why: &said }.tell();
             *known = Some(said);
         }
     }

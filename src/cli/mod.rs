@@ -23,12 +23,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
-use tracing_subscriber::reload::Error as ReloadError;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::settings::{LogFormat, ServiceSettings};
 use crate::config::{self, ConfigErrors, Loaded};
+use crate::event::{Journal, Keeping};
 use crate::service::{self, SetLog};
 
 /// Edge gateway: streams what a modality shows or sends as single-frame DICOM instances over
@@ -117,24 +118,21 @@ fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
     Ok(loaded)
 }
 
-/// Log lines go to standard error, where the journal picks them up.
+/// Log lines go to the journal where standard error is connected to it, else to standard error; the newest are kept in
+/// memory too. Lines of JSON were asked for by somebody who reads them: they are left as they are.
 fn start_log(settings: &ServiceSettings) -> anyhow::Result<SetLog> {
     let filter = filter(&settings.log).map_err(|error| anyhow::anyhow!("service.log: {error}"))?;
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    Ok(match settings.log_format {
-        LogFormat::Text => {
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.init();
-            Box::new(move |filter| set(filter, |filter| handle.reload(filter)))
-        }
-        LogFormat::Json => {
-            let builder = builder.json().with_filter_reloading();
-            let handle = builder.reload_handle();
-            builder.init();
-            Box::new(move |filter| set(filter, |filter| handle.reload(filter)))
-        }
-    })
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let lines = match (settings.log_format, Journal::behind(io::stderr())) {
+        (LogFormat::Text, Some(journal)) => journal.boxed(),
+        (LogFormat::Text, None) => lines.boxed(),
+        (LogFormat::Json, _) => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(Keeping::new()).with(lines).init();
+    Ok(Box::new(move |directives| {
+        handle.reload(self::filter(directives)?).map_err(|error| error.to_string())
+    }))
 }
 
 /// Runs a command whose own output is what matters, until it ends by itself.
@@ -150,10 +148,6 @@ fn run_quietly(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Res
 /// Warnings only, for commands whose own output is what matters.
 fn start_quiet_log() -> anyhow::Result<SetLog> {
     start_log(&ServiceSettings { log: "warn".to_owned(), ..ServiceSettings::default() })
-}
-
-fn set(directives: &str, reload: impl FnOnce(EnvFilter) -> Result<(), ReloadError>) -> Result<(), String> {
-    reload(filter(directives)?).map_err(|error| error.to_string())
 }
 
 /// The DICOM libraries log what they read, which may be PHI: they are never heard, whatever the

@@ -252,7 +252,7 @@ pub struct ServiceSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One human-readable line an event.
+    /// One human-readable line an event; an entry of the journal where that is what standard error is.
     Text,
     /// One JSON object an event.
     Json,

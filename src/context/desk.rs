@@ -22,7 +22,7 @@ use super::timeline::{History, Objects, Steps};
 use super::told::{Said, Told};
 use super::warning::{self, Warning};
 use super::worklist::{Station, Worklist};
-use super::{Origin, Provider, Series};
+use super::{Origin, Provider, Series, events};
 use crate::config::settings::CaptureSettings;
 
 /// What is wanted of one capture.
@@ -302,7 +302,7 @@ impl Desk {
     /// A capture begins a performed step of its own.
     pub fn own_step_begins(&self, step: OwnStep) {
         if self.own().begin(step) {
-            tracing::warn!("too many performed steps wait to be told; the oldest is given up");
+            events::StepGivenUp {}.tell();
         }
     }
 

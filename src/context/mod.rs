@@ -14,6 +14,7 @@
 //! modules (PS3.3 §C.7.1–C.7.5); what differs from frame to frame is the business of [`crate::instance`].
 
 pub mod desk;
+pub(crate) mod events;
 pub mod heard;
 mod operator;
 pub mod order;

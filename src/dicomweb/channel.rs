@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::routes::Urls;
-use super::{Answer, Origin, empty};
+use super::{Answer, Origin, empty, events};
 use crate::config::settings::Right;
 use crate::net::http::PeerInfo;
 use crate::sink::notify::{After, Refused, Whom};
@@ -59,7 +59,7 @@ pub(super) fn open(
     tokio::spawn(async move {
         match hyper::upgrade::on(request).await {
             Ok(upgraded) => connection.serve(TokioIo::new(upgraded)).await,
-            Err(error) => tracing::debug!(%error, "a client went away before its upgrade"),
+            Err(error) => events::GoneBeforeUpgrade { error: &error }.tell(),
         }
     });
     let mut response = Response::new(empty());

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 
 use super::access::Caller;
 use super::counters::DicomwebCounters;
+use super::events;
 use crate::config::settings::Right;
 use crate::net::http::{Body, BodyError};
 
@@ -36,9 +37,7 @@ impl HttpBody for Guarded {
         // Nobody polls a body again after an error.
         if self.lost.as_mut().poll(context).is_ready() {
             self.counters.withdrawn.inc();
-            tracing::info!(
-                "ended a response: its reader's right to it was taken by a reload, or its token has expired"
-            );
+            events::RightTaken {}.tell();
             return Poll::Ready(Some(Err("the right to this is over".into())));
         }
         Pin::new(&mut self.body).poll_frame(context)

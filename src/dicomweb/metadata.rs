@@ -7,6 +7,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use http::{HeaderValue, Response};
 
+use super::events;
 use super::media::DatasetMedia;
 use super::problem::Problem;
 use super::retrieve::{boundary, respond_full};
@@ -58,7 +59,7 @@ pub(super) fn respond(
     urls: &Urls,
 ) -> Result<Response<Body>, Problem> {
     let fail = |error| {
-        tracing::error!("a data set cannot be written as metadata: {error}");
+        events::MetadataUnwritable { error: &error }.tell();
         Problem::internal()
     };
     if media == DatasetMedia::DicomXmlMultipart {

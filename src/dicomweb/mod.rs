@@ -11,6 +11,7 @@ mod channel;
 mod content;
 mod cors;
 mod counters;
+pub(crate) mod events;
 mod guarded;
 mod live;
 pub mod media;
@@ -268,7 +269,7 @@ impl Origin {
         let media = media::capabilities(&accept)?.first().copied().ok_or_else(Problem::internal)?;
         let base = self.urls(request);
         let content = Capabilities::new(base.base()).document(media).map_err(|error| {
-            tracing::error!("the capabilities cannot be described: {error}");
+            events::CapabilitiesUnwritable { error: &error }.tell();
             Problem::internal()
         })?;
         let mut response = respond_full(HeaderValue::from_static(media.essence()), content);
@@ -292,7 +293,8 @@ impl Handler for Origin {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         let (transaction, answer) = self.answer(request, &peer).await;
         let mut response = answer.unwrap_or_else(|problem| {
-            tracing::debug!(peer = %peer.address, transaction, status = %problem.status, "{}", problem.detail);
+            let (peer, status) = (peer.address, problem.status);
+            events::Refused { peer, transaction, status, detail: &problem.detail }.tell();
             told(problem)
         });
         cors::allow(&mut response, &headers, &settings.cors_origins);

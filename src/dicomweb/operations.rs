@@ -26,7 +26,7 @@ use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Route;
 use super::visitor::Visitor;
-use super::{Answer, Origin, content, empty};
+use super::{Answer, Origin, content, empty, events};
 use crate::audit::{Occurrence, Patient};
 use crate::config::settings::{Provider, Right};
 use crate::context::Order;
@@ -162,7 +162,7 @@ impl Console<'_> {
                 continue;
             }
             let written = to_json(&entry.dataset(), &BulkData::inline()).map_err(|error| {
-                tracing::error!("an entry of the worklist cannot be written as JSON: {error}");
+                events::EntryUnwritable { error: &error }.tell();
                 Problem::internal()
             })?;
             shown.push(written);
@@ -230,7 +230,7 @@ impl Console<'_> {
         wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
         if changed {
             let principal = self.principal.as_deref().unwrap_or("anonymous");
-            tracing::info!(principal, capture = name, action, "a capture is operated");
+            events::Operated { principal, capture: name, action }.tell();
             self.visitor.audit().record(Occurrence::ContextChanges {
                 capture: name.to_owned(),
                 change: action,
@@ -280,7 +280,7 @@ fn json(content: &impl Serialize) -> Answer {
 
 fn write(media: &'static str, content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("an answer cannot be written as JSON: {error}");
+        events::AnswerUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(respond_full(HeaderValue::from_static(media), written))

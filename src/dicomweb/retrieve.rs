@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::representation::{self, Part, Representation, Unsuitable};
 use super::routes::{Resource, Urls};
 use super::steering::Steering;
-use super::{Answer, DicomwebCounters, render_parameters};
+use super::{Answer, DicomwebCounters, events, render_parameters};
 use crate::config::settings::Right;
 use crate::frame::transcode;
 use crate::hub::{Cursor, Cursors, From, Hub, LiveSeries};
@@ -205,7 +205,7 @@ impl Request<'_> {
 
     fn unsuitable(&self, instance: &Instance, error: &Unsuitable) -> Problem {
         self.counters.unsuitable.inc();
-        tracing::debug!(transfer_syntax = %instance.transfer_syntax(), "{error}");
+        events::Unsuitable { transfer_syntax: &instance.transfer_syntax(), why: error }.tell();
         Problem::not_acceptable(&available(Some(instance)))
     }
 

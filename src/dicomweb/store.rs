@@ -21,7 +21,7 @@ use super::content::linger;
 use super::media::{self, Accept};
 use super::problem::Problem;
 use super::retrieve::respond_full;
-use super::{Answer, BACK_SOON, Origin};
+use super::{Answer, BACK_SOON, Origin, events};
 use crate::config::settings::Right;
 use crate::instance::Uid;
 use crate::net::multipart::{ContentType, ContentTypeError};
@@ -142,7 +142,7 @@ where
             Err(_) => return Some(End::Stalled),
             Ok(None) => return Some(End::Body),
             Ok(Some(Err(error))) => {
-                tracing::debug!(%error, "the client of a Send or Store is gone");
+                events::SenderGone { error: &error }.tell();
                 return None;
             }
             // Trailers say nothing that we ask for.

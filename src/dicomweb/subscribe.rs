@@ -21,7 +21,7 @@ use super::access::Caller;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Urls;
-use super::{Answer, Destinations, Origin, content};
+use super::{Answer, Destinations, Origin, content, events};
 use crate::config::settings::Right;
 use crate::subscription::query::Query;
 use crate::subscription::registry::{
@@ -211,7 +211,7 @@ impl<'a> Desk<'a> {
 
 fn json(content: &impl Serialize) -> Answer {
     let written = serde_json::to_vec(content).map_err(|error| {
-        tracing::error!("a subscription cannot be written as JSON: {error}");
+        events::SubscriptionUnwritable { error: &error }.tell();
         Problem::internal()
     })?;
     Ok(respond_full(HeaderValue::from_static("application/json"), written))

@@ -6,5 +6,6 @@
 pub mod command;
 pub mod echo;
 pub mod element;
+pub(crate) mod events;
 pub mod pdu;
 pub mod scu;

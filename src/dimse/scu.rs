@@ -24,6 +24,7 @@ pub use self::error::ScuError;
 pub use self::message::Operation;
 use self::message::{Response, cancel};
 pub(super) use self::message::{encoded, read_response};
+use super::events;
 use super::pdu::PDV_OVERHEAD;
 use crate::config::settings::DimsePeer;
 use crate::instance::{Dataset, DecodeError, IMPLICIT_VR_LITTLE_ENDIAN, Uid, decode};
@@ -284,7 +285,7 @@ impl Association {
             Link::Tls(link) => link.release().await,
         };
         if released.is_err() {
-            tracing::debug!("a peer is clumsy about the release of an association");
+            events::ClumsyRelease {}.tell();
         }
     }
 

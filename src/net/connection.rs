@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::counters::NetCounters;
+use super::events;
 use super::http::{Handler, Kept, PeerInfo, Refusal, Shared};
 use super::limits::{Limits, Permit};
 use super::progress::{Activity, InFlight, Verdict, Watched};
@@ -70,7 +71,7 @@ pub(super) async fn run<H: Handler>(
     let http = limits.http();
     let own = permit.is_none();
     if let Err(error) = tune(&stream, http.send_timeout) {
-        tracing::debug!(peer = %address, %error, "the connection was gone before it began");
+        events::GoneAtOnce { peer: address, error: &error }.tell();
         return;
     }
     let activity = Arc::new(Activity::new());
@@ -125,7 +126,7 @@ fn withdrawn(
         let error = admission.withdrawn(chain).await;
         counters.alarms.raise(peer, &format!("its certificate is no longer accepted: {error}"));
         counters.revoked.note(|suppressed| {
-            tracing::warn!(%peer, %error, suppressed, "closed the connection of a client whose certificate is no longer accepted");
+            events::Withdrawn { peer, error: &error, suppressed }.tell();
         });
     }
 }
@@ -144,7 +145,7 @@ async fn handshake<H>(
     let deadline = Instant::now() + http.header_timeout;
     let late = || {
         counters.tls_timeout.note(|suppressed| {
-            tracing::info!(%peer, suppressed, "dropped a client that did not finish its TLS handshake within {:?}", http.header_timeout);
+            events::HandshakeLate { peer, suppressed, within: http.header_timeout }.tell();
         });
     };
     let mut first = [0];
@@ -161,7 +162,7 @@ async fn handshake<H>(
     // method.
     if first.iter().all(u8::is_ascii_uppercase) {
         counters.plain_http.note(|suppressed| {
-            tracing::info!(%peer, suppressed, "a client spoke plain HTTP; its URL should begin with https://");
+            events::PlainHttp { peer, suppressed }.tell();
         });
         let _ = timeout_at(deadline, answer_plain_http(&mut stream)).await;
         return None;
@@ -175,7 +176,7 @@ async fn handshake<H>(
                 counters.alarms.raise(peer, &format!("its TLS handshake failed: {error}"));
             }
             counters.tls_failed.note(|suppressed| {
-                tracing::info!(%peer, %error, suppressed, "a TLS handshake failed; check that the client trusts our certificate, speaks TLS 1.2 or 1.3, and shows its own if one is asked for");
+                events::HandshakeFailed { peer, error: &error, suppressed }.tell();
             });
             None
         }
@@ -195,7 +196,7 @@ fn stalled(
     let (send_timeout, counters) = (http.send_timeout, Arc::clone(counters));
     move || {
         counters.stalled_dropped.note(|suppressed| {
-            tracing::warn!(%peer, suppressed, "dropped a client that took no bytes for {send_timeout:?}; check the client and the network to it");
+            events::TakesNothing { peer, suppressed, within: send_timeout }.tell();
         });
     }
 }
@@ -243,7 +244,7 @@ async fn answer<H: Handler>(
         Ok(()) => shared.handler.handle(request, peer).await,
         Err(retry_after) => {
             shared.parts.counters.rate_limited.note(|suppressed| {
-                tracing::warn!(peer = %peer.address, suppressed, "too many requests; slow the client down or raise dicomweb.limits.requests_per_second");
+                events::TooManyRequests { peer: peer.address, suppressed }.tell();
             });
             let mut response = shared.handler.refuse(Refusal::TooManyRequests { retry_after });
             // Whole seconds, and never "at once" (RFC 9110 §10.2.3).
@@ -277,7 +278,7 @@ impl Watch<'_> {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(peer = %self.peer, %error, "a connection ended early");
+                        events::EndedEarly { peer: self.peer, error: &error }.tell();
                     }
                     return;
                 }
@@ -317,11 +318,11 @@ impl Watch<'_> {
         let peer = self.peer;
         if verdict == Verdict::Stalled {
             self.counters.stalled_dropped.note(|suppressed| {
-                tracing::warn!(%peer, suppressed, "dropped a client that took no bytes of a response for {:?}; it should read each response or cancel it", self.http.send_timeout);
+                events::ResponseNotTaken { peer, suppressed, within: self.http.send_timeout }.tell();
             });
         } else {
             self.counters.slow_head.note(|suppressed| {
-                tracing::info!(%peer, suppressed, "dropped a client that did not send its request within {:?}", self.http.header_timeout);
+                events::RequestLate { peer, suppressed, within: self.http.header_timeout }.tell();
             });
         }
     }

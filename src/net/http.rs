@@ -25,6 +25,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::connection;
 use super::counters::NetCounters;
+use super::events;
 use super::limits::{Connections, Full as NoRoom, Limits};
 use super::own::OwnConnections;
 use super::tls::Reloading;
@@ -193,7 +194,7 @@ fn admit<H: Handler>(
     if !limits.allows(ip) {
         counters.alarms.raise(peer, "its address is in no network of dicomweb.allow");
         counters.refused_network.note(|suppressed| {
-            tracing::warn!(%peer, suppressed, "refused a connection from a network that is not allowed; add it to dicomweb.allow if it should be");
+            events::NetworkRefused { peer, suppressed }.tell();
         });
         return;
     }
@@ -206,10 +207,10 @@ fn admit<H: Handler>(
             tasks.spawn(Box::pin(connection));
         }
         Err(NoRoom::Total) => counters.refused_connections.note(|suppressed| {
-            tracing::warn!(%peer, suppressed, limit = http.connections, "refused a connection: too many are open; raise dicomweb.limits.connections if these clients are expected");
+            events::TooManyConnections { peer, suppressed, limit: http.connections }.tell();
         }),
         Err(NoRoom::Peer) => counters.refused_peer_connections.note(|suppressed| {
-            tracing::warn!(%peer, suppressed, limit = http.connections_per_peer, "refused a connection: too many are open from that address; close some there or raise dicomweb.limits.connections_per_peer");
+            events::TooManyOfPeer { peer, suppressed, limit: http.connections_per_peer }.tell();
         }),
     }
 }
@@ -229,7 +230,7 @@ async fn drain(parts: &ServerParts, closing: &watch::Sender<bool>, mut tasks: Jo
     }
     let open = parts.connections.len();
     parts.counters.drain_dropped.add(open as u64);
-    tracing::warn!(open, "connections were still open after {:?}; they are dropped", parts.drain);
+    events::DrainOver { open, within: parts.drain }.tell();
     tasks.shutdown().await;
     open
 }
@@ -248,16 +249,13 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 fn note_accept_failure(counters: &NetCounters, error: &io::Error) {
     counters.accept_failed.note(|suppressed| {
-        tracing::error!(%error, suppressed, "cannot accept connections; if file descriptors have run out, raise LimitNOFILE or lower dicomweb.limits.connections");
+        events::AcceptFailed { error, suppressed }.tell();
     });
 }
 
 fn note_panic(counters: &NetCounters) {
     counters.panicked.note(|suppressed| {
-        tracing::error!(
-            suppressed,
-            "a connection ended in a panic; this is a fault of framegate, please report it"
-        );
+        events::Panicked { suppressed }.tell();
     });
 }
 

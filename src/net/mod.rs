@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod client;
 mod connection;
 pub mod counters;
+pub(crate) mod events;
 pub mod file;
 pub mod http;
 pub mod limits;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::capture::host;
 use crate::audit::counters::AuditCounters;
-use crate::audit::{Alert, Audit, Occurrence, Outcome};
+use crate::audit::{Alert, Audit, Occurrence, Outcome, events};
 use crate::config::settings::Settings;
 use crate::net::alarms::Alarms;
 use crate::net::counters::NetCounters;
@@ -92,10 +92,7 @@ impl Trail {
         if timeout(patience, &mut sending).await.is_err() {
             sending.abort();
             let waiting = audit.state().waiting;
-            tracing::error!(
-                waiting,
-                "audit messages have not gone out within service.drain_seconds and are lost"
-            );
+            events::LostAtEnd { waiting }.tell();
         }
     }
 }
@@ -117,7 +114,7 @@ fn updated(runtime: &Path, version: &str) -> Option<String> {
         return None;
     }
     if let Err(error) = fs::write(&file, version) {
-        tracing::debug!(%error, "the runtime directory does not take the version that runs");
+        events::VersionNotLeft { error: &error }.tell();
     }
     before.map(|before| format!("the version is {version} now, and was {before}"))
 }

@@ -11,7 +11,7 @@ use landlock::{
     Scope, path_beneath_rules,
 };
 
-use super::spool;
+use super::{events, spool};
 use crate::config::Loaded;
 
 /// What we speak of; an older kernel enforces what it knows of it.
@@ -45,7 +45,7 @@ struct Folders {
 /// When the kernel has Landlock and refuses the rules.
 pub fn confine(loaded: &Loaded, file: &Path) -> Result<(), RulesetError> {
     if !loaded.settings.service.landlock {
-        tracing::warn!("service.landlock is false: the process may touch whatever its user may");
+        events::Unconfined {}.tell();
         return Ok(());
     }
     let folders = Folders::of(loaded, file);
@@ -69,14 +69,9 @@ pub fn confine(loaded: &Loaded, file: &Path) -> Result<(), RulesetError> {
         .add_rules(path_beneath_rules(PROGRAMS, read | AccessFs::Execute))?
         .restrict_self()?;
     match status.ruleset {
-        RulesetStatus::NotEnforced => {
-            tracing::info!("this kernel has no Landlock; the process confines itself no further")
-        }
-        status => tracing::info!(
-            kernel =
-                if status == RulesetStatus::FullyEnforced { "all of it" } else { "what this kernel knows" },
-            "the process is confined by Landlock"
-        ),
+        RulesetStatus::NotEnforced => events::NoLandlock {}.tell(),
+        RulesetStatus::FullyEnforced => events::Confined { kernel: "all of it" }.tell(),
+        RulesetStatus::PartiallyEnforced => events::Confined { kernel: "what this kernel knows" }.tell(),
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::events;
 use crate::context::desk::{Desk, Report};
 use crate::context::warning::Warning;
 use crate::sink::notify::Notifier;
@@ -56,7 +57,7 @@ impl Watch {
                 let words: Vec<_> = warnings.iter().map(|warning| warning.word()).collect();
                 self.counters.doubtful(&name, &Warning::WORDS, &words);
                 for warning in warnings.iter().filter(|warning| !before.warnings.contains(warning)) {
-                    tracing::warn!(capture = name, "who is imaged is doubtful: {warning}");
+                    events::Doubtful { capture: &name, warning }.tell();
                 }
             }
             let now = Told { warnings, series };

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::events;
 use crate::config::settings::{DimsePeer, HttpTls, PeerTls, Settings, WorklistPeer};
 use crate::net::tls::{self, Reloading, Validity, ValidityState};
 
@@ -69,34 +70,19 @@ struct Notice {
 impl Notice {
     fn log(&self, now: SystemTime) {
         let Held { what, whose, validity } = &self.held;
-        let from = httpdate::fmt_http_date(validity.not_before);
-        let until = httpdate::fmt_http_date(validity.not_after);
+        let from = &httpdate::fmt_http_date(validity.not_before);
+        let until = &httpdate::fmt_http_date(validity.not_after);
         match (self.stage, whose) {
-            (Stage::Good, _) => tracing::info!(certificate = what, until, "the certificate is good again"),
+            (Stage::Good, _) => events::CertificateGood { certificate: what, until }.tell(),
             (Stage::Within(_), _) => {
-                tracing::warn!(
-                    certificate = what,
-                    days = validity.days_left(now),
-                    until,
-                    "a certificate expires soon: have it renewed"
-                );
+                let days = validity.days_left(now);
+                events::CertificateExpires { certificate: what, days, until }.tell();
             }
-            (Stage::Expired, Whose::Ours) => tracing::error!(
-                certificate = what,
-                until,
-                "a certificate has expired, and peers refuse it: have it renewed, or set the clock if that is ahead"
-            ),
-            (Stage::NotYetValid, Whose::Ours) => tracing::error!(
-                certificate = what,
-                from,
-                "a certificate is not valid yet: is the clock of this box behind?"
-            ),
-            (Stage::Expired | Stage::NotYetValid, Whose::Root) => tracing::warn!(
-                certificate = what,
-                from,
-                until,
-                "a root of client certificates is not valid by our clock; it is still believed, but ought to be replaced"
-            ),
+            (Stage::Expired, Whose::Ours) => events::CertificateExpired { certificate: what, until }.tell(),
+            (Stage::NotYetValid, Whose::Ours) => events::CertificateNotYet { certificate: what, from }.tell(),
+            (Stage::Expired | Stage::NotYetValid, Whose::Root) => {
+                events::RootNotValid { certificate: what, from, until }.tell();
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 
-use super::ServiceError;
+use super::{ServiceError, events};
 use crate::config::settings::{DimseSettings, HttpTls};
 use crate::net::tls::{self, DICOM_ALPN, HTTP_ALPN, Reloading};
 
@@ -49,10 +49,10 @@ impl Sockets {
             match descriptors.take_tcp_listener(index) {
                 Ok(Some(listener)) => match listener.local_addr() {
                     Ok(address) => passed.push(Passed { name, address, listener }),
-                    Err(error) => tracing::warn!(name, %error, "a socket that systemd passed has no address"),
+                    Err(error) => events::SocketNameless { name: &name, error: &error }.tell(),
                 },
                 Ok(None) => {}
-                Err(error) => tracing::warn!(name, %error, "systemd passed something that is no TCP socket"),
+                Err(error) => events::SocketForeign { name: &name, error: &error }.tell(),
             }
         }
         // Set by systemd (since 254) where the unit has a store.
@@ -74,7 +74,7 @@ impl Sockets {
         let listener = match found {
             Some(index) => {
                 let passed = self.passed.swap_remove(index);
-                tracing::info!(key, %address, name = passed.name, "listens on a socket that systemd held");
+                events::SocketTaken { key, address, name: &passed.name }.tell();
                 passed.listener
             }
             None => {
@@ -100,11 +100,7 @@ impl Sockets {
                 super::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(&passed.name)]);
                 continue;
             }
-            tracing::warn!(
-                name = passed.name, address = %passed.address,
-                "systemd listens here, but no key of the configuration names this address, so that nobody answers; \
-                 restart framegate-prepare.service, which makes the socket units follow the configuration"
-            );
+            events::SocketUnused { name: &passed.name, address: passed.address }.tell();
         }
     }
 }

@@ -12,9 +12,11 @@
 
 mod audit;
 mod capture;
+pub mod catalogue;
 pub mod confine;
 mod doubts;
 mod error;
+pub(crate) mod events;
 mod expiry;
 pub mod health;
 mod housekeeping;
@@ -167,7 +169,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
         let (listener, bound) = sockets.listen(address, "relay.NAME.listen")?;
-        tracing::info!(relay = name, address = %bound, "the relay listens");
+        events::RelayListens { relay: name, address: bound }.tell();
         tasks.spawn(source.clone().serve(listener, None, Some(name.clone())));
     }
     let mut dimse = None;
@@ -179,7 +181,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let mut dimse_tls = dimse_tls(&settings.dimse)?;
     if let Some((tls, address)) = &mut dimse_tls {
         let (listener, bound) = sockets.listen(*address, "dimse.tls.listen")?;
-        tracing::info!(address = %bound, "DICOM over TLS");
+        events::DimseTlsListens { address: bound }.tell();
         tasks.spawn(source.serve(listener, Some(tls.clone()), None));
         *address = bound;
     }
@@ -241,7 +243,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         })
         .await;
         if dropped > 0 {
-            tracing::warn!(dropped, "connections were still open when service.drain_seconds was over");
+            events::DrainDropped { dropped }.tell();
         }
     });
 
@@ -293,7 +295,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
-    tracing::info!(dicomweb = %dicomweb_address, dimse = ?dimse, "ready");
+    events::Ready { dicomweb: dicomweb_address, dimse }.tell();
     notify(&[NotifyState::Ready]);
     trail.started(spool::given_directory().as_deref());
 
@@ -333,7 +335,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     notify(&[NotifyState::Stopping]);
     let drain = reloader.loaded.settings.service.drain;
-    tracing::info!(?drain, "stopping");
+    events::Stopping { drain }.tell();
     trail.stops();
     let over = Instant::now() + drain;
     if let Some(pattern) = pattern {
@@ -342,7 +344,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     // Before the hub, so that their series end as complete. A driver that hangs is not waited for.
     let stopped = tokio::task::spawn_blocking(move || captures.stop());
     if tokio::time::timeout(drain / 4, stopped).await.is_err() {
-        tracing::warn!("a capture device does not let go of its capture thread");
+        events::CaptureHangs {}.tell();
     }
     let _ = stop.send(true);
     hub.shutdown();
@@ -357,10 +359,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         while tasks.join_next().await.is_some() {}
     };
     if tokio::time::timeout(drain, all).await.is_err() {
-        tracing::warn!("something was still open when service.drain_seconds was over");
+        events::DrainOver {}.tell();
     }
     trail.end(over.saturating_duration_since(Instant::now()).max(LAST_WORDS)).await;
-    tracing::info!("stopped");
+    events::Stopped {}.tell();
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
+use super::events;
 use crate::config::settings::PatternSettings;
 use crate::context::{Context, Equipment};
 use crate::hub::{Hub, Publisher};
@@ -63,7 +64,7 @@ impl PatternSource {
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         if self.thread.join().is_err() {
-            tracing::error!("the pattern source's thread had panicked");
+            events::PatternPanicked {}.tell();
         }
     }
 }
@@ -87,7 +88,7 @@ fn frames(
             index = (now.duration_since(start).as_secs_f64() / period.as_secs_f64()) as u32;
         }
         if let Err(error) = frame(angiogram, context, &publisher, index) {
-            tracing::error!("the pattern source stops: {error}");
+            events::PatternStops { error: &error }.tell();
             return;
         }
         index += 1;

@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 
 use super::expiry::Certificates;
-use super::{Reload, ServiceError, notify, standing};
+use super::{Reload, ServiceError, events, notify, standing};
 use crate::audit::Audit;
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
@@ -66,7 +66,7 @@ impl Reloader {
             Ok(fresh) => self.apply(fresh),
             Err(errors) => {
                 for problem in &errors.problems {
-                    tracing::error!("configuration not reloaded: {problem}");
+                    events::NotReloaded { problem }.tell();
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Reloader {
         let (table, standing) = match self.prepare(&settings) {
             Ok(prepared) => prepared,
             Err(error) => {
-                tracing::error!("configuration not reloaded: {error}");
+                events::NotReloaded { problem: &error }.tell();
                 return;
             }
         };
@@ -110,11 +110,11 @@ impl Reloader {
         self.dicomweb.store(Arc::new(web.clone()));
         self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
-            tracing::error!("service.log stays as it was: {error}");
+            events::LogUnchanged { error: &error }.tell();
         }
-        tracing::info!(applied = ?changed.applied, "configuration reloaded");
+        events::Reloaded { applied: &changed.applied }.tell();
         if !changed.needs_restart.is_empty() {
-            tracing::warn!(keys = ?changed.needs_restart, "these keys have changed too; they need a restart");
+            events::NeedsRestart { keys: &changed.needs_restart }.tell();
         }
         self.loaded = Loaded { settings, values: fresh.values };
     }
@@ -130,8 +130,8 @@ impl Reloader {
     /// certificates come to their end.
     pub(super) fn renew_files(&mut self, all: bool) {
         match self.access.renew_keys(all) {
-            Some(Ok(keys)) => tracing::info!(keys, "token keys reloaded"),
-            Some(Err(error)) => tracing::error!("the token keys in force stay: {error}"),
+            Some(Ok(keys)) => events::KeysReloaded { keys }.tell(),
+            Some(Err(error)) => events::KeysStay { error: &error }.tell(),
             None => {}
         }
         self.renew_certificates(all);
@@ -146,8 +146,8 @@ impl Reloader {
                 continue;
             }
             match tls.reload() {
-                Ok(validity) => tracing::info!(?validity, "certificate reloaded"),
-                Err(error) => tracing::error!("the certificate in force stays: {error}"),
+                Ok(validity) => events::CertificateReloaded { validity: &validity }.tell(),
+                Err(error) => events::CertificateStays { error: &error }.tell(),
             }
         }
     }

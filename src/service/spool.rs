@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use tokio::sync::Notify;
 
+use super::events;
 use crate::config::settings::SpoolSettings;
 use crate::spool::{Bounds, KeepFree, Key, KeyError, OpenError, Spool};
 
@@ -67,17 +68,14 @@ pub(super) fn open<'r>(
         // What was refused for good may have been mended meanwhile.
         let again = spool.retry_set_aside();
         let waiting = spool.stats().objects;
-        tracing::info!(relay = name, waiting, again, "the spool is open");
+        events::SpoolOpen { relay: name, waiting, again }.tell();
         opened.insert(name.clone(), (spool, committed));
     }
     let others = fs::read_dir(directory)
         .map_err(failed)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     for name in others.filter(|name| !opened.contains_key(name)) {
-        tracing::warn!(
-            folder = name,
-            "what is in this folder of the spool waits for a relay that is not in the configuration any more"
-        );
+        events::SpoolOrphaned { folder: &name }.tell();
     }
     Ok(opened)
 }

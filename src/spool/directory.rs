@@ -23,6 +23,7 @@ use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::error::OpenError;
+use super::events;
 
 /// Numbers from here on are not ours: counting on would never reach them.
 const TOO_HIGH: u64 = 1 << 62;
@@ -166,7 +167,7 @@ impl Directory {
         if self.unsynced.load(Ordering::Acquire)
             && let Err(error) = self.sync()
         {
-            tracing::warn!(%error, "the spool's directory could not be synced; objects that were delivered may be delivered again after power loss");
+            events::NotSynced { error: &error }.tell();
         }
     }
 
@@ -195,7 +196,7 @@ impl Drop for Directory {
         // Closing alone would leave the lock to a child process that is just being started and has a copy of the
         // handle until it runs its own program.
         if let Err(error) = self.handle.unlock() {
-            tracing::warn!(%error, "the spool's directory could not be unlocked");
+            events::NotUnlocked { error: &error }.tell();
         }
     }
 }

@@ -46,6 +46,7 @@
 mod directory;
 mod entry;
 mod error;
+pub(crate) mod events;
 mod format;
 mod index;
 mod key;
@@ -197,10 +198,10 @@ impl Spool {
                 }
                 Err(ReadError::Damaged) => self.0.lose(number, Loss::Damaged),
                 Err(ReadError::Disk(error)) if is_of_one_file(&error) => {
-                    tracing::error!(number, %error, "an object of the spool cannot be read; it is set aside");
+                    events::Unreadable { number, error: &error }.tell();
                     // In memory it is aside whether its file can be renamed or not.
                     if let Err(error) = self.0.set_aside(number, UNREADABLE) {
-                        tracing::warn!(number, %error, "nor can its file be renamed");
+                        events::NotRenamed { number, error: &error }.tell();
                     }
                 }
                 Err(ReadError::Disk(error)) => {
@@ -222,7 +223,7 @@ impl Spool {
                     count += 1;
                 }
                 Err(error) => {
-                    tracing::warn!(number, %error, "an object of the spool that was set aside cannot be had back");
+                    events::NotHadBack { number, error: &error }.tell();
                     self.0.index().put_aside(number, reason);
                 }
             }
@@ -290,10 +291,7 @@ impl Shared {
         match loss {
             Loss::Damaged => {
                 self.counts.damaged.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    number,
-                    "an object of the spool is damaged; it was acknowledged and is lost: is the disk failing?"
-                );
+                events::Damaged { number }.tell();
             }
             // Told once for all of them.
             Loss::WithoutKey => drop(self.counts.without_key.fetch_add(1, Ordering::Relaxed)),
@@ -305,12 +303,7 @@ impl Shared {
     fn expire(&self, now: Instant) {
         let gone = self.index().expire(now);
         let (Some((first, _)), Some((last, _))) = (gone.first(), gone.last()) else { return };
-        tracing::error!(
-            objects = gone.len(),
-            first,
-            last,
-            "objects of the spool became too old before they could be delivered; they were acknowledged and are lost"
-        );
+        events::Expired { objects: gone.len(), first: *first, last: *last }.tell();
         for (number, why) in gone {
             let name = match why {
                 Some(Why::Aside(reason) | Why::Locked(Some(reason))) => Name::Aside(number, reason),
@@ -324,7 +317,7 @@ impl Shared {
     fn erase(&self, name: Name, number: u64) {
         match self.directory.remove(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::error!(number, %error, "a file of the spool cannot be removed");
+                events::NotRemoved { number, error: &error }.tell();
             }
             _ => {}
         }

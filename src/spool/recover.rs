@@ -8,7 +8,7 @@ use super::directory::{Found, Name};
 use super::error::ReadError;
 use super::format::{Beginning, Header};
 use super::index::{Record, Why, charge};
-use super::{Loss, Shared};
+use super::{Loss, Shared, events};
 
 /// Clocks that show a time before 2026 are not set.
 const NOT_BEFORE: Duration = Duration::from_secs(1_767_225_600);
@@ -56,16 +56,10 @@ impl Shared {
         }
         let without_key = self.counts.without_key.load(Ordering::Relaxed);
         if without_key > 0 {
-            tracing::error!(
-                objects = without_key,
-                "the transient key of these objects of the spool is gone, as after a reboot; they were acknowledged and are lost"
-            );
+            events::KeyGone { objects: without_key }.tell();
         }
         if locked > 0 {
-            tracing::error!(
-                objects = locked,
-                "these objects of the spool were written under another sealed key, or by another release; they are kept until they are too old: give the service the key that they were written with"
-            );
+            events::Locked { objects: locked }.tell();
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::directory::Name;
 use super::error::{Bound, SpoolError};
+use super::events;
 use super::format::{CHUNK, Header, MAX_META, Sealer, TAG};
 use super::index::{Record, charge};
 
@@ -155,7 +156,7 @@ impl Drop for Writer {
         }
         // The file may be gone with its directory; if it stays, the next opening removes it.
         if let Err(error) = self.shared.directory.remove(self.part) {
-            tracing::warn!(%error, "an object that was not finished could not be removed from the spool");
+            events::PartNotRemoved { error: &error }.tell();
         }
         self.shared.index().abandon(self.charged);
     }

@@ -3,6 +3,7 @@ they were, nothing restarts, health stays good, and frames flow at the end. Shor
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -90,12 +91,15 @@ def test_what_it_holds_stays_the_same(box):
     log: list[str] = []
 
     def read_log() -> None:
-        log.extend(
-            box.run(
-                "journalctl", "--no-pager", "-q", "-o", "cat", "-u", "framegate.service",
-                "--cursor-file=/run/soak.cursor",
-            ).splitlines()
+        entries = box.run(
+            "journalctl", "--no-pager", "-q", "-o", "json",
+            "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER",
+            "-u", "framegate.service", "--cursor-file=/run/soak.cursor",
         )  # fmt: skip
+        for entry in map(json.loads, entries.splitlines()):
+            # As the kernel writes levels. What systemd says of the unit is no error of the gateway's.
+            level = f"<{entry['PRIORITY']}> " if entry.get("SYSLOG_IDENTIFIER") == "framegate" else ""
+            log.append(f"{level}{entry['MESSAGE']}")
 
     problems: list[str] = []
     footprint.look()

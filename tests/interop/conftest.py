@@ -12,6 +12,7 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 
 import gateway as gateways
+import phi
 from gateway import Gateway
 from inline import Inline
 from pki import Authority
@@ -21,6 +22,7 @@ def pytest_configure(config):
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    config.pluginmanager.register(phi.Search(config), "phi")
 
 
 @pytest.fixture(scope="session")

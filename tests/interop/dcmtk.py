@@ -13,6 +13,7 @@ import pytest
 
 from conftest import tool
 from gateway import free_port, wait_for
+from phi import secret
 
 Address = tuple[str, int]
 
@@ -98,6 +99,8 @@ def wlmscpfs(folder: Path, entries: int):
     (titled / "lockfile").touch()
     for n in range(entries):
         text = folder / f"{n}.dump"
+        for value in (f"Patient^{n}=患者^{n}", f"Doctor^{n}", f"P{n}"):
+            secret(value)
         text.write_text(_ITEM.format(n=n), encoding="utf-8")
         tool("dump2dcm", "+te", text, titled / f"{n}.wl")
     address = ("127.0.0.1", free_port())

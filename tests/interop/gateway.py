@@ -15,6 +15,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import phi
 from pki import Authority, Leaf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,14 +100,18 @@ class Process:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        # For the search at the end of the run.
+        self._kept = phi.output(f"{arguments[1]}-{cwd.name}")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self.child.stdout:
-            with self._grown:
-                self.lines.append(line.rstrip("\n"))
-                self._grown.notify_all()
+        with open(self._kept or os.devnull, "w", buffering=1, encoding="utf-8") as kept:
+            for line in self.child.stdout:
+                kept.write(line)
+                with self._grown:
+                    self.lines.append(line.rstrip("\n"))
+                    self._grown.notify_all()
 
     @property
     def output(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import socket
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -99,6 +100,15 @@ class Repository:
         command = ["/usr/sbin/rsyslogd", "-n", "-f", str(self._configuration), "-i", "NONE"]
         with open(self._folder / "rsyslogd.log", "ab") as log:
             self._child = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder)
+        wait_for(self._listens, "rsyslog listens")
+
+    def _listens(self) -> bool:
+        assert self._child.poll() is None, (self._folder / "rsyslogd.log").read_text()
+        try:
+            socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         if self._child:

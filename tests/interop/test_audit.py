@@ -45,6 +45,7 @@ def test_what_is_sent_fetched_pushed_and_asked_is_told_with_whose_it_is(
         dicomweb__tls={"client_ca": str(authority.ca), "client_certificate_optional": True},
         principal__reader={"certificates": ["CN=reader"], "may": ["search", "retrieve"]},
     )
+    gateway.wait_for_line("the application has started")
     source = build(RECIPE, objects_folder)
     store_all(gateway.dimse, source.path)
     for _ in range(FRAMES):
@@ -142,6 +143,7 @@ def test_who_is_kept_out_is_told(own_gateway, authority, repository, http, objec
 
 def test_messages_wait_for_a_receiver_that_is_away_and_what_finds_no_room_is_told(own_gateway, repository, http):
     gateway = own_gateway(audit=repository.settings(queue=4))
+    gateway.wait_for_line("the application has started")
     for number in range(6):
         http.get(f"{gateway.base}/studies", params={"StudyID": str(number)})
     assert gateway.metric("audit_messages_waiting") == 4 and gateway.metric("audit_messages_lost_total") == 3

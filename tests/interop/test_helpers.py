@@ -10,6 +10,7 @@ from association import VERIFICATION, Association, Rejected
 from gateway import free_port
 from multipart import Reader, boundary_of
 from objects import EXPLICIT_LE, IMPLICIT_LE, JPEG_LOSSLESS_SV1, XA, Recipe, build
+from phi import leaks, words
 from test_cut_through import pieces
 
 BODY = b"--b\r\nContent-Type: a/b\r\n\r\none\r\n--b\r\nContent-Length: 8\r\n\r\n\r\n--b--x\r\n--b--\r\n"
@@ -31,6 +32,16 @@ def test_reader_gives_a_part_with_its_last_byte():
     assert len(reader.feed(BODY[: end - 1])) == 1
     assert len(reader.feed(BODY[end - 1 : end])) == 1
     assert not reader.closed
+
+
+def test_search_finds_a_patient_however_written():
+    values = ["Synthétique^Jörg=山田^太郎", "P1", "4711", "7", "One^Patient"]
+    assert words(values).keys() == {
+        "Synthétique^Jörg", "Synthétique", "Jörg", "山田^太郎", "山田", "太郎", "P1", "4711", "One^Patient"
+    }  # fmt: skip
+    bad = ["for Jörg.", 'id="P1"', "is 山田 here", "?PatientName=Synth%C3%A9tique", "A_4711", "id 4711."]
+    good = ["One Patient, 7", "P12", "127.0.0.1:4711", "2.25.4711", "4711.5 ms", "Jörgen", ""]
+    assert [line for line, _, _ in leaks(good + bad, values)] == list(range(len(good) + 1, len(good + bad) + 1))
 
 
 @pytest.mark.parametrize("wrong", ["text/plain", "multipart/related; boundary=b", "multipart/related; type=x"])

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway import Gateway, wait_for
+from phi import secret
 
 RESOURCES = [
     "/studies",
@@ -20,7 +21,7 @@ RESOURCES = [
     "/studies/1.2/series/1.3/instances",
 ]
 # Values that no answer and no log may repeat.
-SECRET = "Zyxwv"
+SECRET = secret("Zyxwv")
 NAMES = (f"S{number}" for number in itertools.count(1))
 
 

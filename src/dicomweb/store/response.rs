@@ -7,6 +7,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_dictionary_std::tags;
 use http::{HeaderValue, StatusCode};
 
+use crate::dicomweb::events;
 use crate::dicomweb::media::DatasetMedia;
 use crate::dicomweb::problem::Problem;
 use crate::dicomweb::retrieve::boundary;
@@ -44,7 +45,7 @@ pub(super) fn status(report: &Report) -> StatusCode {
 pub(super) fn payload(report: &Report, media: DatasetMedia) -> Result<(HeaderValue, Bytes), Problem> {
     let dataset = dataset(report);
     let fail = |error: &dyn std::fmt::Display| {
-        tracing::error!("a response to Store cannot be written: {error}");
+        events::ResponseUnwritable { error }.tell();
         Problem::internal()
     };
     let essence = HeaderValue::from_static(media.essence());

@@ -13,6 +13,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Unauthenticated;
 use crate::net::counters::Tally;
+use crate::net::events;
 use crate::net::http::PeerInfo;
 
 /// Failures that one address may have in one burst, and a second.
@@ -43,7 +44,7 @@ impl Failures {
     /// How long the client must wait, when its address has failed too often.
     pub fn note(&self, peer: &PeerInfo, why: Unauthenticated) -> Result<(), Duration> {
         self.log.note(|suppressed| {
-            tracing::info!(peer = %peer.address, reason = why.kind(), suppressed, "a request was not authenticated: {why}");
+            events::Unauthenticated { peer: peer.address, reason: why.kind(), suppressed, why: &why }.tell();
         });
         if self.rate.len() > ADDRESSES {
             self.rate.retain_recent();

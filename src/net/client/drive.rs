@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::settings::HttpLimits;
+use crate::net::events;
 use crate::net::progress::{Activity, Verdict};
 
 /// The tasks of one connection; dropping this ends them.
@@ -114,7 +115,7 @@ impl Driver {
                 tokio::select! {
                     ended = connection.as_mut() => {
                         if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection to a peer ended early");
+                            events::PeerEndedEarly { error: &error }.tell();
                         }
                         break;
                     }

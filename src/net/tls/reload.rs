@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::{Loaded, TlsError, Validity, load};
 use crate::config::settings::TlsIdentity;
+use crate::net::events;
 use crate::net::file::Stamp;
 
 /// The current TLS configuration of one listener.
@@ -152,9 +153,9 @@ impl Reloading {
         }
         let file = files.identity.client_crl.as_deref().unwrap_or(&files.identity.certificate).display();
         if old {
-            tracing::warn!(%file, "a certificate revocation list is past its next update; it stays in force, but newer revocations are missing: fetch a new one");
+            events::RevocationsOld { file: &file }.tell();
         } else {
-            tracing::info!(%file, "the certificate revocation lists are up to date again");
+            events::RevocationsFresh { file: &file }.tell();
         }
     }
 }

@@ -10,6 +10,7 @@
 //! peer refuses for good is said once, and the step is dropped. A step keeps its UID whatever happens, so that
 //! one whose answer was lost is known as told when it is told again.
 
+pub(crate) mod events;
 mod message;
 
 use std::collections::{BTreeMap, HashMap};
@@ -138,7 +139,7 @@ impl Teller {
                 Ok(()) => {
                     backoff.reset();
                     if self.said.take().is_some() {
-                        tracing::info!(peer = self.name, "performed procedure steps are told again");
+                        events::ToldAgain { peer: &self.name }.tell();
                     }
                 }
                 Err(error) => {
@@ -153,10 +154,7 @@ impl Teller {
         if self.has_news(&steps)
             && !matches!(timeout(LAST_WORDS, Box::pin(self.tell(&steps))).await, Ok(Ok(())))
         {
-            tracing::warn!(
-                peer = self.name,
-                "the peer was not told how all performed procedure steps ended: it may hold them for in progress"
-            );
+            events::LastWordsLost { peer: &self.name }.tell();
         }
     }
 
@@ -172,12 +170,8 @@ impl Teller {
             if settled || Images::are_complete(step, &self.hub) {
                 let images = Images::of(step, &self.hub);
                 if images.left_out > 0 {
-                    tracing::warn!(
-                        peer = self.name,
-                        capture = step.capture,
-                        left_out = images.left_out,
-                        "the performed procedure step has more instances than are listed"
-                    );
+                    let (peer, capture, left_out) = (&self.name, &step.capture, images.left_out);
+                    events::LeftOut { peer, capture, left_out }.tell();
                 }
                 known.images = Some(images);
             }
@@ -221,7 +215,7 @@ impl Teller {
             }
             known.begun = true;
             self.counters.told(&self.name, "create", "sent");
-            tracing::info!(peer = self.name, capture = step.capture, "performed procedure step begun");
+            events::Begun { peer: &self.name, capture: &step.capture }.tell();
         }
         let (Some(ended), Some(images)) = (step.ended, &known.images) else { return Ok(()) };
         let operation = Operation::Set(&step.uid);
@@ -232,12 +226,8 @@ impl Teller {
         match judge(operation, &answer, again)? {
             Outcome::Told => {
                 self.counters.told(&self.name, "set", "sent");
-                tracing::info!(
-                    peer = self.name,
-                    capture = step.capture,
-                    discontinued = step.discontinued,
-                    "performed procedure step ended"
-                );
+                let (peer, capture, discontinued) = (&self.name, &step.capture, step.discontinued);
+                events::Ended { peer, capture, discontinued }.tell();
                 self.desk.own_step_told(&step.uid);
             }
             Outcome::Refused(error) => self.give_up(step, "set", &error),
@@ -248,12 +238,8 @@ impl Teller {
     /// The peer will not have this one: the next is told.
     fn give_up(&self, step: &OwnStep, message: &'static str, error: &ScuError) {
         self.counters.told(&self.name, message, "refused");
-        tracing::warn!(
-            peer = self.name,
-            address = self.peer.settings().address,
-            capture = step.capture,
-            "a performed procedure step was refused, and is not told again: {error}; look at what the peer logged"
-        );
+        let address = &self.peer.settings().address;
+        events::Refused { peer: &self.name, address, capture: &step.capture, error }.tell();
         self.desk.own_step_told(&step.uid);
     }
 
@@ -263,15 +249,9 @@ impl Teller {
         if self.said.as_ref() == Some(&text) {
             return;
         }
-        tracing::warn!(
-            peer = self.name,
-            address = self.peer.settings().address,
-            waiting = self.known.len(),
-            "performed procedure steps cannot be told: {error}; they wait. Look at [mpps.{}] and at its \
-             configuration for AE title {}",
-            self.name,
-            self.peer.settings().calling_ae_title
-        );
+        let (settings, waiting) = (self.peer.settings(), self.known.len());
+        let (address, title) = (&settings.address, &settings.calling_ae_title);
+        events::Fails { peer: &self.name, address, waiting, error, title }.tell();
         self.said = Some(text);
     }
 }

@@ -12,6 +12,7 @@
 //! that changes.
 
 mod dimse;
+pub(crate) mod events;
 mod found;
 mod query;
 mod web;
@@ -47,8 +48,7 @@ pub async fn serve(
     let start = |name: &str, settings: &WorklistSettings| {
         let asker = Asker::new(name.to_owned(), settings.clone(), worklist.clone(), counters.clone());
         // The configuration has been held against the same rules.
-        let failed =
-            |error: &BadUrl| tracing::error!(worklist = name, "the worklist cannot be asked: {error}");
+        let failed = |error: &BadUrl| events::CannotBeAsked { worklist: name, error }.tell();
         Some(asker.inspect_err(failed).ok()?.serve())
     };
     let mut tasks = Tasks::default();
@@ -182,30 +182,17 @@ impl Asker {
 
     fn say(&self, said: &Said, entries: usize) {
         let Said::Answers { more, unreadable, dropped } = said else { return };
-        tracing::info!(worklist = self.name, entries, "the worklist answers");
+        let worklist = &self.name;
+        events::Answers { worklist, entries }.tell();
         if *more {
-            tracing::warn!(
-                worklist = self.name,
-                entries,
-                "the worklist has more entries than are kept; ask for less by station_ae_titles, modality and \
-                 days, or raise entries of [worklist.{}]",
-                self.name
-            );
+            events::More { worklist, entries }.tell();
         }
         if *unreadable {
-            tracing::warn!(
-                worklist = self.name,
-                "the worklist has entries that are no data sets; they are left out. Look at what the peer sends"
-            );
+            events::Unreadable { worklist }.tell();
         }
         if !dropped.is_empty() {
             let attributes: Vec<_> = dropped.iter().map(ToString::to_string).collect();
-            tracing::warn!(
-                worklist = self.name,
-                attributes = attributes.join(" "),
-                "the worklist has values that these attributes cannot have (PS3.5 section 6.2); they are taken for \
-                 unknown"
-            );
+            events::ValuesDropped { worklist, attributes: &attributes.join(" ") }.tell();
         }
     }
 
@@ -220,22 +207,15 @@ impl Asker {
             Some(age) => format!("its entries of {} seconds ago stay", age.as_secs()),
             None => "it has not given any entries yet".to_owned(),
         };
+        let (worklist, kept) = (&self.name, &kept);
         match &self.settings.peer {
-            WorklistPeer::Dimse(peer) => tracing::warn!(
-                worklist = self.name,
-                address = peer.address,
-                "the worklist gives no answer: {error}; {kept}. Look at [worklist.{}], and at the peer's \
-                 configuration for AE title {}",
-                self.name,
-                peer.calling_ae_title
-            ),
-            WorklistPeer::Web(peer) => tracing::warn!(
-                worklist = self.name,
-                url = peer.url,
-                "the worklist gives no answer: {error}; {kept}. Look at [worklist.{}], and at what the peer \
-                 lets us do",
-                self.name
-            ),
+            WorklistPeer::Dimse(peer) => {
+                let (address, title) = (&peer.address, &peer.calling_ae_title);
+                events::NoAnswer { worklist, address, error, kept, title }.tell();
+            }
+            WorklistPeer::Web(peer) => {
+                events::NoAnswerOverWeb { worklist, url: &peer.url, error, kept }.tell();
+            }
         }
         self.said = said;
     }

@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use self::web::Web;
 use super::health::{Check, Health, microseconds, since_boot, wall};
 use super::metrics::SelfTestMetrics;
-use super::notify;
+use super::{events, notify};
 use crate::config::settings::DimseSettings;
 use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;
@@ -190,16 +190,16 @@ impl SelfTest {
         notify(&[NotifyState::Status(&status)]);
         match &health.failed {
             None if self.was_ok != Some(true) => {
-                tracing::info!("the self-test is good, {milliseconds:.1} ms");
+                events::SelfTestGood { milliseconds }.tell();
             }
             None => {}
-            Some(failed) => tracing::error!("the self-test fails: {failed}"),
+            Some(failed) => events::SelfTestFails { failed }.tell(),
         }
         let Some(directory) = &self.directory else { return };
         if let Err(error) = health.write(directory) {
             // An old one might be better than what we know now.
             Health::withdraw(directory);
-            tracing::error!(%error, "the result of the self-test cannot be written; framegate health will find none");
+            events::HealthUnwritable { error: &error }.tell();
         }
     }
 

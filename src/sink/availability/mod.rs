@@ -10,6 +10,7 @@
 //! oldest first, and counted; peers know nothing of each other and nobody waits for them. Nothing is told
 //! at shutdown: what would be announced leaves memory with us.
 
+pub(crate) mod events;
 mod notice;
 
 use std::collections::{BTreeMap, HashMap};
@@ -121,12 +122,8 @@ async fn watch_series(hub: &Hub, queue: &broadcast::Sender<Arc<Notice>>) {
             }
             if let Some(notice) = Notice::of(live) {
                 if notice.left_out > 0 {
-                    tracing::warn!(
-                        series = notice.series(),
-                        listed = notice.len(),
-                        left_out = notice.left_out,
-                        "the series has more instances than one availability notification lists"
-                    );
+                    let (series, listed, left_out) = (notice.series(), notice.len(), notice.left_out);
+                    events::LeftOut { series, listed, left_out }.tell();
                 }
                 // Without a peer there is nobody to tell.
                 let _ = queue.send(Arc::new(notice));
@@ -160,11 +157,7 @@ impl Peer {
                 Ok(notice) => self.tell(&notice).await,
                 Err(RecvError::Lagged(dropped)) => {
                     self.counters.count(&self.name, "dropped", dropped);
-                    tracing::warn!(
-                        peer = self.name,
-                        dropped,
-                        "availability notifications were dropped: the peer is slower than series end"
-                    );
+                    events::Dropped { peer: &self.name, dropped }.tell();
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -176,21 +169,20 @@ impl Peer {
         for attempt in 1.. {
             let Err(error) = self.attempt(notice).await else {
                 self.counters.count(&self.name, "sent", 1);
-                tracing::debug!(peer = self.name, series = notice.series(), "availability told");
+                events::Told { peer: &self.name, series: notice.series() }.tell();
                 return;
             };
             if attempt == TRIES || error.is_lasting() {
                 self.counters.count(&self.name, "failed", 1);
-                tracing::warn!(
-                    peer = self.name,
-                    address = self.settings.peer.address,
-                    series = notice.series(),
-                    attempts = attempt,
-                    "the peer was not told what is available: {error}; look at [availability.{}] and at its \
-                     configuration for AE title {}",
-                    self.name,
-                    self.settings.peer.calling_ae_title
-                );
+                events::Failed {
+                    peer: &self.name,
+                    address: &self.settings.peer.address,
+                    series: notice.series(),
+                    attempts: attempt,
+                    error: &error,
+                    title: &self.settings.peer.calling_ae_title,
+                }
+                .tell();
                 return;
             }
             tokio::time::sleep(pause).await;

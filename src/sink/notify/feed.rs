@@ -20,6 +20,7 @@ use tokio::sync::watch;
 pub(super) use self::inbox::{Doubts, Inbox};
 use super::Shared;
 use super::event::{News, Status};
+use super::events;
 use super::follower::{Adjusted, Follower};
 use super::listener::{Listener, Opening, Place};
 use super::scene::{Arrival, Key, Scene, Watched};
@@ -245,7 +246,7 @@ impl Feed {
     async fn lagged(&mut self, count: u64) {
         let count = count + self.inbox.events.len() as u64;
         self.shared.counters.lagged.inc_by(count);
-        tracing::warn!(count, "events were lost; subscribers are told, and get the current state again");
+        events::Lagged { count }.tell();
         self.inbox.events = self.shared.hub.events();
         self.series = self
             .shared

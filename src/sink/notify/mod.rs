@@ -14,6 +14,7 @@
 mod attributes;
 mod counters;
 mod event;
+pub(crate) mod events;
 mod feed;
 mod follower;
 mod listener;

@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use super::Shared;
 use super::counters::Told;
 use super::event::{News, Status};
+use super::events;
 use super::listener::{After, Listener, Opening, Place};
 use super::queue::Read;
 use crate::net::counters::Open;
@@ -136,7 +137,7 @@ impl Connection {
                 if matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
                     self.shared.counters.dropped.inc();
                 }
-                tracing::debug!(%error, "a notification connection broke");
+                events::Broke { error: &error }.tell();
             }
         }
     }

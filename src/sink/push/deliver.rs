@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::{Verdict, judge, reason_word, remedy};
 use super::destination::Transaction;
+use super::events;
 use super::exchange::Answer;
 use super::feed::Taken;
 use super::part::media_type;
@@ -142,7 +143,7 @@ impl Pusher {
             && self.destination.falls_back()
         {
             let (destination, status) = (&self.destination.name, status.as_u16());
-            tracing::info!(destination, status, "the peer does not know Send; it is asked to Store instead");
+            events::FallsBack { destination, status }.tell();
             return Ok(());
         }
         self.complain(&format!("the peer answered {} to {}: {}", status, transaction.word(), remedy(status)));

@@ -15,6 +15,7 @@ mod body;
 pub mod counters;
 mod deliver;
 mod destination;
+pub(crate) mod events;
 mod exchange;
 mod feed;
 mod part;

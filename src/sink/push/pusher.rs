@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Times;
 use super::counters::{PushCounters, Tally};
 use super::destination::Destination;
+use super::events;
 use super::exchange::Answer;
 use super::feed::{Feed, Parts, Taken};
 use super::send::Detached;
@@ -339,7 +340,7 @@ impl Pusher {
                 "the peer answered {status}, but did not take every instance; framegate_push_instances_failed_total says why"
             ));
         } else if self.complaint.take().is_some() {
-            tracing::info!(destination = self.destination.name, "pushing works again");
+            events::WorksAgain { destination: &self.destination.name }.tell();
         }
     }
 
@@ -347,9 +348,9 @@ impl Pusher {
     pub(super) fn complain(&mut self, what: &str) {
         let (destination, peer) = (&self.destination.name, self.destination.peer.authority());
         if self.complaint.as_deref() == Some(what) {
-            tracing::debug!(destination, peer, "still cannot push: {what}");
+            events::StillFails { destination, peer, what }.tell();
         } else {
-            tracing::warn!(destination, peer, "cannot push: {what}");
+            events::Fails { destination, peer, what }.tell();
             self.complaint = Some(what.to_owned());
         }
     }

@@ -9,6 +9,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::Shared;
 use super::destination::Destination;
+use super::events;
 use super::feed::Parts;
 use super::pusher::{Pusher, PusherParts};
 use crate::audit::Party;
@@ -164,7 +165,7 @@ impl Supervisor {
         subscription.progress().set_state(PushState::Refused);
         if self.refused.get(subscription.id()) != Some(&why) {
             let subscriber = subscription.request().subscriber.as_str();
-            tracing::warn!(subscriber, destination, "nothing is pushed: {why}");
+            events::NotPushed { subscriber, destination, why: &why }.tell();
             self.refused.insert(subscription.id().clone(), why);
         }
     }
@@ -179,7 +180,7 @@ impl Supervisor {
         if let Err(error) = ended
             && error.is_panic()
         {
-            tracing::error!("a push ended in a panic; this is a fault of framegate, please report it");
+            events::Panicked {}.tell();
             self.panicked.insert(id);
         }
     }

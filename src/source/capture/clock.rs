@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
+use super::log_events;
 use crate::instance::video::ClockState;
 
 /// How often they are asked.
@@ -45,7 +46,7 @@ impl Clock {
             while !stopped.load(Ordering::Relaxed) {
                 let now = ask();
                 if **told.load() != now {
-                    tracing::info!(clock = describe(&now), "the clock of this box");
+                    log_events::Clock { clock: describe(&now) }.tell();
                     told.store(Arc::new(now));
                 }
                 thread::park_timeout(PERIOD);

@@ -21,6 +21,7 @@ use bytes::Bytes;
 
 use super::counters::Counters;
 use super::draft::{Draft, Pixels};
+use super::log_events;
 use super::priority;
 use crate::frame::PixelDescription;
 use crate::frame::compress::{CompressError, Compressor, Encoding};
@@ -113,7 +114,7 @@ impl Drop for Compressing {
         self.queues = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread that compresses had panicked");
+                log_events::CompressorPanicked {}.tell();
             }
         }
     }
@@ -132,7 +133,7 @@ fn compress_all(encoding: Encoding, waiting: &Mutex<Receiver<Job>>, capture: &st
         let draft = match compressed {
             Ok(Ok(draft)) => Some(draft),
             Ok(Err(error)) => {
-                tracing::warn!(capture, %error, "a frame cannot be compressed");
+                log_events::NotCompressed { capture, error: &error }.tell();
                 None
             }
             Err(_) => {

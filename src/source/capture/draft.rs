@@ -8,6 +8,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::counters::Counters;
+use super::log_events;
 use super::series::OpenSeries;
 use crate::frame::PixelDescription;
 use crate::instance::video::{self, ClockState, Lossy, VideoFrame, VideoSource};
@@ -77,7 +78,7 @@ impl Draft {
             }
             Err(error) => {
                 counters.dropped("unpublished");
-                tracing::warn!(capture, error, "a frame cannot be published");
+                log_events::NotPublished { capture, error: &error }.tell();
             }
         }
     }

@@ -20,6 +20,7 @@ use super::compressing::Compressing;
 use super::counters::Counters;
 use super::draft::{Draft, Pixels};
 use super::gaps::Gaps;
+use super::log_events;
 use super::pace::Pace;
 use super::picture::{Picture, StampKind};
 use super::pictures::{Pictures, PicturesError, Read, Spoilt};
@@ -135,7 +136,7 @@ impl Frames {
         let threads = profile.cpu.cores as usize;
         let started = Compressing::start(encoding, threads, &self.name, &self.counters);
         let failed = |error: &std::io::Error| {
-            tracing::error!(capture = self.name, %error, "no threads to compress with: frames go out as they are");
+            log_events::NoCompressors { capture: &self.name, error }.tell();
         };
         started.inspect_err(failed).ok()
     }
@@ -186,11 +187,7 @@ impl Frames {
         let moment = self.stamps.moment(picture.stamp(), kind, now);
         if let Some(step) = moment.stepped {
             self.counters.clock_steps.inc();
-            tracing::warn!(
-                capture = self.name,
-                microseconds = step,
-                "somebody set the clock; frames have the new time from here on"
-            );
+            log_events::ClockStepped { capture: &self.name, microseconds: step }.tell();
         }
         let known = Known { sequence: picture.sequence(), moment, kind, dequeued, now };
         if !self.wanted(0, &known) {
@@ -323,7 +320,7 @@ impl Frames {
         let (series, fresh) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::warn!(capture = self.name, %error, "no series can be opened");
+                log_events::NoSeries { capture: &self.name, error: &error }.tell();
                 return self.drop(known.sequence, "no-series");
             }
         };

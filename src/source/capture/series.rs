@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
+use super::log_events;
 use crate::audit::{Audit, Occurrence, Patient};
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
 use crate::context::desk::Desk;
@@ -274,7 +275,7 @@ impl Encounter {
             head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
             Ok(head)
         })?;
-        tracing::info!(capture = self.name, number = context.series.number, "a series begins");
+        log_events::SeriesBegins { capture: &self.name, number: context.series.number }.tell();
         if let Some(step) = step {
             self.tell_step(&step, &context, captured);
             self.step = Some(step);

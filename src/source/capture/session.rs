@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use super::device::{Device, Input};
 use super::error::CaptureError;
 use super::format;
+use super::log_events;
 use super::pictures::PicturesError;
 use super::plan;
 use super::stream::{Memory, Stream};
@@ -55,7 +56,7 @@ impl<'a> Session<'a> {
         if let Some(edid) = profile.edid.as_deref().and_then(|name| profiles.edid(name))
             && let Err(error) = device.set_edid(number, edid)
         {
-            tracing::warn!(capture = name, %error, "the modality cannot be told what the card takes");
+            log_events::EdidRefused { capture: name, error: &error }.tell();
         }
         let tells = profile.timings != TimingsSource::None;
         let watch = if tells { Some(Watch::start(device.path(), number)?) } else { None };
@@ -168,10 +169,10 @@ impl<'a> Session<'a> {
     /// Resets a USB device that answers no more, as the profile says.
     pub(super) fn reset(&self) {
         match usb::reset(Path::new(usb::CLASS), self.device.path(), self.profile.usb_reset) {
-            Ok(true) => tracing::warn!(capture = self.name, "the USB device is reset"),
+            Ok(true) => log_events::UsbReset { capture: self.name }.tell(),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(capture = self.name, %error, "the USB device cannot be reset: may the service write to it in sysfs?");
+                log_events::UsbNotReset { capture: self.name, error: &error }.tell();
             }
         }
     }

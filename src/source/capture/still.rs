@@ -9,6 +9,7 @@ use std::time::Instant;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 
+use super::log_events;
 use crate::config::profile::{CaptureProfile, NoSignal};
 
 /// What a picture is beside those before it.
@@ -99,7 +100,7 @@ impl Stillness {
             return true;
         }
         if same {
-            tracing::info!(capture, sha256 = hex(sum.as_ref()), "the picture stands still");
+            log_events::StandsStill { capture, sha256: &hex(sum.as_ref()) }.tell();
         }
         false
     }

@@ -22,6 +22,7 @@ use super::counters::Counters;
 use super::error::{CaptureError, Heal};
 use super::find;
 use super::frames::{Frames, Seen};
+use super::log_events;
 use super::plan;
 use super::priority;
 use super::replay::PREFIX;
@@ -81,7 +82,7 @@ impl Capture {
             Worker { capture: self, stop: stop.clone(), state: None, report, streamed: false, told: 0 };
         let run = move || {
             if priority::first().is_err() {
-                tracing::info!("captures run at ordinary priority: the service may not have another");
+                log_events::OrdinaryPriority {}.tell();
             }
             worker.run();
         };
@@ -96,7 +97,7 @@ impl Running {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         if self.thread.join().is_err() {
-            tracing::error!("a capture thread had panicked");
+            log_events::ThreadPanicked {}.tell();
         }
     }
 }
@@ -162,9 +163,10 @@ impl Worker {
         let name = self.capture.name.as_str();
         match state {
             State::Starting | State::Streaming => {
-                tracing::info!(capture = name, state = state.as_str(), format = self.report.format);
+                let format = &self.report.format;
+                log_events::State { capture: name, state: state.as_str(), format }.tell();
             }
-            _ => tracing::warn!(capture = name, state = state.as_str(), "{advice}"),
+            _ => log_events::Hindered { capture: name, state: state.as_str(), advice }.tell(),
         }
         self.state = Some(state);
         self.capture.counters.state(state);
@@ -213,7 +215,7 @@ impl Worker {
                 return Err(error.into());
             }
             self.capture.counters.fault("stream");
-            tracing::warn!(capture = self.capture.name, %error, "the stream is started again");
+            log_events::StreamRestarts { capture: &self.capture.name, error: &error }.tell();
             self.pause(PAUSES.0);
         }
         Ok(())

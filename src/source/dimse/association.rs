@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::counters::{DimseCounters, Reason};
 use super::establish::{Duty, Established, ae_title, establish};
+use super::events;
 use super::negotiate::{Context, Refusal};
 use super::relay::{self, Answer, Broken, CALLING, Depositing, Relay, Relays, Upstream};
 use super::store;
@@ -167,7 +168,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         return fail(&mut stream, error).await;
     }
     service.counters.accepted.inc();
-    tracing::info!(%peer, calling = %printable(&accepted.calling), contexts = accepted.contexts.len(), "association accepted");
+    let (calling, contexts) = (printable(&accepted.calling), accepted.contexts.len());
+    events::Accepted { peer, calling: &calling, contexts }.tell();
     let calling = accepted.calling.clone();
     let (from, to) = (service.peer.clone().titled(&calling), Party::us(&called));
     let transfers = Transfers::taken(&service.audit, from, to);
@@ -223,7 +225,7 @@ async fn passed_on<S: AsyncRead + AsyncWrite + Unpin + Send>(
         }
     }
     let calling = ae_title(&request.0, CALLING);
-    tracing::info!(%peer, calling = %printable(&calling), relay, "association passed on");
+    events::PassedOn { peer, calling: &printable(&calling), relay: &relay }.tell();
     Ok(upstream.pass_on(stream, &request.0, &calling, service).await?)
 }
 
@@ -332,11 +334,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
                 }
                 Err(error) => {
                     self.service.counters.failed.get_or_create(&Reason { reason: "spool" }).inc();
-                    tracing::error!(
-                        relay = relay.name(),
-                        calling = %printable(&self.calling),
-                        "an object cannot be spooled: {error}; the modality is told to keep it"
-                    );
+                    let calling = &printable(&self.calling);
+                    events::NotSpooled { relay: relay.name(), calling, error: &error }.tell();
                     (Status::OutOfResources, Some("it cannot be spooled; try again later".to_owned()))
                 }
             });
@@ -355,12 +354,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
             Err(refused) => {
                 let reason = Reason { reason: refused.kind() };
                 self.service.counters.failed.get_or_create(&reason).inc();
-                tracing::warn!(
-                    calling = %printable(&self.calling),
-                    sop_class = %sop_class,
-                    status = format_args!("{:04X}H", refused.status().code()),
-                    "C-STORE refused: {refused}{}", refused.mend()
-                );
+                events::StoreRefused {
+                    calling: &printable(&self.calling),
+                    sop_class,
+                    status: format_args!("{:04X}H", refused.status().code()),
+                    refused: &refused,
+                    mend: refused.mend(),
+                }
+                .tell();
                 (refused.status(), Some(refused.to_string()))
             }
         })

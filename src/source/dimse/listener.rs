@@ -16,6 +16,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::association::{self, AssociationError, Service};
 use super::counters::{DimseCounters, Reason};
+use super::events;
 use super::negotiate::Refusal;
 use super::relay::Relays;
 use crate::audit::{Audit, How, Occurrence, Outcome, Party};
@@ -90,7 +91,7 @@ impl DimseSource {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer, tls.clone(), relay.as_deref()),
                 Err(error) => {
-                    tracing::error!(%error, "the DIMSE listener cannot accept; it tries again");
+                    events::AcceptFailed { error: &error }.tell();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -169,8 +170,8 @@ async fn connection(
         Err(error) => Err(AssociationError::Pdu(error.into())),
     };
     match outcome {
-        Ok(()) => tracing::info!(%peer, "association released"),
-        Err(error) => tracing::warn!(%peer, reason = error.kind(), "association ended: {error}"),
+        Ok(()) => events::Released { peer }.tell(),
+        Err(error) => events::Ended { peer, reason: error.kind(), error: &error }.tell(),
     }
     drop(permit);
 }

@@ -8,6 +8,7 @@
 mod association;
 pub mod counters;
 mod establish;
+pub(crate) mod events;
 mod listener;
 pub mod negotiate;
 pub mod relay;

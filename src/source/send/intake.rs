@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::counters::Reason;
+use super::events;
 use super::failure::Failure;
 use super::file::File;
 use super::media::PartType;
@@ -243,12 +244,8 @@ impl Intake {
 
     fn note_broken(&self, reason: &'static str) {
         self.outlet.counters.broken.get_or_create(&Reason { reason }).inc();
-        tracing::info!(
-            principal = self.outlet.principal(),
-            reason,
-            taken = self.outlet.report.taken_count,
-            "a request that sends instances did not come to its end"
-        );
+        let (principal, taken) = (self.outlet.principal(), self.outlet.report.taken_count);
+        events::Broken { principal, reason, taken }.tell();
     }
 }
 

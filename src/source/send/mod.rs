@@ -8,6 +8,7 @@
 
 pub mod counters;
 mod described;
+pub(crate) mod events;
 mod failure;
 mod file;
 mod intake;

@@ -6,6 +6,7 @@ use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use super::counters::{Reason, SendCounters};
+use super::events;
 use super::failure::Failure;
 use super::report::{Reference, Report};
 use crate::config::settings::SendSettings;
@@ -48,14 +49,15 @@ impl Outlet {
         let cause = failure.cause();
         self.counters.failed.get_or_create(&Reason { reason: cause.word() }).inc();
         self.counters.refusals.note(|suppressed| {
-            tracing::warn!(
-                principal = self.principal(),
-                sop_class = of.as_ref().map_or("unknown", |of| &of.sop_class),
-                reason = format_args!("{:04X}H", cause.code()),
+            events::Refused {
+                principal: self.principal(),
+                sop_class: of.as_ref().map_or("unknown", |of| &of.sop_class),
+                reason: format_args!("{:04X}H", cause.code()),
                 suppressed,
-                "an object that was sent is refused: {failure}{}",
-                failure.mend()
-            );
+                failure: &failure,
+                mend: failure.mend(),
+            }
+            .tell();
         });
         self.report.fail(of, cause, failure.is_for_now());
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Fault, WAIT, Worker};
 use crate::config::profile::DeviceFacts;
+use crate::source::capture::log_events;
 use crate::source::capture::plan;
 use crate::source::capture::replay::{NAME, Replay, ReplayError};
 use crate::source::capture::signal::State;
@@ -21,7 +22,7 @@ impl Worker {
         self.report.device = format!("{} ({NAME})", clip.display());
         self.report.profile = format!("{} ({why})", profile.name);
         self.begin(replay.video(), None, profile, NAME)?;
-        tracing::warn!(capture = self.capture.name, "frames are those of a file; nothing is captured");
+        log_events::FramesOfFile { capture: &self.capture.name }.tell();
         self.enter(State::Starting, "");
         while !self.stopped() {
             let mut frame = match replay.at(Reading::now().monotonic) {

@@ -14,6 +14,7 @@ use super::super::association::Service;
 use super::super::establish::{REQUEST_LIMIT, ae_title};
 use super::super::negotiate::{Context, trim};
 use super::counters::Of;
+use super::events;
 use super::passing::Passing;
 use super::pump::{Direction, Ended, Traffic, Watch, Way};
 use super::steps::Steps;
@@ -213,7 +214,7 @@ fn contexts(relay: &Relay, request: &[u8], answer: &[u8]) -> HashMap<u8, Context
     let (Ok(Some(Pdu::AssociationRQ(request))), Ok(Some(Pdu::AssociationAC(answer)))) =
         (read_pdu(request, REQUEST_LIMIT, false), read_pdu(answer, REQUEST_LIMIT, false))
     else {
-        tracing::warn!("an association is passed on and not streamed: its negotiation cannot be read");
+        events::NegotiationUnreadable {}.tell();
         return HashMap::new();
     };
     relay.known.learn(&request, &answer);

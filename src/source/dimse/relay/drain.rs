@@ -23,6 +23,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::super::establish::REQUEST_LIMIT;
 use super::super::negotiate::APPLICATION_CONTEXT;
 use super::deposit::Meta;
+use super::events;
 use super::upstream::{self, Answer, Associated, Connection, Modality, Unreachable};
 use super::{Relay, Relays};
 use crate::dimse::command::{self, C_STORE, Heading, RESPONSE};
@@ -115,17 +116,12 @@ pub async fn drain(
                     // It is of no more use, whatever the state it is in.
                     line = None;
                     if let Some(status) = error.for_good() {
-                        tracing::error!(
-                            relay = name,
-                            number,
-                            "an object of the spool is refused for good, and set aside: {error}; see to the \
-                             upstream, then restart the service to have it sent again"
-                        );
+                        events::RefusedForGood { relay: &name, number, error: &error }.tell();
                         settle(move || entry.set_aside(status)).await;
                         continue;
                     }
                     let pause = pauses.pause();
-                    tracing::warn!(relay = name, number, ?pause, "an object of the spool waits: {error}");
+                    events::Waits { relay: &name, number, pause, error: &error }.tell();
                     drop(entry);
                     tokio::time::sleep(pause).await;
                 }
@@ -143,7 +139,7 @@ async fn take(spool: &Spool) -> Option<Entry> {
     match tokio::task::spawn_blocking(move || spool.next()).await {
         Ok(Ok(entry)) => entry,
         Ok(Err(error)) => {
-            tracing::error!("nothing can be had from the spool now: {error}");
+            events::SpoolUnreadable { error: &error }.tell();
             None
         }
         Err(_) => None,
@@ -152,7 +148,7 @@ async fn take(spool: &Spool) -> Option<Entry> {
 
 async fn settle(act: impl FnOnce() -> Result<(), crate::spool::SpoolError> + Send + 'static) {
     if let Ok(Err(error)) = tokio::task::spawn_blocking(act).await {
-        tracing::error!("what became of an object of the spool cannot be written down: {error}");
+        events::SpoolUnwritable { error: &error }.tell();
     }
 }
 

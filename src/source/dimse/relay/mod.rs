@@ -20,6 +20,7 @@ mod between;
 pub mod counters;
 mod deposit;
 mod drain;
+pub(crate) mod events;
 pub mod follower;
 mod known;
 pub mod passing;
@@ -186,11 +187,8 @@ impl Relay {
                     Unreachable::Name | Unreachable::Files(_) => "",
                     _ => "; is it running, and does the network between let us through?",
                 };
-                tracing::warn!(
-                    relay = %self.name,
-                    upstream = %self.settings.address,
-                    "the upstream cannot be reached: {error}{mend}"
-                );
+                let upstream = &self.settings.address;
+                events::UpstreamAway { relay: &self.name, upstream, error: &error, mend }.tell();
                 Opened::Unreachable(self)
             }
         }

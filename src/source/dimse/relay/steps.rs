@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use dicom_dictionary_std::{tags, uids};
 
 use super::super::association::printable;
+use super::events;
 use crate::context::desk::Desk;
 use crate::context::order::Order;
 use crate::dimse::command::{Heading, N_CREATE, N_SET, RESPONSE};
@@ -107,10 +108,7 @@ impl Steps {
         let dataset = match decode(&step.bytes, &step.transfer_syntax) {
             Ok(dataset) => dataset,
             Err(error) => {
-                tracing::warn!(
-                    calling = %printable(&self.calling),
-                    "a performed procedure step cannot be read, and names no patient for us: {error}"
-                );
+                events::StepUnreadable { calling: &printable(&self.calling), error: &error }.tell();
                 return;
             }
         };
@@ -121,11 +119,8 @@ impl Steps {
             (N_CREATE, _) => {
                 let heard = Order::from_performed(&dataset);
                 if !heard.dropped.is_empty() {
-                    tracing::warn!(
-                        calling = %printable(&self.calling),
-                        attributes = ?heard.dropped,
-                        "a performed procedure step has values that their attributes cannot have; they do not count"
-                    );
+                    let calling = &printable(&self.calling);
+                    events::StepValuesDropped { calling, attributes: &heard.dropped }.tell();
                 }
                 self.desk.performing(&self.calling, uid, Arc::new(heard.order), at);
             }

@@ -14,6 +14,7 @@ use super::super::association::{Service, printable};
 use super::super::negotiate::Context;
 use super::super::store::{self, Refused, Request};
 use super::Relay;
+use super::events;
 use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
 use crate::audit::Transfers;
@@ -85,10 +86,7 @@ impl Tap {
             Message::Passes => {}
             Message::Step(step) => {
                 if !step.take(bytes) {
-                    tracing::warn!(
-                        relay = %self.relay.name,
-                        "a performed procedure step of more than {STEP_LIMIT} bytes is passed on unread"
-                    );
+                    events::StepTooLong { relay: &self.relay.name, limit: STEP_LIMIT }.tell();
                     self.message = Message::Passes;
                 }
             }
@@ -138,12 +136,8 @@ impl Tap {
 
     fn refuse(&self, refused: &Refused) {
         self.relay.counters.unstreamed(&self.relay.name, refused.kind());
-        tracing::warn!(
-            relay = %self.relay.name,
-            calling = %printable(&self.calling),
-            "an object is passed on and not streamed: {refused}{}",
-            refused.mend()
-        );
+        let (relay, calling) = (&self.relay.name, &printable(&self.calling));
+        events::NotStreamed { relay, calling, refused, mend: refused.mend() }.tell();
     }
 }
 
@@ -175,10 +169,7 @@ impl Guarded {
         }
         let tap = self.0.take()?;
         tap.relay.counters.unstreamed(&tap.relay.name, "panic");
-        tracing::error!(
-            relay = %tap.relay.name,
-            "the stream of an association has failed by a fault of ours; the association is passed on without it"
-        );
+        events::TapFailed { relay: &tap.relay.name }.tell();
         // Its own end may be what panics.
         let _ = unharmed(|| drop(tap));
         None
