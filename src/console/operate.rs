@@ -34,7 +34,7 @@ impl Console {
         content: &[u8],
     ) -> Answer {
         caller.operates()?;
-        let by = Party::at(peer.address.ip()).known_as(Some(caller.session.who.name().into()));
+        let by = caller.party(peer);
         match route {
             Route::Start(name) => self.wish(by, name, "start", None, start),
             Route::Stop(name) => self.wish(by, name, "stop", None, stop),

@@ -21,9 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::super::{ServiceError, events};
 use super::super::listening::Sockets;
 use super::super::readiness::Readiness;
+use super::super::{ServiceError, events};
 use super::{Counters, Exposed};
 use crate::config::settings::{HttpTls, MetricsSettings};
 use crate::net::client::token::authorization;
@@ -238,7 +238,9 @@ async fn plain(this: Arc<Listener>, listener: TcpListener, mut closing: watch::R
         };
         this.counters.accepted.note(|_| {});
         if !allows(&this.settings.allow, peer.ip()) {
-            this.counters.refused_network.note(|suppressed| NetworkRefused { peer, suppressed, section: "metrics" }.tell());
+            this.counters
+                .refused_network
+                .note(|suppressed| NetworkRefused { peer, suppressed, section: "metrics" }.tell());
             continue;
         }
         let Ok(slot) = slots.clone().try_acquire_owned() else {

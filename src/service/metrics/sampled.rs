@@ -141,7 +141,11 @@ impl Sampled {
         let hub = self.hub.occupancy();
         let gauges = [
             ("hub_bytes", "Bytes in all rings", hub.bytes),
-            ("hub_budget_bytes", "Bytes that may be in all rings (hub.budget_bytes)", self.hub.budget_bytes()),
+            (
+                "hub_budget_bytes",
+                "Bytes that may be in all rings (hub.budget_bytes)",
+                self.hub.budget_bytes(),
+            ),
             ("hub_instances", "Instances in all rings", hub.instances as u64),
             ("hub_series", "Series that are live or still readable", hub.series as u64),
         ];

@@ -303,7 +303,12 @@ fn the_alerts_watch_what_there_is_and_say_what_to_do() {
 fn events_name_metrics_that_there_are() {
     let known = known();
     for kind in ROOMS.iter().flat_map(|(_, kinds)| *kinds) {
-        assert!(kind.metric.is_none_or(|metric| known.contains_key(metric)), "{}: {:?}", kind.name, kind.metric);
+        assert!(
+            kind.metric.is_none_or(|metric| known.contains_key(metric)),
+            "{}: {:?}",
+            kind.name,
+            kind.metric
+        );
     }
 }
 

@@ -22,9 +22,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use self::web::Web;
+use super::events;
 use super::health::{Check, Health, microseconds, since_boot, wall};
 use super::metrics::SelfTestMetrics;
-use super::events;
 use crate::config::settings::DimseSettings;
 use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;

@@ -232,7 +232,8 @@ impl PushCounters {
             let _ = family.get_or_create(&of);
         }
         let _ = self.failed.get_or_create(&Failed { destination: String::new(), reason: "" });
-        let _ = self.requests.get_or_create(&Answered { destination: String::new(), transaction: "", status: 0 });
+        let _ =
+            self.requests.get_or_create(&Answered { destination: String::new(), transaction: "", status: 0 });
         let _ = self.states.get_or_create(&Standing { destination: String::new(), state: "" });
     }
 }
