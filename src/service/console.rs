@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -18,7 +17,7 @@ use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
 use crate::console::{self, CODE_VALID, Console, NoRandom};
 use crate::context::desk::Desk;
-use crate::dicomweb::Destinations;
+use crate::dicomweb::{Destinations, Origin};
 use crate::dicomweb::access::Access;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -36,20 +35,31 @@ pub(super) struct Door {
     tls: Arc<Reloading>,
 }
 
-/// What the console is put together from.
-pub(super) struct Rooms<'a> {
-    pub(super) status: Collector,
-    pub(super) hub: &'a Hub,
-    pub(super) desk: &'a Desk,
-    pub(super) registry: &'a Registry,
-    pub(super) destinations: &'a Destinations,
-    pub(super) access: &'a Access,
-    pub(super) audit: Audit,
+/// What the console shares with DICOMweb.
+pub(super) struct Rooms {
+    hub: Hub,
+    desk: Desk,
+    registry: Registry,
+    destinations: Destinations,
+    access: Access,
+    stopping: watch::Receiver<bool>,
     /// What the listener counts.
-    pub(super) net: Arc<NetCounters>,
-    pub(super) stopping: &'a watch::Receiver<bool>,
-    /// How long connections may take to end.
-    pub(super) drain: Duration,
+    net: Arc<NetCounters>,
+}
+
+impl Rooms {
+    /// The same that the origin server has; the listener counts by `net`.
+    pub(super) fn of(origin: &Origin, net: Arc<NetCounters>) -> Self {
+        Self {
+            hub: origin.hub.clone(),
+            desk: origin.desk.clone(),
+            registry: origin.registry.clone(),
+            destinations: origin.destinations.clone(),
+            access: origin.access.clone(),
+            stopping: origin.stopping.clone(),
+            net,
+        }
+    }
 }
 
 /// The console, while it is open. Cheap to clone.
@@ -121,26 +131,28 @@ impl Door {
     /// When the system has no random numbers.
     pub(super) fn open(
         self,
-        settings: &ConsoleSettings,
-        rooms: Rooms<'_>,
+        settings: &Settings,
+        (rooms, status, audit): (Rooms, Collector, Audit),
         tasks: &mut JoinSet<()>,
     ) -> Result<Opened, ServiceError> {
         let Self { listener, address, tls } = self;
+        let drain = settings.service.drain / 2;
+        let settings = &settings.console;
         let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
-        let (status, supported) = (rooms.status.clone(), rooms.status);
+        let (supported, mut stopping) = (status.clone(), rooms.stopping.clone());
         let console = Console::new(console::Parts {
             settings: settings.clone(),
             status: Arc::new(move || status.collect()),
             bundle: Arc::new(move || support::bundle(&supported).map_err(|error| error.to_string())),
-            hub: rooms.hub.clone(),
-            desk: rooms.desk.clone(),
-            registry: rooms.registry.clone(),
-            destinations: rooms.destinations.clone(),
-            access: rooms.access.clone(),
-            audit: rooms.audit,
-            stopping: rooms.stopping.clone(),
+            hub: rooms.hub,
+            desk: rooms.desk,
+            registry: rooms.registry,
+            destinations: rooms.destinations,
+            access: rooms.access,
+            audit,
+            stopping: rooms.stopping,
         })
         .map_err(|NoRandom| ServiceError::Io(std::io::Error::other(NoRandom)))?;
         let parts = ServerParts {
@@ -149,9 +161,9 @@ impl Door {
             connections: Connections::new(),
             own: OwnConnections::default(),
             counters: rooms.net,
-            drain: rooms.drain,
+            drain,
         };
-        let (handler, mut stopping) = (console.clone(), rooms.stopping.clone());
+        let handler = console.clone();
         tasks.spawn(async move {
             http::serve(listener, parts, handler, async move {
                 let _ = stopping.wait_for(|&down| down).await;

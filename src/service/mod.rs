@@ -43,7 +43,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,8 +55,6 @@ pub use self::error::ServiceError;
 use self::housekeeping::housekeeping;
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
 use self::pattern::PatternSource;
-use self::progress::probe;
-use self::readiness::Readiness;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
@@ -140,8 +138,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
     let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
     let counters = counters.audited(&trail);
-    let last_test = Arc::new(ArcSwapOption::empty());
-    let readiness = Readiness::new(counters.progress.clone(), last_test.clone());
+    let readiness = readiness::Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -237,8 +234,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         workers: Workers::new(),
         desk: desk.clone(),
     };
+    let rooms = console::Rooms::of(&origin, counters.of_listener("console"));
     let (close, mut closing) = watch::channel(false);
-    let closes = closing.clone();
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
             let _ = closing.wait_for(|&down| down).await;
@@ -250,19 +247,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
 
     let console = console::bind(&settings, &mut sockets, &web_tls)?;
-    let console_address = console.as_ref().map(console::Door::address);
     let metrics = metrics::bind(&settings.metrics, &mut sockets, &web_tls)?;
-    let metrics_address = metrics.as_ref().map(metrics::Door::address);
     let mut secured = secured(&web_tls, &dimse_tls);
     secured.extend(console.as_ref().map(console::Door::secured));
     secured.extend(metrics.as_ref().and_then(metrics::Door::secured));
-    if let Some(door) = metrics {
-        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), closes));
-    }
     sockets.release();
-    tasks.spawn(probe(hub.clone(), counters.progress.clone(), stopping.clone()));
-    let progress = counters.progress.clone();
-    tasks.spawn(housekeeping(hub.clone(), registry.clone(), progress, stopping.clone()));
+    tasks.spawn(progress::probe(hub.clone(), counters.progress.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), counters.progress.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
@@ -282,8 +273,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: Some(dicomweb_address),
         dimse,
         dimse_tls: dimse_tls_address,
-        console: console_address,
-        metrics: metrics_address,
+        console: console.as_ref().map(console::Door::address),
+        metrics: metrics.as_ref().map(metrics::Door::address),
     };
     let collector = Collector::new(status::Parts {
         hub: hub.clone(),
@@ -295,24 +286,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         listeners: bound.listeners(&settings),
         secured: secured.clone(),
         readiness: readiness.clone(),
-        last_test: last_test.clone(),
         clock,
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    let rooms = console::Rooms {
-        status: collector.clone(),
-        hub: &hub,
-        desk: &desk,
-        registry: &registry,
-        destinations: &destinations,
-        access: &access,
-        audit: trail.audit(),
-        net: counters.of_listener("console"),
-        stopping: &stopping,
-        drain: settings.service.drain / 2,
-    };
-    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
-    let headline = collector.clone();
+    if let Some(door) = metrics {
+        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
+    }
+    let (rooms, headline) = ((rooms, collector.clone(), trail.audit()), collector.clone());
+    let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
 
@@ -326,7 +307,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
-            last: last_test,
+            last: readiness.last(),
             every: settings.service.self_test,
         },
         spool::given_directory(),
@@ -340,7 +321,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     ready(&Ready {
         dicomweb: dicomweb_address,
         dimse,
-        metrics: metrics_address,
+        metrics: bound.metrics,
         console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),

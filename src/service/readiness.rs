@@ -28,9 +28,14 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Of a service that starts; `last` is where its self-test leaves what it finds.
-    pub(super) fn new(progress: Progress, last: Arc<ArcSwapOption<Health>>) -> Self {
-        Self { phase: Arc::new(Mutex::new(Phase::Starting)), progress, last }
+    /// Of a service that starts.
+    pub(super) fn new(progress: Progress) -> Self {
+        Self { phase: Arc::new(Mutex::new(Phase::Starting)), progress, last: Arc::default() }
+    }
+
+    /// Where the self-test leaves what it finds.
+    pub(super) fn last(&self) -> Arc<ArcSwapOption<Health>> {
+        self.last.clone()
     }
 
     fn phase(&self) -> Phase {
@@ -97,9 +102,8 @@ mod tests {
     #[test]
     fn a_service_is_ready_once_it_runs_and_works_and_until_it_stops() {
         let now = Instant::now();
-        let last = Arc::new(ArcSwapOption::empty());
-        let ready = Readiness::new(Progress::new(now), last.clone());
-        let tested = |ok| last.store(Some(Arc::new(health(ok))));
+        let ready = Readiness::new(Progress::new(now));
+        let tested = |ok| ready.last().store(Some(Arc::new(health(ok))));
         let at = |seconds: u64| ready.reasons_at(now, Duration::from_secs(seconds));
         assert_eq!(at(100), ["the service is starting", "no self-test has ended yet"]);
         tested(true);

@@ -274,7 +274,6 @@ mod tests {
     use std::path::Path;
     use std::time::{Instant, SystemTime};
 
-    use arc_swap::ArcSwapOption;
     use prometheus_client::registry::Registry;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -285,7 +284,6 @@ mod tests {
     struct Room {
         address: SocketAddr,
         readiness: Readiness,
-        last: Arc<ArcSwapOption<Health>>,
         counters: Arc<NetCounters>,
         stop: watch::Sender<bool>,
         task: tokio::task::JoinHandle<()>,
@@ -300,8 +298,7 @@ mod tests {
             allow: vec![allow.parse().unwrap()],
             ..MetricsSettings::default()
         };
-        let (last, counters) = (Arc::new(ArcSwapOption::empty()), Arc::<NetCounters>::default());
-        let readiness = Readiness::new(progress, last.clone());
+        let (readiness, counters) = (Readiness::new(progress), Arc::<NetCounters>::default());
         let answers = Listener {
             settings,
             exposed: Exposed { ours: Registry::default(), process: Registry::default() },
@@ -309,7 +306,7 @@ mod tests {
             counters: counters.clone(),
         };
         let task = tokio::spawn(answers.serve(listener, None, stopping));
-        Room { address, readiness, last, counters, stop, task }
+        Room { address, readiness, counters, stop, task }
     }
 
     impl Room {
@@ -366,7 +363,7 @@ mod tests {
         );
         assert!(starting.contains("cache-control: no-store"), "{starting}");
         room.readiness.running();
-        room.last.store(Some(Arc::new(Health {
+        room.readiness.last().store(Some(Arc::new(Health {
             ok: true,
             at: wall(SystemTime::now()),
             boottime_microseconds: microseconds(since_boot()),
