@@ -146,6 +146,7 @@ function App() {
   const leave = async () => {
     // Whatever is shown goes first, with the streams that it comes from.
     setState({ asked: false });
+    await new Promise((drawn) => setTimeout(drawn));
     await post('/api/logout').catch(() => {});
     gone('');
   };
