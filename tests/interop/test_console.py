@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 import zlib
@@ -320,8 +321,14 @@ def test_patients_are_hidden_until_somebody_may_and_wants_to_see_them(boxes, aut
     refused(guest.post("/api/captures/room/step", {"id": "0" * 32}), 404, "no-entry")
     refused(guest.post("/api/captures/other/start"), 404, "no-capture")
     journal = json.dumps(guest.get("/api/journal").json())
+    bundle = guest.get("/api/support-bundle")
+    assert bundle.headers["content-type"] == "application/gzip"
+    with tarfile.open(fileobj=io.BytesIO(bundle.content)) as archive:
+        files = {member.name: archive.extractfile(member).read().decode() for member in archive if member.isfile()}
+    assert any(name.endswith("status.json") for name in files)
     for secret in SECRETS:
         assert secret not in box.output and secret not in journal
+        assert not any(secret in content for content in files.values())
     box.wait_for_line("patients are shown at the console")
 
 
