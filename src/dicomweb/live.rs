@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -18,7 +19,7 @@ use super::counters::DicomwebCounters;
 use super::representation::{Representation, part};
 use super::routes::Urls;
 use super::steering::Steering;
-use crate::hub::{Cursor, Cursors, Item, LiveSeries};
+use crate::hub::{Cursor, Cursors, Going, Item, LiveSeries, Sink, Stages};
 use crate::instance::Instance;
 use crate::net::counters::Open;
 use crate::net::http::{Body, BodyError};
@@ -58,13 +59,19 @@ pub(super) struct Live {
     pub(super) urls: Urls,
     pub(super) workers: Workers,
     pub(super) counters: DicomwebCounters,
+    pub(super) stages: Stages,
 }
 
 impl Live {
     /// The body that writes it.
     pub(super) fn into_body(self) -> Body {
         let open = Open::new(&self.counters.streams);
-        let state = State { live: self, queue: VecDeque::with_capacity(5), _open: open };
+        let sink = match self.representation {
+            Representation::Rendered(..) => Sink::Rendered,
+            _ => Sink::Retrieve,
+        };
+        let (queue, since) = (VecDeque::with_capacity(5), Instant::now());
+        let state = State { live: self, queue, sink, since, going: None, _open: open };
         let chunks = stream::unfold(state, |mut state| async move {
             let chunk = state.next().await?;
             Some((Ok::<_, BodyError>(Frame::data(chunk)), state))
@@ -76,6 +83,11 @@ impl Live {
 struct State {
     live: Live,
     queue: VecDeque<Bytes>,
+    sink: Sink,
+    /// When the reader came.
+    since: Instant,
+    /// What is in the queue.
+    going: Option<Going>,
     _open: Open,
 }
 
@@ -84,6 +96,9 @@ impl State {
         loop {
             if let Some(chunk) = self.queue.pop_front() {
                 return Some(chunk);
+            }
+            if let Some(gone) = self.going.take() {
+                self.live.stages.gone(gone);
             }
             self.live.writer.as_ref()?;
             self.live.steering.go().await;
@@ -121,6 +136,7 @@ impl State {
             Ok(part) => {
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);
+                self.going = live.stages.goes(self.sink, instance.way(), self.since);
                 self.queue.push_back(writer.part(&part.head));
                 self.queue.extend(part.content);
                 // So that a reader who looks for the delimiter has the part now.

@@ -224,6 +224,7 @@ impl Request<'_> {
             urls: self.urls.clone(),
             workers: self.workers.clone(),
             counters: self.counters.clone(),
+            stages: self.hub.stages().clone(),
         };
         let body = guarded(live.into_body(), self.caller, Right::Retrieve, self.counters);
         Ok(respond(kind.map_err(|_| Problem::internal())?, body))

@@ -14,7 +14,7 @@ use super::retrieve::{boundary, respond};
 use super::routes::{BASE, Urls};
 use super::steering::Steering;
 use crate::frame::render::{RenderParameters, Viewport};
-use crate::hub::{Cursor, From, LiveSeries};
+use crate::hub::{Cursor, From, LiveSeries, Stages};
 use crate::net::http::Body;
 use crate::net::multipart::Writer;
 use crate::sink::workers::Workers;
@@ -53,6 +53,8 @@ impl View {
             urls: Urls::new(BASE),
             workers: self.workers,
             counters: self.counters,
+            // Somebody who looks is none of the readers whose frames are measured.
+            stages: Stages::default(),
         };
         Ok(respond(kind, live.into_body()))
     }

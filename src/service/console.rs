@@ -1,6 +1,7 @@
 //! Puts the console together: its listener, its certificate, and what it shows and changes.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,13 +13,13 @@ use tokio::task::JoinSet;
 
 use super::listening::Sockets;
 use super::status::Collector;
-use super::{ServiceError, events, support};
+use super::{ServiceError, events, spool, support};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
-use crate::console::{self, CODE_VALID, Console, NoRandom};
+use crate::console::{self, CODE_VALID, Configuring, Console, NoRandom};
 use crate::context::desk::Desk;
-use crate::dicomweb::{Destinations, Origin};
 use crate::dicomweb::access::Access;
+use crate::dicomweb::{Destinations, Origin};
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
@@ -43,11 +44,14 @@ pub(super) struct Rooms {
     destinations: Destinations,
     access: Access,
     stopping: watch::Receiver<bool>,
+    file: Option<PathBuf>,
+    /// What the listener counts.
+    net: Arc<NetCounters>,
 }
 
 impl Rooms {
-    /// The same that the origin server has.
-    pub(super) fn of(origin: &Origin) -> Self {
+    /// The same that the origin server has; the listener counts by `net`.
+    pub(super) fn of(origin: &Origin, net: Arc<NetCounters>) -> Self {
         Self {
             hub: origin.hub.clone(),
             desk: origin.desk.clone(),
@@ -55,7 +59,14 @@ impl Rooms {
             destinations: origin.destinations.clone(),
             access: origin.access.clone(),
             stopping: origin.stopping.clone(),
+            file: None,
+            net,
         }
+    }
+
+    /// With the file of the configuration, where there is one, so that it can be changed.
+    pub(super) fn configured_by(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
     }
 }
 
@@ -149,6 +160,10 @@ impl Door {
             destinations: rooms.destinations,
             access: rooms.access,
             audit,
+            configuring: rooms
+                .file
+                .zip(spool::given_directory())
+                .map(|(file, at)| Configuring::new(&file, &at)),
             stopping: rooms.stopping,
         })
         .map_err(|NoRandom| ServiceError::Io(std::io::Error::other(NoRandom)))?;
@@ -157,7 +172,7 @@ impl Door {
             limits: limits.clone(),
             connections: Connections::new(),
             own: OwnConnections::default(),
-            counters: Arc::new(NetCounters::default()),
+            counters: rooms.net,
             drain,
         };
         let handler = console.clone();

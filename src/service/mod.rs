@@ -7,7 +7,7 @@
 //!   capture ┤                                  ├─ push (HTTPS, to destinations)
 //!     ▲     │                                  │
 //!     └─────┼── procedure ◄──► RIS             │
-//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
+//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics and health (HTTP, if asked for)
 //! ```
 
 mod capture;
@@ -19,11 +19,15 @@ mod doubts;
 mod error;
 pub(crate) mod events;
 mod expiry;
+mod headline;
 pub mod health;
+mod heartbeats;
 mod housekeeping;
 mod listening;
 pub mod metrics;
 mod pattern;
+mod progress;
+mod readiness;
 mod reload;
 mod self_test;
 mod signals;
@@ -34,10 +38,11 @@ pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -47,7 +52,6 @@ pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
 use self::housekeeping::{housekeeping, streams_ended};
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
-use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
@@ -59,22 +63,19 @@ use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
-use crate::dicomweb::{self, DicomwebCounters, Origin};
+use crate::dicomweb::{self, Origin};
 use crate::hub::Hub;
-use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
-use crate::procedure::{ProcedureCounters, performed, worklist};
-use crate::sink::availability::{self, AvailabilityCounters};
+use crate::procedure::{performed, worklist};
+use crate::sink::availability;
 use crate::sink::notify::Notifier;
-use crate::sink::push::{self, Push, PushCounters};
+use crate::sink::push::{self, Push};
 use crate::sink::workers::Workers;
-use crate::source::capture::counters::CaptureCounters;
-use crate::source::dimse::relay::counters::RelayCounters;
+use crate::source::dimse::DimseSource;
 use crate::source::dimse::relay::{Relays, drain};
-use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::{SendCounters, SendSource};
+use crate::source::send::SendSource;
 use crate::subscription::registry::Registry;
 
 /// What of the drain time is kept for connections to close after their streams have ended.
@@ -86,6 +87,8 @@ pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
     /// Sets another log filter, in `tracing` directive syntax.
     pub log: SetLog,
+    /// The file of the configuration; `None` where there is none.
+    pub file: Option<PathBuf>,
 }
 
 /// Sets another log filter; the error says what is wrong with it.
@@ -131,21 +134,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
-    let counters = metrics::Counters {
-        hub: hub.clone(),
-        dimse: DimseCounters::default(),
-        relay: RelayCounters::default(),
-        spools: spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone())).collect(),
-        send: SendCounters::default(),
-        dicomweb: DicomwebCounters::default(),
-        notify: notifier.counters().clone(),
-        net: Arc::new(NetCounters::default()),
-        availability: AvailabilityCounters::default(),
-        push: PushCounters::default(),
-        procedure: ProcedureCounters::default(),
-        capture: CaptureCounters::default(),
-        self_test: SelfTestMetrics::default(),
-    };
+    let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
+    let readiness = readiness::Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -199,7 +190,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits: limits.clone(),
         connections: Connections::new(),
         own: own.clone(),
-        counters: counters.net.clone(),
+        counters: counters.of_listener("dicomweb"),
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
@@ -239,7 +230,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         workers: Workers::new(),
         desk: desk.clone(),
     };
-    let rooms = console::Rooms::of(&origin);
+    let rooms = console::Rooms::of(&origin, counters.of_listener("console"));
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
@@ -252,21 +243,19 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
 
     let console = console::bind(&settings, &mut sockets, &web_tls)?;
+    let metrics = metrics::bind(&settings.metrics, &mut sockets, &web_tls)?;
     let mut secured = secured(&web_tls, &dimse_tls);
     secured.extend(console.as_ref().map(console::Door::secured));
-    let mut metrics = None;
-    if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
-        metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
-    }
+    secured.extend(metrics.as_ref().and_then(metrics::Door::secured));
     sockets.release();
-    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
+    tasks.spawn(progress::probe(hub.clone(), counters.progress.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), counters.progress.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
     }
     let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
+    tasks.spawn(heartbeats::watch(desk.clone(), captures.counters(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -277,7 +266,6 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
 
     let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
-    let last_test = Arc::new(ArcSwapOption::empty());
     let (clock, _own_clock) = status::clock(captures.clock());
     let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
     let bound = Bound {
@@ -285,7 +273,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dimse,
         dimse_tls: dimse_tls_address,
         console: console.as_ref().map(console::Door::address),
-        metrics,
+        metrics: metrics.as_ref().map(metrics::Door::address),
     };
     let collector = Collector::new(status::Parts {
         hub: hub.clone(),
@@ -296,11 +284,15 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         loaded: shown.clone(),
         listeners: bound.listeners(&settings),
         secured: secured.clone(),
-        last_test: last_test.clone(),
+        readiness: readiness.clone(),
         clock,
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    let rooms = (rooms, collector.clone(), Audit::none());
+    if let Some(door) = metrics {
+        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
+    }
+    let (rooms, headline) =
+        ((rooms.configured_by(reload.file.clone()), collector.clone(), Audit::none()), collector.clone());
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
@@ -315,7 +307,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
-            last: last_test,
+            last: readiness.last(),
             every: settings.service.self_test,
         },
         spool::given_directory(),
@@ -323,11 +315,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     .map_err(ServiceError::Pattern)?;
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
+    readiness.running();
+    tasks.spawn(headline::tell(headline, readiness.clone(), stopping.clone()));
 
     ready(&Ready {
         dicomweb: dicomweb_address,
         dimse,
-        metrics,
+        metrics: bound.metrics,
         console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
@@ -370,7 +364,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     }
 
-    notify(&[NotifyState::Stopping]);
+    readiness.stopping();
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way may finish")]);
     let drain = reloader.loaded.settings.service.drain;
     events::Stopping { drain }.tell();
     if let Some(pattern) = pattern {

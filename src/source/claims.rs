@@ -5,20 +5,19 @@ use std::collections::hash_map::Entry;
 
 use super::refused::Refused;
 use crate::hub::{Hub, Published, Publisher};
-use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Event, Opened};
+use crate::instance::{Source, Uid};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
 #[derive(Debug)]
 pub(super) struct Claims {
-    /// The room that it comes in by, in one word.
-    source: &'static str,
+    source: Source,
     publishers: HashMap<(Uid, Uid), Publisher>,
 }
 
 impl Claims {
     /// None yet, of a peer of this source.
-    pub(super) fn of(source: &'static str) -> Self {
+    pub(super) fn of(source: Source) -> Self {
         Self { source, publishers: HashMap::new() }
     }
 
@@ -56,7 +55,8 @@ impl Claims {
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = self.publishers.get(&key) else { return Ok(None) };
-                Ok(Some(publisher.publish(instance)?))
+                let begun = assembler.next_begun(instance.arrived());
+                Ok(Some(publisher.publish(instance.coming_from(self.source, begun))?))
             }
         }
     }
@@ -74,7 +74,7 @@ impl Claims {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let opened = hub.open(&identity.study, &identity.series, || opened.dataset());
-                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source)))
+                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source.as_str())))
             }
         }
     }

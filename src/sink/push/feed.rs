@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tally;
-use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader};
+use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader, Stages};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
 use crate::sink::pace::Pace;
@@ -53,12 +53,14 @@ pub(super) struct Feed {
     out: VecDeque<(Instant, Mark)>,
     tally: Arc<Tally>,
     parts: Parts,
+    /// When it began to read.
+    since: std::time::Instant,
 }
 
 impl Feed {
     /// Starts where the subscription says.
     pub(super) fn new(subscription: Arc<Subscription>, tally: Arc<Tally>, parts: Parts) -> Self {
-        let changed = subscription.changed();
+        let (changed, since) = (subscription.changed(), std::time::Instant::now());
         let (hub, asks) = (parts.hub.clone(), subscription.clone());
         let cursors = Cursors::new(parts.hub.clone(), subscription.request().from, move |live| {
             let members = hub.study(live.study());
@@ -69,7 +71,7 @@ impl Feed {
             asks.matches_series(live, &described)
         })
         .read_by(Reader { kind: "push", peer: tally.destination().into() });
-        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts }
+        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, since }
     }
 
     /// Waits for the next instance, for the end of all series, or for a suspension. While the subscription
@@ -188,6 +190,16 @@ impl Feed {
     /// What it counts with.
     pub(super) fn tally(&self) -> &Arc<Tally> {
         &self.tally
+    }
+
+    /// Where it is measured how long frames take.
+    pub(super) fn stages(&self) -> &Stages {
+        self.parts.hub.stages()
+    }
+
+    /// When it began to read.
+    pub(super) fn since(&self) -> std::time::Instant {
+        self.since
     }
 
     /// Its subscription.

@@ -18,6 +18,7 @@ use super::events;
 use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
 use crate::dimse::command::{C_STORE, Heading};
+use crate::instance::Source;
 use crate::instance::assemble::Assembler;
 use crate::source::claims::Claims;
 
@@ -57,7 +58,7 @@ impl Tap {
             relay,
             contexts,
             calling,
-            claims: Claims::of("dimse"),
+            claims: Claims::of(Source::Relay),
             message: Message::Passes,
             steps,
         }
