@@ -92,6 +92,7 @@ fn all(text: &str) -> Vec<Occurrence> {
     }
     let alerts = [
         Alert::NodeAuthentication,
+        Alert::SecurityConfiguration,
         Alert::SoftwareConfiguration,
         Alert::RestrictedFunction,
         Alert::AuditRecordingStopped,

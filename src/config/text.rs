@@ -148,7 +148,8 @@ pub(super) fn right(text: &str) -> Parsed<Right> {
 
 /// A right that a one-time code may give.
 pub(super) fn code_right(text: &str) -> Parsed<Right> {
-    let right = right(text).ok().filter(|right| matches!(right, Right::Operate | Right::Phi));
+    let right =
+        right(text).ok().filter(|right| matches!(right, Right::Operate | Right::Phi | Right::Configure));
     right.ok_or_else(|| "is not a right that a code gives".to_owned())
 }
 

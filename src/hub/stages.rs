@@ -262,7 +262,9 @@ impl Stages {
             times.building.observe(Duration::ZERO);
             times.publishing.observe(Duration::ZERO);
             for times in &times.sinks {
-                [&times.waiting, &times.sending, &times.latency].map(|times| times.observe(Duration::ZERO));
+                for times in [&times.waiting, &times.sending, &times.latency] {
+                    times.observe(Duration::ZERO);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Puts the console together: its listener, its certificate, and what it shows and changes.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,10 +13,10 @@ use tokio::task::JoinSet;
 
 use super::listening::Sockets;
 use super::status::Collector;
-use super::{ServiceError, events, support};
+use super::{ServiceError, events, spool, support};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
-use crate::console::{self, CODE_VALID, Console, NoRandom};
+use crate::console::{self, CODE_VALID, Configuring, Console, NoRandom};
 use crate::context::desk::Desk;
 use crate::dicomweb::access::Access;
 use crate::dicomweb::{Destinations, Origin};
@@ -43,6 +44,7 @@ pub(super) struct Rooms {
     destinations: Destinations,
     access: Access,
     stopping: watch::Receiver<bool>,
+    file: Option<PathBuf>,
     /// What the listener counts.
     net: Arc<NetCounters>,
 }
@@ -57,8 +59,14 @@ impl Rooms {
             destinations: origin.destinations.clone(),
             access: origin.access.clone(),
             stopping: origin.stopping.clone(),
+            file: None,
             net,
         }
+    }
+
+    /// With the file of the configuration, where there is one, so that it can be changed.
+    pub(super) fn configured_by(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
     }
 }
 
@@ -152,6 +160,10 @@ impl Door {
             destinations: rooms.destinations,
             access: rooms.access,
             audit,
+            configuring: rooms
+                .file
+                .zip(spool::given_directory())
+                .map(|(file, at)| Configuring::new(&file, &at)),
             stopping: rooms.stopping,
         })
         .map_err(|NoRandom| ServiceError::Io(std::io::Error::other(NoRandom)))?;

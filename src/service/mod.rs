@@ -40,6 +40,7 @@ pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -89,6 +90,8 @@ pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
     /// Sets another log filter, in `tracing` directive syntax.
     pub log: SetLog,
+    /// The file of the configuration; `None` where there is none.
+    pub file: Option<PathBuf>,
 }
 
 /// Sets another log filter; the error says what is wrong with it.
@@ -292,7 +295,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     if let Some(door) = metrics {
         tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
     }
-    let (rooms, headline) = ((rooms, collector.clone(), trail.audit()), collector.clone());
+    let rooms = (rooms.configured_by(reload.file.clone()), collector.clone(), trail.audit());
+    let headline = collector.clone();
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
