@@ -293,8 +293,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     if let Some(door) = metrics {
         tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
     }
-    let rooms = rooms.configured_by(reload.file.clone());
-    let (rooms, headline) = ((rooms, collector.clone(), trail.audit()), collector.clone());
+    let rooms = (rooms.configured_by(reload.file.clone()), collector.clone(), trail.audit());
+    let headline = collector.clone();
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
