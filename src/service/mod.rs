@@ -134,8 +134,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
-    let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
-    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), &spools);
     let readiness = readiness::Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
@@ -288,9 +287,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         clock,
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    if let Some(door) = metrics {
-        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
-    }
+    tasks.spawn(metrics::serve(metrics, &counters, &secured, readiness.clone(), close.subscribe()));
     let (rooms, headline) =
         ((rooms.configured_by(reload.file.clone()), collector.clone(), Audit::none()), collector.clone());
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
