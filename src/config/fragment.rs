@@ -7,6 +7,7 @@
 mod audit;
 mod console;
 mod metrics;
+mod service;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,10 +17,11 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::audit::Audit;
 pub(super) use self::console::{Console, ConsoleTls};
 pub(super) use self::metrics::Metrics;
+pub(super) use self::service::{Pattern, Service};
 use super::kind::WITHHELD;
 use super::settings::{
-    Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
-    SeriesPolicy, VideoSopClass, WhenUnreachable,
+    Compression, Deinterlace, HttpVersion, MatrixChoice, PixelChoice, PushMode, RangeChoice, SeriesPolicy,
+    VideoSopClass, WhenUnreachable,
 };
 
 /// The whole file.
@@ -357,29 +359,6 @@ pub(super) struct Capture {
     pub(super) stale_minutes: Option<u64>,
     pub(super) emergency_name: Option<Withheld>,
     pub(super) mpps: Option<String>,
-}
-
-/// `[pattern]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Pattern {
-    pub(super) enabled: Option<bool>,
-    pub(super) rows: Option<u16>,
-    pub(super) columns: Option<u16>,
-    pub(super) bits: Option<u8>,
-    pub(super) color: Option<bool>,
-    pub(super) fps: Option<f64>,
-}
-
-/// `[service]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Service {
-    pub(super) drain_seconds: Option<u64>,
-    pub(super) self_test_seconds: Option<u64>,
-    pub(super) log: Option<String>,
-    pub(super) log_format: Option<LogFormat>,
-    pub(super) landlock: Option<bool>,
 }
 
 /// Text that may name a patient, such as match keys in QIDO-RS syntax: withheld from `Debug`.

@@ -138,9 +138,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
     let trail = Trail::start(&settings);
-    let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
-    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
-    let counters = counters.audited(&trail);
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), &spools).audited(&trail);
     let readiness = readiness::Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
@@ -290,9 +288,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         clock: captures.clock(),
     };
     let collector = Collector::start(parts, &mut tasks, &stopping);
-    if let Some(door) = metrics {
-        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
-    }
+    tasks.spawn(metrics::serve(metrics, &counters, &secured, readiness.clone(), close.subscribe()));
     let rooms = (rooms.configured_by(reload.file.clone()), collector.clone(), trail.audit());
     let headline = collector.clone();
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;

@@ -87,18 +87,25 @@ impl Door {
     pub(in crate::service) fn secured(&self) -> Option<(&'static str, Arc<Reloading>)> {
         Some(("metrics", self.tls.clone()?))
     }
+}
 
-    /// Answers until `closing` turns true. `secured` are the listeners whose certificates are shown.
-    pub(in crate::service) fn serve(
-        self,
-        counters: &Counters,
-        secured: &[(&'static str, Arc<Reloading>)],
-        readiness: Readiness,
-        closing: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let Self { settings, listener, tls, .. } = self;
+/// Answers at `door`, if there is one, until `closing` turns true. `secured` are the listeners whose certificates are
+/// shown.
+pub(in crate::service) fn serve(
+    door: Option<Door>,
+    counters: &Counters,
+    secured: &[(&'static str, Arc<Reloading>)],
+    readiness: Readiness,
+    closing: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let serving = door.map(|Door { settings, listener, tls, .. }| {
         let (exposed, counters) = (counters.exposed(secured), counters.of_listener("metrics"));
         Listener { settings, exposed, readiness, counters }.serve(listener, tls, closing)
+    });
+    async move {
+        if let Some(serving) = serving {
+            serving.await;
+        }
     }
 }
 

@@ -20,11 +20,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-pub(super) use self::listener::{Door, bind};
+pub(super) use self::listener::{Door, bind, serve};
 use self::process::Process;
 use self::sampled::Sampled;
 use super::audit::Trail;
 use super::progress::Progress;
+use super::spool::Opened;
 use crate::audit::counters::AuditCounters;
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
@@ -131,7 +132,8 @@ const LISTENERS: [&str; 3] = ["dicomweb", "console", "metrics"];
 
 impl Counters {
     /// Of everything, of which nothing is counted yet.
-    pub fn new(hub: Hub, notify: NotifyCounters, spools: BTreeMap<String, Spool>) -> Self {
+    pub(super) fn new(hub: Hub, notify: NotifyCounters, spools: &BTreeMap<String, Opened>) -> Self {
+        let spools = spools.iter().map(|(relay, (spool, _))| (relay.clone(), spool.clone())).collect();
         Self {
             hub,
             dimse: DimseCounters::default(),

@@ -41,8 +41,7 @@ fn counters() -> (Counters, tempfile::TempDir) {
         ..SpoolSettings::default()
     };
     let spools = spool::open(&settings, ["pacs".to_owned()].iter()).unwrap();
-    let spools = spools.into_iter().map(|(name, (spool, _))| (name, spool)).collect();
-    let counters = Counters::new(Hub::new(HubSettings::default()), NotifyCounters::default(), spools);
+    let counters = Counters::new(Hub::new(HubSettings::default()), NotifyCounters::default(), &spools);
     counters.hub.stages().one_of_each();
     counters.dimse.one_of_each();
     counters.relay.one_of_each();
