@@ -34,7 +34,7 @@ impl Bound {
             ("dimse.listen", self.dimse, false),
             ("dimse.tls.listen", self.dimse_tls, true),
             ("console.listen", self.console, true),
-            ("metrics", self.metrics, false),
+            ("metrics.listen", self.metrics, settings.metrics.tls.is_some()),
         ];
         let known = known.into_iter().map(|(name, address, tls)| (name.to_owned(), address, tls));
         let relays =
