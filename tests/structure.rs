@@ -33,7 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("instance", &["context", "frame"]),
     ("dimse", &["config", "event", "instance", "net"]),
     ("hub", &["config", "instance"]),
-    ("audit", &["config", "hub", "instance", "net"]),
+    ("audit", &["config", "event", "hub", "instance", "net"]),
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["audit", "config", "dimse", "event", "frame", "hub", "instance", "net", "subscription"]),
     ("procedure", &["audit", "config", "context", "dimse", "event", "hub", "instance", "net"]),

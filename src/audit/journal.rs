@@ -1,58 +1,57 @@
 //! An occurrence as a line of the log, with the target `framegate::audit`: the same event, without the patient, the
 //! accession number and the question.
 
+use super::events;
 use super::occurrence::{Occurrence, Outcome, Party, Transfer};
 
-/// Writes the line.
-pub(super) fn tell(occurrence: &Occurrence) {
+/// Writes the line. `version` is the name and version of the program.
+pub(super) fn tell(occurrence: &Occurrence, version: &str) {
     match occurrence {
-        Occurrence::ApplicationStarted => {
-            tracing::info!(target: "framegate::audit", version = env!("CARGO_PKG_VERSION"), "the application has started");
-        }
-        Occurrence::ApplicationStopped => {
-            tracing::info!(target: "framegate::audit", version = env!("CARGO_PKG_VERSION"), "the application stops");
-        }
+        Occurrence::ApplicationStarted => events::Started { version }.tell(),
+        Occurrence::ApplicationStopped => events::Stopped { version }.tell(),
         Occurrence::UserAuthenticated { user, peer, outcome, how } => {
-            let user = printable(user);
-            tracing::info!(target: "framegate::audit", user, %peer, ?how, ?outcome, "somebody was authenticated, or was not");
+            let (user, peer) = (&printable(user), *peer);
+            if *outcome == Outcome::Success {
+                events::Authenticated { user, peer, how }.tell();
+            } else {
+                events::NotAuthenticated { user, peer, how }.tell();
+            }
         }
         Occurrence::SecurityAlert { alert, outcome, peer, user, said } => {
-            let (peer, user) = (peer.map(|peer| peer.to_string()), user.as_deref().map(printable));
+            let peer = &peer.map(|peer| peer.to_string()).unwrap_or_default();
+            let (user, said) = (&printable(user.as_deref().unwrap_or_default()), &printable(said));
             if *outcome == Outcome::Success {
-                tracing::info!(target: "framegate::audit", peer, user, ?alert, "{said}");
+                events::Alert { peer, user, alert, said }.tell();
             } else {
-                tracing::warn!(target: "framegate::audit", peer, user, ?alert, "{said}");
+                events::Alarm { peer, user, alert, said }.tell();
             }
         }
         Occurrence::TransferBegins(transfer) => {
             let Transfer { from, to, study, .. } = transfer;
-            let (from, to, study) = (named(from), named(to), printable(&study.uid));
-            tracing::info!(target: "framegate::audit", from, to, study, "a transfer begins");
+            let (from, to, study) = (&named(from), &named(to), &printable(&study.uid));
+            events::TransferBegins { from, to, study }.tell();
         }
         Occurrence::Transferred(transfer) => {
             let Transfer { from, to, study, outcome, .. } = transfer;
-            let (from, to, instances) = (named(from), named(to), study.instances());
-            let study = printable(&study.uid);
-            tracing::info!(target: "framegate::audit", from, to, study, instances, ?outcome, "a transfer has ended");
+            let (from, to, instances) = (&named(from), &named(to), study.instances());
+            events::TransferEnded { from, to, study: &printable(&study.uid), instances, outcome }.tell();
         }
         Occurrence::InstancesAccessed { by, study } => {
-            let (by, study) = (named(by), printable(&study.uid));
-            tracing::info!(target: "framegate::audit", by, study, "the attributes of a study were read");
+            events::Accessed { by: &named(by), study: &printable(&study.uid) }.tell();
         }
         Occurrence::Query { by, to, of, .. } => {
-            let (by, to, of) = (named(by), named(to), printable(of));
-            tracing::info!(target: "framegate::audit", by, to, of, "something was searched for");
+            events::Asked { by: &named(by), to: &named(to), of: &printable(of) }.tell();
         }
         Occurrence::ContextChanges { capture, change, provider, by, .. } => {
-            let by = by.as_ref().map(named);
-            tracing::info!(target: "framegate::audit", capture, provider, change, by, "the context changes");
+            let by = &by.as_ref().map(named).unwrap_or_default();
+            events::ContextChanges { capture, provider, change, by }.tell();
         }
     }
 }
 
 /// A party in one word or two.
 fn named(party: &Party) -> String {
-    let name = party.id.as_deref().map_or("framegate", |name| name);
+    let name = party.id.as_deref().unwrap_or("framegate");
     let mut known: Vec<String> = Vec::new();
     for part in [Some(name), party.ae_title.as_deref(), party.at.as_deref()].into_iter().flatten() {
         let part = printable(part);

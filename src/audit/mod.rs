@@ -13,6 +13,7 @@
 //! This is the only place, but for the streams themselves, where names of patients leave the service.
 
 pub mod counters;
+pub(crate) mod events;
 mod journal;
 mod message;
 mod occurrence;
@@ -118,7 +119,7 @@ impl Audit {
         let paced =
             shared.pace.lock().unwrap_or_else(PoisonError::into_inner).admit(occurrence, Instant::now());
         let Some(occurrence) = paced else { return };
-        journal::tell(&occurrence);
+        journal::tell(&occurrence, &shared.source.program);
         if shared.settings.borrow().receiver.is_some() {
             shared.put(&occurrence, SystemTime::now());
         }
@@ -132,6 +133,7 @@ impl Audit {
         if settings.receiver.is_none() {
             let lost = spool.clear();
             shared.counters.lost.inc_by(lost);
+            shared.counters.waiting.set(0);
         }
         drop(spool);
         shared.settings.send_if_modified(|known| {
@@ -141,7 +143,7 @@ impl Audit {
         });
     }
 
-    /// Sends until [`Audit::close`], and then what is left, if there is a connection or one can be had at once.
+    /// Sends until [`Audit::close`], and then what is left, which may take for ever: the caller is to end it.
     pub async fn send(self) {
         if let Some(shared) = self.shared {
             sender::run(shared).await;

@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::occurrence::{Alert, Occurrence, Outcome};
-use super::{Shared, journal};
+use super::{Shared, events, journal};
 use crate::config::settings::{AuditReceiver, AuditSettings};
 use crate::net::backoff::BackOff;
 use crate::net::tls::{ClientTls, TlsError, host};
@@ -121,21 +121,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(Ended::Changed) => {}
             Err(error) => {
                 shared.complain(&receiver, &error);
-                if is_closing {
-                    break;
-                }
+                // Whoever waits for the last messages does not wait for long.
+                let pause = if is_closing { PAUSE } else { backoff.pause() };
                 tokio::select! {
-                    () = tokio::time::sleep(backoff.pause()) => {}
+                    () = tokio::time::sleep(pause) => {}
                     _ = settings.changed() => {}
-                    _ = closing.wait_for(|&closing| closing) => {}
+                    _ = closing.wait_for(|&closing| closing), if !is_closing => {}
                 }
             }
         }
-    }
-    let lost = shared.spool().clear();
-    if lost > 0 {
-        shared.counters.lost.inc_by(lost);
-        tracing::error!(lost, "the service ends with audit messages that the receiver has not got");
     }
 }
 
@@ -242,7 +236,7 @@ impl Shared {
                 "{lost} audit messages were lost, since the receiver was away and audit.queue was full"
             ),
         };
-        journal::tell(&alert);
+        journal::tell(&alert, &self.source.program);
         self.put(&alert, SystemTime::now());
         self.spool().front()
     }
@@ -264,7 +258,7 @@ impl Shared {
     fn connected(&self, is_connected: bool) {
         self.counters.connected.set(i64::from(is_connected));
         if is_connected && self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            tracing::info!("audit messages are sent again");
+            events::Back {}.tell();
         }
     }
 
@@ -274,8 +268,110 @@ impl Shared {
         let said = format!("{error}; {}", error.mend());
         let mut known = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref() != Some(&said) {
-            tracing::warn!(receiver = receiver.address, "audit messages cannot be sent and wait: {said}");
+            events::Away { receiver: &receiver.address, why: &said }.tell();
             *known = Some(said);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinHandle;
+
+    use super::super::counters::AuditCounters;
+    use super::super::{Audit, How, Party, Question};
+    use super::*;
+    use crate::config::settings::PeerTls;
+
+    fn audit(queue: usize) -> Audit {
+        let tls = PeerTls { ca: "/none".into(), identity: None };
+        let receiver = Some(AuditReceiver { address: "audit.example:6514".into(), tls });
+        let settings = AuditSettings { receiver, queue };
+        Audit::new(settings, "box", "FRAMEGATE", "framegate 1", AuditCounters::default())
+    }
+
+    fn ask(audit: &Audit, what: &str) {
+        audit.record(Occurrence::Query {
+            by: Party::at("192.0.2.7".parse().unwrap()),
+            to: Party::here(),
+            of: what.to_owned(),
+            question: Question::Web("PatientName=Sesame".to_owned()),
+        });
+    }
+
+    /// A connection of `audit` to a receiver, which is at the other end.
+    fn connected(audit: &Audit) -> (DuplexStream, JoinHandle<Result<Ended, SendError>>) {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let shared = audit.shared.clone().unwrap();
+        let sending = tokio::spawn(async move {
+            let (mut settings, mut closing) = (shared.settings.subscribe(), shared.closing.subscribe());
+            deliver(ours, &shared, &mut settings, &mut closing).await
+        });
+        (theirs, sending)
+    }
+
+    /// The next message, by the count of its octets.
+    async fn next(stream: &mut DuplexStream) -> String {
+        let mut length = String::new();
+        loop {
+            match stream.read_u8().await.unwrap() {
+                b' ' => break,
+                digit => length.push(char::from(digit)),
+            }
+        }
+        let mut message = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut message).await.unwrap();
+        String::from_utf8(message).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_found_no_room_is_told_after_what_did() {
+        let audit = audit(2);
+        ["/a", "/b", "/c", "/d", "/e"].iter().for_each(|what| ask(&audit, what));
+        assert_eq!((audit.state().waiting, audit.state().lost), (2, 3));
+        let (mut receiver, sending) = connected(&audit);
+        for what in ["/a", "/b"] {
+            let message = next(&mut receiver).await;
+            assert!(message.contains(&format!("ParticipantObjectID=\"{what}\"")), "{message}");
+        }
+        assert!(next(&mut receiver).await.contains("Audit Recording Stopped"));
+        ask(&audit, "/f");
+        assert!(next(&mut receiver).await.contains("\"/f\""));
+        audit.close();
+        let mut rest = Vec::new();
+        receiver.read_to_end(&mut rest).await.unwrap();
+        drop(receiver);
+        assert!(rest.is_empty() && matches!(sending.await.unwrap(), Ok(Ended::Done)));
+        assert_eq!(audit.state().waiting, 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_receiver_may_not_have_read_before_it_closed_goes_out_again() {
+        let audit = audit(10);
+        let (mut receiver, sending) = connected(&audit);
+        ask(&audit, "/a");
+        let first = next(&mut receiver).await;
+        drop(receiver);
+        assert!(sending.await.unwrap().is_err());
+        ask(&audit, "/b");
+        let (mut receiver, _sending) = connected(&audit);
+        assert_eq!(next(&mut receiver).await, first);
+        assert!(next(&mut receiver).await.contains("\"/b\""));
+    }
+
+    #[tokio::test]
+    async fn without_a_receiver_nothing_waits() {
+        let audit = audit(10);
+        ask(&audit, "/a");
+        assert_eq!(audit.state().waiting, 1);
+        audit.reload(&AuditSettings::default());
+        ask(&audit, "/b");
+        assert_eq!((audit.state().waiting, audit.state().receiver), (0, None));
+        let user = "viewer".to_owned();
+        let (peer, outcome) = ("192.0.2.7".parse().unwrap(), Outcome::Success);
+        audit.record(Occurrence::UserAuthenticated { user, peer, outcome, how: How::Code });
+        audit.close();
+        audit.send().await;
     }
 }

@@ -17,6 +17,7 @@ use super::report::Report;
 use super::save::{self, Saved, Saver};
 use super::statistics::{Arrival, Statistics};
 use super::stop::Stop;
+use crate::audit::Audit;
 use crate::config::settings::{CaptureSettings, HubSettings, PixelChoice, ServiceSettings};
 use crate::config::{self, Settings};
 use crate::context::desk::{self, Desk};
@@ -126,7 +127,8 @@ async fn run(options: &Options, name: String, settings: CaptureSettings) -> anyh
     // There is nobody else to say so, where the series is an operator's.
     desk.wish(&name, |wanted| wanted.running = Some(true))?;
     let counters = CaptureCounters::default();
-    let captures = Captures::start(&BTreeMap::from([(name.clone(), settings)]), &hub, &desk, &counters)?;
+    let captures =
+        Captures::start(&BTreeMap::from([(name.clone(), settings)]), &hub, &desk, &counters, &Audit::none())?;
     let mut trial = Trial {
         report: Report::standard(options.json),
         saver,

@@ -181,8 +181,8 @@ enum Peer {
 
 /// Every peer of the configuration, with the key that names it.
 fn peers(loaded: &Loaded) -> Vec<(&str, Peer)> {
-    let named =
-        loaded.values.iter().filter(|value| value.key.ends_with(".address") || value.key.ends_with(".url"));
+    let is_peer = |key: &str| key.ends_with(".address") || key.ends_with(".url") || key == "audit.receiver";
+    let named = loaded.values.iter().filter(|value| is_peer(&value.key));
     named
         .filter_map(|value| {
             let text = value.value.as_str().filter(|text| !text.is_empty())?;
@@ -245,10 +245,11 @@ mod tests {
         let walls = walls(&format!(
             "{BASE}[dimse]\nallow = [\"192.0.2.20/32\"]\n\
              [relay.pacs]\ncalled_ae_title = \"PACS\"\naddress = \"192.0.2.9:104\"\nlisten = \"[::]:10104\"\n\
-             [destination.ai]\nurl = \"https://[2001:db8::7]:8443/x\"\n"
+             [destination.ai]\nurl = \"https://[2001:db8::7]:8443/x\"\n\
+             [audit]\nreceiver = \"192.0.2.30:6514\"\nca = \"/a\"\n"
         ));
         let service = drop_in(&walls, "framegate.service");
-        for allowed in ["198.51.100.0/24", "192.0.2.20/32", "192.0.2.9", "2001:db8::7"] {
+        for allowed in ["198.51.100.0/24", "192.0.2.20/32", "192.0.2.9", "2001:db8::7", "192.0.2.30"] {
             assert!(service.contains(&format!("IPAddressAllow={allowed}\n")), "{allowed}: {service}");
         }
         assert!(!service.contains("any"), "{service}");

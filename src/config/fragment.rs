@@ -4,6 +4,7 @@
 //! Merging lays one fragment over another; the result has the same type and becomes `Settings` in
 //! `validate`. Unknown fields are refused; what a field takes stands in the table of keys.
 
+mod audit;
 mod console;
 mod metrics;
 
@@ -12,6 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::audit::Audit;
 pub(super) use self::console::{Console, ConsoleTls};
 pub(super) use self::metrics::Metrics;
 use super::kind::WITHHELD;
@@ -314,17 +316,6 @@ pub(super) struct Mpps {
     pub(super) ca: Option<String>,
     pub(super) certificate: Option<String>,
     pub(super) key: Option<String>,
-}
-
-/// `[audit]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Audit {
-    pub(super) receiver: Option<String>,
-    pub(super) ca: Option<String>,
-    pub(super) certificate: Option<String>,
-    pub(super) key: Option<String>,
-    pub(super) queue: Option<usize>,
 }
 
 /// `[capture.NAME]`

@@ -15,7 +15,7 @@ use super::code::Tried;
 use super::origin::{cookie, set_cookie};
 use super::session::{Session, Who};
 use super::{Console, events, random};
-use crate::audit::{Alert, How, Occurrence, Outcome};
+use crate::audit::{Alert, How, Occurrence, Outcome, Party};
 use crate::config::settings::Right;
 use crate::dicomweb::problem::Problem;
 use crate::net::http::{Body, PeerInfo};
@@ -53,6 +53,11 @@ impl Caller {
     /// Whether who is imaged is shown.
     pub(super) fn sees_people(&self) -> bool {
         self.session.unlocked && self.may.phi
+    }
+
+    /// Who it is, for the audit trail.
+    pub(super) fn party(&self, peer: &PeerInfo) -> Party {
+        Party::at(peer.address.ip()).known_as(Some(self.session.who.name().into()))
     }
 
     /// Lets an operator through.

@@ -56,7 +56,7 @@ use self::people::{Shown, Tickets};
 pub use self::random::NoRandom;
 use self::routes::Route;
 use self::session::Sessions;
-use crate::audit::Audit;
+use crate::audit::{Audit, Party, Transfers};
 use crate::config::settings::{ConsoleSettings, Right};
 use crate::context::desk::Desk;
 use crate::dicomweb::access::Access;
@@ -216,12 +216,12 @@ impl Console {
                 let brought = content::collect(body, most, content::DEADLINE).await?;
                 self.operate(&caller, peer, route, &brought).await
             }
-            _ => self.look(&head, route, caller).await,
+            _ => self.look(&head, route, caller, peer).await,
         }
     }
 
     /// What changes nothing.
-    async fn look(&self, head: &request::Parts, route: Route<'_>, caller: Caller) -> Answer {
+    async fn look(&self, head: &request::Parts, route: Route<'_>, caller: Caller, peer: &PeerInfo) -> Answer {
         match route {
             Route::Status => answer::json(&*self.shared.feed.now()),
             Route::Events => {
@@ -249,12 +249,15 @@ impl Console {
             Route::Live(study, series) => {
                 let live = self.series(study, series, &caller)?;
                 let slot = slot(&self.shared.pictures)?;
+                let transfers =
+                    Transfers::fetched(&self.shared.parts.audit, Party::here(), caller.party(peer));
                 let view = View {
                     side: picture::side(&live, caller.sees_people()),
                     series: live,
                     rate: picture::RATE,
                     workers: self.shared.workers.clone(),
                     counters: self.shared.counters.clone(),
+                    transfers,
                 };
                 Ok(self.bounded(view.respond()?, &caller, true, slot))
             }

@@ -37,7 +37,7 @@ impl Console {
             return self.configure(caller, peer, route, content).await;
         }
         caller.operates()?;
-        let by = Party::at(peer.address.ip()).known_as(Some(caller.session.who.name().into()));
+        let by = caller.party(peer);
         match route {
             Route::Start(name) => self.wish(by, name, "start", None, start),
             Route::Stop(name) => self.wish(by, name, "stop", None, stop),

@@ -27,6 +27,9 @@ use self::pass::Admitted;
 pub use self::pass::Pass;
 use super::counters::{DicomwebCounters, Reason};
 use super::problem::Problem;
+use super::routes::Resource;
+use super::visitor::Visitor;
+use crate::audit::{Audit, How};
 use crate::config::settings::{AccessSettings, Right};
 use crate::hub::{Hub, LiveSeries, Reader};
 use crate::net::auth::{AuthError, Authenticator, Failures, KeysError};
@@ -55,6 +58,7 @@ pub enum AccessError {
 #[derive(Debug, Clone)]
 pub struct Access {
     shared: Arc<Shared>,
+    audit: Audit,
 }
 
 #[derive(Debug)]
@@ -91,7 +95,14 @@ impl Access {
             pass: Mutex::default(),
             uncounted: DicomwebCounters::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), audit: Audit::none() })
+    }
+
+    /// Records in `audit` who comes, and what they fetch.
+    #[must_use]
+    pub fn audited(mut self, audit: Audit) -> Self {
+        self.audit = audit;
+        self
     }
 
     /// Finds the faults that a table has by itself. Reads no file.
@@ -157,6 +168,7 @@ impl Access {
                 until: None,
                 hub,
                 shared: Arc::clone(&self.shared),
+                visitor: Visitor::default(),
             });
         }
         let table = self.shared.table.load();
@@ -164,6 +176,7 @@ impl Access {
             Ok(known) => known,
             Err(why) => {
                 counters.unauthenticated.get_or_create(&Reason { reason: why.kind() }).inc();
+                Visitor::new(&self.audit, peer, None).is_kept_out(why);
                 return Err(match self.shared.failures.note(peer, why) {
                     Ok(()) => Problem::unauthenticated(why.is_of_token()),
                     Err(wait) => Problem::too_many_failures(wait),
@@ -171,9 +184,13 @@ impl Access {
             }
         };
         let granted = table.grants.of(known.principal.as_deref()).cloned().ok_or_else(Problem::internal)?;
+        let visitor = Visitor::new(&self.audit, peer, known.principal.as_ref());
+        if let Some(principal) = &known.principal {
+            visitor.is_let_in(principal, if known.until.is_some() { How::Token } else { How::Certificate });
+        }
         let until = known.until.and_then(instant);
         let (address, hub, shared) = (peer.address, hub.clone(), Arc::clone(&self.shared));
-        Ok(Caller { granted, address, only: None, until, hub, shared })
+        Ok(Caller { granted, address, only: None, until, hub, shared, visitor })
     }
 }
 
@@ -218,9 +235,23 @@ pub(super) struct Caller {
     until: Option<Instant>,
     hub: Hub,
     shared: Arc<Shared>,
+    visitor: Visitor,
 }
 
 impl Caller {
+    /// What the audit trail is told of them.
+    pub(super) fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+
+    /// They read the attributes of something; the audit trail is told of its study.
+    pub(super) fn reads(&self, resource: &Resource) {
+        let series = self.series(&resource.study, resource.series.as_deref());
+        if let Some(live) = series.first() {
+            self.visitor.reads(live.study(), Some(live.context()));
+        }
+    }
+
     /// The principal's name; `None` is anonymous.
     pub(super) fn name(&self) -> Option<Arc<str>> {
         self.granted.name().cloned()

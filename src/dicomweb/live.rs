@@ -19,6 +19,7 @@ use super::counters::DicomwebCounters;
 use super::representation::{Representation, part};
 use super::routes::Urls;
 use super::steering::Steering;
+use crate::audit::Transfers;
 use crate::hub::{Cursor, Cursors, Going, Item, LiveSeries, Sink, Stages};
 use crate::instance::Instance;
 use crate::net::counters::Open;
@@ -60,6 +61,8 @@ pub(super) struct Live {
     pub(super) workers: Workers,
     pub(super) counters: DicomwebCounters,
     pub(super) stages: Stages,
+    /// What the audit trail is told of it.
+    pub(super) transfers: Transfers,
 }
 
 impl Live {
@@ -113,7 +116,7 @@ impl State {
                 next = self.live.reader.next() => next,
             };
             match item {
-                Item::Instance(instance) => self.take(&instance).await,
+                Item::Instance(instance) => self.take(&instance, series.as_deref()).await,
                 Item::Missed(missed) => {
                     // What the source lost is counted there, and not once more for each reader.
                     self.live.counters.missed.inc_by(missed.left);
@@ -126,7 +129,7 @@ impl State {
         }
     }
 
-    async fn take(&mut self, instance: &Arc<Instance>) {
+    async fn take(&mut self, instance: &Arc<Instance>, series: Option<&LiveSeries>) {
         let live = &mut self.live;
         let Some(writer) = &mut live.writer else { return };
         if !live.steering.admits(instance) {
@@ -134,6 +137,8 @@ impl State {
         }
         match part(&live.representation, instance, &live.urls, &live.workers).await {
             Ok(part) => {
+                let context = || series.map(|series| series.context().clone());
+                live.transfers.note(instance.identity(), context);
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);
                 self.going = live.stages.goes(self.sink, instance.way(), self.since);

@@ -29,6 +29,7 @@ mod steering;
 mod store;
 mod subscribe;
 mod view;
+mod visitor;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -196,6 +197,7 @@ impl Origin {
             Route::RenderedFrames(resource, frames) => retrieval.rendered_frames(resource, frames).await,
             Route::Bulkdata(resource, path) => retrieval.bulkdata(resource, path).await,
             Route::Metadata(resource) => {
+                caller.reads(resource);
                 let accept = Accept::parse(request.headers(), parameters.values("accept"))?;
                 let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
                 let instances = self.instances(resource, caller)?;
@@ -232,6 +234,7 @@ impl Origin {
         let accepted = query.extra.iter().map(|(_, value)| value.as_str());
         let accept = Accept::parse(request.headers(), accepted)?;
         let media = media::datasets(&accept)?.first().copied().ok_or_else(Problem::internal)?;
+        caller.visitor().asks(request.uri().path(), raw_query);
         let most = self.settings.load().limits.search_results;
         let (hub, asked, base, caller) = (self.hub.clone(), query.clone(), urls.clone(), caller.clone());
         let found = self

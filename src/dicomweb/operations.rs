@@ -25,8 +25,10 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::retrieve::respond_full;
 use super::routes::Route;
+use super::visitor::Visitor;
 use super::{Answer, Origin, content, empty, events};
-use crate::config::settings::Right;
+use crate::audit::{Occurrence, Patient};
+use crate::config::settings::{Provider, Right};
 use crate::context::Order;
 use crate::context::desk::{Desk, DeskError, Report, Wanted};
 use crate::context::worklist::{Choice, Entry};
@@ -64,8 +66,8 @@ pub(super) async fn operate(
     };
     let filter = caller.filter();
     let sees_entry = |entry: &Dataset| filter.as_ref().is_none_or(|filter| filter.matches(entry));
-    let principal = caller.name();
-    Console { desk: &origin.desk, principal, sees: &sees, sees_entry: &sees_entry }
+    let (principal, visitor) = (caller.name(), caller.visitor());
+    Console { desk: &origin.desk, principal, visitor, sees: &sees, sees_entry: &sees_entry }
         .answer(&head, &brought, &route)
 }
 
@@ -74,6 +76,8 @@ struct Console<'a> {
     desk: &'a Desk,
     /// The principal; `None` is anonymous.
     principal: Option<Arc<str>>,
+    /// The audit trail of what they do.
+    visitor: &'a Visitor,
     /// Whether the caller sees a series, by the UIDs of its study and itself.
     sees: &'a (dyn Fn(&str, &str) -> bool + Sync),
     /// Whether the caller sees what would be imaged by an entry of the worklist.
@@ -110,27 +114,27 @@ impl Console<'_> {
             Route::Captures => json(&self.all()),
             Route::Capture(name) => json(&self.one(name)?),
             Route::Start(name) => {
-                self.wish(name, "start", start)?;
+                self.wish(name, "start", None, start)?;
                 json(&self.one(name)?)
             }
             Route::Stop(name) => {
-                self.wish(name, "stop", stop)?;
+                self.wish(name, "stop", None, stop)?;
                 json(&self.one(name)?)
             }
             Route::Patient(name) if head.method == Method::DELETE => {
-                self.wish(name, "withdraw patient", |wanted| identify(wanted, None))?;
+                self.wish(name, "withdraw patient", None, |wanted| identify(wanted, None))?;
                 Ok(done())
             }
             Route::Patient(name) => {
                 self.heard(name)?;
                 let order = said::order(&head.headers, content)?;
-                self.wish(name, "set patient", |wanted| identify(wanted, Some(order)))?;
+                self.images(name, "set patient", order)?;
                 Ok(done())
             }
             Route::Emergency(name) => {
                 self.heard(name)?;
                 let order = Order::emergency(&self.desk.rules(name).emergency_name, SystemTime::now());
-                self.wish(name, "emergency", |wanted| identify(wanted, Some(order)))?;
+                self.images(name, "emergency", order)?;
                 json(&self.one(name)?)
             }
             Route::Step(name) => {
@@ -138,8 +142,7 @@ impl Console<'_> {
                 let keys = said::keys(&head.headers, content)?;
                 match self.desk.worklist().choose(&keys, |entry| (self.sees_entry)(&as_imaged(entry))) {
                     Choice::One(entry) => {
-                        let order = Order::clone(&entry.order);
-                        self.wish(name, "choose step", |wanted| identify(wanted, Some(order)))?;
+                        self.images(name, "choose step", Order::clone(&entry.order))?;
                         Ok(done())
                     }
                     Choice::None => Err(Problem::no_entry()),
@@ -208,14 +211,32 @@ impl Console<'_> {
         }
     }
 
-    /// Changes what is wanted of a capture; `change` says whether it did.
+    /// Somebody is to be imaged.
+    fn images(&self, name: &str, action: &'static str, order: Order) -> Result<(), Problem> {
+        let patient = Patient::new(order.patient.id.clone(), order.patient.name.clone());
+        self.wish(name, action, Some(patient), |wanted| identify(wanted, Some(order)))
+    }
+
+    /// Changes what is wanted of a capture; `change` says whether it did. `patient` is who is to be imaged.
     fn wish(
         &self,
         name: &str,
         action: &'static str,
+        patient: Option<Patient>,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Result<(), Problem> {
-        wish(self.desk, self.principal.as_deref().unwrap_or("anonymous"), name, action, change).map(drop)
+        let principal = self.principal.as_deref().unwrap_or("anonymous");
+        if wish(self.desk, principal, name, action, change)? {
+            self.visitor.audit().record(Occurrence::ContextChanges {
+                capture: name.to_owned(),
+                change: action,
+                provider: Provider::Operator.word(),
+                by: self.visitor.party(),
+                patient,
+                study: None,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -192,12 +192,14 @@ impl Request<'_> {
     async fn part(&self, form: &Representation, instance: &Arc<Instance>) -> Result<Part, Problem> {
         let part = representation::part(form, instance, self.urls, self.workers).await;
         let part = part.map_err(|error| self.unsuitable(instance, &error))?;
+        self.caller.visitor().fetches(instance, self.hub);
         self.counters.sent.inc();
         self.counters.sent_bytes.inc_by(part.len() as u64);
         Ok(part)
     }
 
     fn made(&self, kind: &str, url: &str, content: Vec<Bytes>, instance: &Instance) -> Result<Part, Problem> {
+        self.caller.visitor().fetches(instance, self.hub);
         Part::new(kind, url, content).map_err(|error| self.unsuitable(instance, &error))
     }
 
@@ -225,6 +227,7 @@ impl Request<'_> {
             workers: self.workers.clone(),
             counters: self.counters.clone(),
             stages: self.hub.stages().clone(),
+            transfers: self.caller.visitor().stream(),
         };
         let body = guarded(live.into_body(), self.caller, Right::Retrieve, self.counters);
         Ok(respond(kind.map_err(|_| Problem::internal())?, body))

@@ -97,7 +97,7 @@ fn begin(
         ContentTypeError::NotMultipart => Problem::unsupported_media_type(sentence(&Refusal::MediaType)),
         _ => Problem::bad_body(sentence(&error)),
     })?;
-    let request = Of { study, principal: caller.name() };
+    let request = Of { study, principal: caller.name(), transfers: caller.visitor().sends() };
     let intake = origin.send.begin(&content, request).map_err(|refusal| match refusal {
         Refusal::MediaType => Problem::unsupported_media_type(sentence(&refusal)),
         Refusal::Full(_) => Problem::busy(BUSY),

@@ -49,7 +49,10 @@ pub(super) async fn subscription(
         Method::POST => {
             // So that the connection can go on.
             content::collect(body, MAX_CONTENT, content::DEADLINE).await?;
-            desk.post(raw, &urls)
+            let answer = desk.post(raw, &urls)?;
+            // A search that has not happened yet is one.
+            caller.visitor().asks(head.uri.path(), raw);
+            Ok(answer)
         }
         Method::DELETE => desk.delete(raw),
         _ => desk.get(raw),

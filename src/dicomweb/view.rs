@@ -13,6 +13,7 @@ use super::representation::Representation;
 use super::retrieve::{boundary, respond};
 use super::routes::{BASE, Urls};
 use super::steering::Steering;
+use crate::audit::Transfers;
 use crate::frame::render::{RenderParameters, Viewport};
 use crate::hub::{Cursor, From, LiveSeries, Stages};
 use crate::net::http::Body;
@@ -20,7 +21,7 @@ use crate::net::multipart::Writer;
 use crate::sink::workers::Workers;
 
 /// JPEG pictures of a series as it grows, until it ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct View {
     /// Of what.
     pub series: Arc<LiveSeries>,
@@ -32,6 +33,8 @@ pub struct View {
     pub workers: Workers,
     /// What is counted: a stream, and what it sends.
     pub counters: DicomwebCounters,
+    /// What the audit trail is told of it.
+    pub transfers: Transfers,
 }
 
 impl View {
@@ -53,6 +56,7 @@ impl View {
             urls: Urls::new(BASE),
             workers: self.workers,
             counters: self.counters,
+            transfers: self.transfers,
             // Somebody who looks is none of the readers whose frames are measured.
             stages: Stages::default(),
         };

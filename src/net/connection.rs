@@ -30,11 +30,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::counters::NetCounters;
 use super::events;
-use super::http::{Handler, PeerInfo, Refusal, Shared};
+use super::http::{Handler, Kept, PeerInfo, Refusal, Shared};
 use super::limits::{Limits, Permit};
 use super::progress::{Activity, InFlight, Verdict, Watched};
 use super::socket::{Socket, tune};
-use super::tls::Admission;
+use super::tls::{Admission, refusal};
 use crate::config::settings::HttpLimits;
 
 /// Header fields of one HTTP/1.1 request. On HTTP/2 the size bounds them: each counts at least 32 bytes
@@ -91,7 +91,7 @@ pub(super) async fn run<H: Handler>(
         chain.first().map(|leaf| Bytes::copy_from_slice(leaf))
     });
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let peer = PeerInfo { address, client_certificate, own };
+    let peer = PeerInfo { address, client_certificate, own, kept: Kept::default() };
     activity.begin(!is_h2);
     let watch = Watch { peer: address, activity: &activity, http, counters: &shared.parts.counters };
     let service = service_fn(|request| {
@@ -124,6 +124,7 @@ fn withdrawn(
     let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
     async move {
         let error = admission.withdrawn(chain).await;
+        counters.alarms.raise(peer, &format!("its certificate is no longer accepted: {error}"));
         counters.revoked.note(|suppressed| {
             events::Withdrawn { peer, error: &error, suppressed }.tell();
         });
@@ -171,6 +172,9 @@ async fn handshake<H>(
     match timeout_at(deadline, TlsAcceptor::from(config).accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
+            if let Some(error) = refusal(&error) {
+                counters.alarms.raise(peer, &format!("its TLS handshake failed: {error}"));
+            }
             counters.tls_failed.note(|suppressed| {
                 events::HandshakeFailed { peer, error: &error, suppressed }.tell();
             });

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use super::alarms::Alarms;
+
 /// Log lines a second of one kind; the next line says how many were left out.
 const LINES_PER_SECOND: u32 = 5;
 
@@ -112,6 +114,8 @@ pub struct NetCounters {
     pub drain_dropped: Tally,
     /// Connections whose handler panicked: a fault of ours.
     pub panicked: Tally,
+    /// Who is told of those that were turned away for reasons of security.
+    pub alarms: Alarms,
 }
 
 #[cfg(test)]

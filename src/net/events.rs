@@ -9,7 +9,7 @@ use crate::event::events;
 
 events! {
     /// A client showed a token or a certificate that is not accepted, or none. The reason says which rule was broken:
-    /// see to the client's credentials, or to `access.*` and the token keys of the configuration.
+    /// see to the client's credentials, or to `[access]` and the token keys of the configuration.
     Unauthenticated<'a>: INFO "net.unauthenticated" metric "framegate_dicomweb_requests_unauthenticated_total"
         { display peer: SocketAddr, value reason: &'a str, value suppressed: u64 } (why: &'a dyn Display)
         "a request was not authenticated: {why}";

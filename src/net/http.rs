@@ -9,12 +9,12 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -49,6 +49,19 @@ pub struct PeerInfo {
     pub client_certificate: Option<Bytes>,
     /// The service itself, which tries whether it works.
     pub own: bool,
+    /// What the handler keeps for as long as the connection is open, or anything that was begun on it.
+    pub kept: Kept,
+}
+
+/// A handler's own values that belong to one connection, one of each type.
+#[derive(Debug, Clone, Default)]
+pub struct Kept(Arc<Mutex<Extensions>>);
+
+impl Kept {
+    /// The value of this type, which is the default where there was none.
+    pub fn get<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default::<T>().clone()
+    }
 }
 
 /// Why the server answers a request itself.
@@ -179,6 +192,7 @@ fn admit<H: Handler>(
     }
     counters.accepted.add(1);
     if !limits.allows(ip) {
+        counters.alarms.raise(peer, "its address is in no network of dicomweb.allow");
         counters.refused_network.note(|suppressed| {
             events::NetworkRefused { peer, suppressed, section: limits.section() }.tell();
         });

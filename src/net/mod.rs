@@ -10,6 +10,7 @@
 //! list, connection limits, TLS handshake with a deadline, request head with a deadline, request
 //! rate; while it is answered, a watch drops it when the client stops taking bytes.
 
+pub mod alarms;
 pub mod auth;
 pub mod backoff;
 pub mod client;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::audit::Audit;
 use crate::config::profile::{OWN_PROFILES, Profiles};
 use crate::config::settings::CaptureSettings;
 use crate::context::Equipment;
@@ -55,6 +56,7 @@ impl Captures {
         hub: &Hub,
         desk: &Desk,
         counters: &CaptureCounters,
+        audit: &Audit,
     ) -> Result<Self, CaptureStartError> {
         if captures.is_empty() {
             return Ok(Self { running: Vec::new(), counters: Vec::new(), clock: None });
@@ -70,7 +72,8 @@ impl Captures {
         for (name, capture) in captures {
             let counters = counters.of(name);
             all.push((name.clone(), counters.clone()));
-            let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone());
+            let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone())
+                .audited(audit.clone());
             let frames = Frames::new(name, capture, counters.clone(), clock.state(), encounter);
             let capture = Capture {
                 name: name.clone(),
@@ -113,6 +116,6 @@ fn serial() -> String {
 }
 
 /// Name of the host; empty where it is not to be had.
-fn host() -> String {
+pub(super) fn host() -> String {
     nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 //! against the code, and writes it with `FRAMEGATE_WRITE_DOCS=1 cargo test --lib service::catalogue`.
 
 use crate::event::Kind;
-use crate::{console, context, dicomweb, dimse, net, procedure, service, sink, source, spool};
+use crate::{audit, console, context, dicomweb, dimse, net, procedure, service, sink, source, spool};
 
 /// What a reader knows a room by, and its kinds of events.
 pub type Room = (&'static str, &'static [Kind]);
@@ -24,6 +24,7 @@ pub const ROOMS: &[Room] = &[
     ("Instance Availability Notification", sink::availability::events::KINDS),
     ("Worklist", procedure::worklist::events::KINDS),
     ("Performed procedure steps", procedure::performed::events::KINDS),
+    ("Audit trail", audit::events::KINDS),
     ("Service", service::events::KINDS),
 ];
 

@@ -183,12 +183,14 @@ fn shown(settings: &Settings) -> Vec<(String, &Path)> {
         WorklistPeer::Web(peer) => ("worklist", name, of_pair(peer.identity.as_ref())),
     });
     let mpps = settings.mpps.iter().map(|(name, one)| ("mpps", name, of_peer(&one.peer)));
+    let audit = settings.audit.receiver.as_ref().and_then(|receiver| of_tls(Some(&receiver.tls)));
     destinations
         .chain(availability)
         .chain(relays)
         .chain(worklists)
         .chain(mpps)
         .filter_map(|(section, name, file)| Some((format!("{section}.{name}.certificate"), file?)))
+        .chain(audit.map(|file| ("audit.certificate".to_owned(), file)))
         .collect()
 }
 

@@ -10,6 +10,7 @@
 //!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics and health (HTTP, if asked for)
 //! ```
 
+mod audit;
 mod capture;
 pub mod catalogue;
 pub mod confine;
@@ -34,6 +35,7 @@ mod signals;
 mod spool;
 mod standing;
 pub mod status;
+mod stopping;
 pub mod support;
 mod watchdog;
 
@@ -47,17 +49,18 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::audit::Trail;
 pub use self::capture::CaptureStartError;
 pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
-use self::housekeeping::{housekeeping, streams_ended};
+use self::housekeeping::housekeeping;
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
 use self::status::{Bound, Collector};
-use crate::audit::Audit;
+use self::stopping::Running;
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -134,8 +137,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
+    let trail = Trail::start(&settings);
     let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
     let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
+    let counters = counters.audited(&trail);
     let readiness = readiness::Readiness::new(counters.progress.clone());
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
@@ -160,6 +165,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters.dimse.clone(),
         stopping.clone(),
     )
+    .audited(trail.audit())
     .tried_by(own.clone());
     for (name, relay) in &settings.relays {
         let Some(address) = relay.listen else { continue };
@@ -195,7 +201,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
     let base: Arc<str> = Urls::new(&format!("https://{dicomweb_address}{BASE}")).base().into();
-    let access = Access::new(&settings.access)?;
+    let access = Access::new(&settings.access)?.audited(trail.audit());
     let standing = standing::requests(&settings, &access.grants(), &base);
     registry.stand(standing.map_err(ServiceError::Standing)?);
     let destinations = Arc::new(ArcSwap::from_pointee(settings.destinations.clone()));
@@ -208,6 +214,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         counters: counters.push.clone(),
         destinations: settings.destinations.clone(),
         drain: settings.service.drain / 2,
+        audit: trail.audit(),
     });
     tasks.spawn(push.clone().run(stopping.clone()));
     let send_settings = Arc::new(ArcSwap::from_pointee(settings.send.clone()));
@@ -254,28 +261,23 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
     }
-    let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture)?;
+    let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture, &trail.audit())?;
     tasks.spawn(heartbeats::watch(desk.clone(), captures.counters(), stopping.clone()));
-    let pattern = if settings.pattern.enabled {
-        Some(
-            PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
-                .map_err(ServiceError::Pattern)?,
-        )
-    } else {
-        None
-    };
+    let pattern = settings
+        .pattern
+        .enabled
+        .then(|| PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now()));
+    let pattern = pattern.transpose().map_err(ServiceError::Pattern)?;
 
     let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
-    let (clock, _own_clock) = status::clock(captures.clock());
-    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
     let bound = Bound {
         dicomweb: Some(dicomweb_address),
         dimse,
-        dimse_tls: dimse_tls_address,
+        dimse_tls: dimse_tls.as_ref().map(|(_, address)| *address),
         console: console.as_ref().map(console::Door::address),
         metrics: metrics.as_ref().map(metrics::Door::address),
     };
-    let collector = Collector::new(status::Parts {
+    let parts = status::Parts {
         hub: hub.clone(),
         desk: desk.clone(),
         registry: registry.clone(),
@@ -285,14 +287,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         listeners: bound.listeners(&settings),
         secured: secured.clone(),
         readiness: readiness.clone(),
-        clock,
-    });
-    tasks.spawn(collector.clone().sample(stopping.clone()));
+        clock: captures.clock(),
+    };
+    let collector = Collector::start(parts, &mut tasks, &stopping);
     if let Some(door) = metrics {
         tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
     }
-    let (rooms, headline) =
-        ((rooms.configured_by(reload.file.clone()), collector.clone(), Audit::none()), collector.clone());
+    let rooms = rooms.configured_by(reload.file.clone());
+    let (rooms, headline) = ((rooms, collector.clone(), trail.audit()), collector.clone());
     let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
@@ -328,6 +330,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
     events::Ready { dicomweb: dicomweb_address, dimse }.tell();
     notify(&[NotifyState::Ready]);
+    trail.started(spool::given_directory().as_deref());
 
     let mut reloader = Reloader {
         loaded,
@@ -351,6 +354,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         access,
         console,
         notifier: notifier.clone(),
+        audit: trail.audit(),
         certificates: expiry::Certificates::of(secured),
     };
     let mut watch_files = tokio::time::interval(Duration::from_secs(30));
@@ -364,34 +368,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     }
 
-    readiness.stopping();
-    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way may finish")]);
     let drain = reloader.loaded.settings.service.drain;
-    events::Stopping { drain }.tell();
-    if let Some(pattern) = pattern {
-        pattern.stop();
-    }
-    // Before the hub, so that their series end as complete. A driver that hangs is not waited for.
-    let stopped = tokio::task::spawn_blocking(move || captures.stop());
-    if tokio::time::timeout(drain / 4, stopped).await.is_err() {
-        events::CaptureHangs {}.tell();
-    }
-    let _ = stop.send(true);
-    hub.shutdown();
-    // After the hub, so that the ends of all series are still told.
-    notifier.stop();
-    let all = async {
-        // Streams first, then connections: some HTTP/2 clients take a GOAWAY for the end of the
-        // streams they are reading.
-        let ended = streams_ended(&counters.dicomweb);
-        let _ = tokio::time::timeout(drain / 2, ended).await;
-        let _ = close.send(true);
-        while tasks.join_next().await.is_some() {}
-    };
-    if tokio::time::timeout(drain, all).await.is_err() {
-        events::DrainOver {}.tell();
-    }
-    events::Stopped {}.tell();
+    let running =
+        Running { pattern, captures, hub, notifier, counters, readiness, trail, stop, close, tasks, drain };
+    running.stop().await;
     Ok(())
 }
 

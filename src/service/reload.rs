@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::console::Opened;
 use super::expiry::Certificates;
 use super::{Reload, ServiceError, events, notify, standing};
+use crate::audit::Audit;
 use crate::config::settings::{
     AvailabilitySettings, DicomwebSettings, DimseSettings, MppsSettings, SendSettings, Settings,
     WorklistSettings,
@@ -54,6 +55,7 @@ pub(super) struct Reloader {
     pub(super) access: Access,
     pub(super) console: Option<Opened>,
     pub(super) notifier: Notifier,
+    pub(super) audit: Audit,
     pub(super) certificates: Certificates,
 }
 
@@ -93,6 +95,7 @@ impl Reloader {
         self.availability.send_if_modified(|known| replace(known, &settings.availability));
         self.worklists.send_if_modified(|known| replace(known, &settings.worklists));
         self.mpps.send_if_modified(|known| replace(known, &settings.mpps));
+        self.audit.reload(&settings.audit);
         self.registry.reload(settings.subscriptions.clone());
         self.registry.stand(standing);
         // Before their subscriptions end, so that they are told why.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::refused::Refused;
+use crate::audit::{Outcome, Transfers};
 use crate::hub::{Hub, Published, Publisher};
 use crate::instance::assemble::{Assembler, Event, Opened};
 use crate::instance::{Source, Uid};
@@ -13,12 +14,14 @@ use crate::instance::{Source, Uid};
 pub(super) struct Claims {
     source: Source,
     publishers: HashMap<(Uid, Uid), Publisher>,
+    /// What the audit trail is told of them.
+    transfers: Transfers,
 }
 
 impl Claims {
-    /// None yet, of a peer of this source.
-    pub(super) fn of(source: Source) -> Self {
-        Self { source, publishers: HashMap::new() }
+    /// None yet, of a peer of this source, by the account that is kept of what it sends.
+    pub(super) fn of(source: Source, transfers: Transfers) -> Self {
+        Self { source, publishers: HashMap::new(), transfers }
     }
 
     /// The peer has said that it is done: its part of every series is complete.
@@ -26,6 +29,7 @@ impl Claims {
         for (_, publisher) in self.publishers.drain() {
             publisher.complete();
         }
+        self.transfers.finish(Outcome::Success);
     }
 
     /// Acts on an event of an object: opens its series, or publishes its instance. Never waits.
@@ -51,12 +55,14 @@ impl Claims {
                 Ok(None)
             }
             Event::Instance(instance) => {
-                let identity = instance.identity();
+                let identity = instance.identity().clone();
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = self.publishers.get(&key) else { return Ok(None) };
                 let begun = assembler.next_begun(instance.arrived());
-                Ok(Some(publisher.publish(instance.coming_from(self.source, begun))?))
+                let published = publisher.publish(instance.coming_from(self.source, begun))?;
+                self.transfers.note(&identity, || Some(publisher.series().context().clone()));
+                Ok(Some(published))
             }
         }
     }

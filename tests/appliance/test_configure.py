@@ -49,7 +49,8 @@ def box(boxes, fresh) -> Box:
     box = boxes(fresh).active()
     box.write("/etc/framegate/framegate.d/60-console.toml", toml(CONSOLE))
     box.run("systemctl", "restart", "framegate-prepare.service")
-    return box.active()
+    box.run("systemctl", "start", "framegate.service")
+    return box
 
 
 def outcome(box: Box) -> str:
@@ -107,11 +108,11 @@ def test_a_fault_is_told_with_its_line_and_changes_nothing(box):
     assert title(console) == "ROOM7"
 
 
-def test_what_waits_when_the_power_goes_is_taken_back_at_boot(box):
+def test_what_waits_when_the_power_goes_is_taken_back_at_boot(box, boxes, fresh):
     before = box.run("cat", DROP_IN)
     Console(box).login().want('[dimse]\nae_title = "ROOM8"\n')
     reached(box, "waiting")
     box.cut()
-    box.up().active()
-    assert box.run("cat", DROP_IN) == before
-    assert title(Console(box).login()) == "ROOM7"
+    again = boxes(fresh).active()
+    assert again.run("cat", DROP_IN) == before
+    assert title(Console(again).login()) == "ROOM7"

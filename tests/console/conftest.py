@@ -29,6 +29,7 @@ def pytest_configure(config):
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    config.pluginmanager.register(phi.Search(config), "phi")
 
 
 @pytest.fixture(scope="session")

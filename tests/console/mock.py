@@ -266,6 +266,9 @@ class Handler(BaseHTTPRequestHandler):
             case ["journal"]:
                 after = int(self.path.partition("after=")[2] or 0)
                 self.say({"entries": [one for one in box.journal if one["sequence"] > after], "next": len(box.journal)})
+            case ["configuration"]:
+                text = '[capture.xa]\ndevice = "/dev/video0"\n'
+                self.say({"possible": True, "text": text, "outcome": {"state": "waiting", "said": "180"}})
             case ["support-bundle"]:
                 self.answer(200, b"", "application/gzip")
             case _:
@@ -278,7 +281,7 @@ class Handler(BaseHTTPRequestHandler):
             if said.get("code") != CODE:
                 return self.say({"title": "This code is not valid"}, 401)
             server.session = {
-                "name": "console-code", "how": "code", "rights": ["operate", "phi"], "phi": False, "csrf": "mock",
+                "name": "console-code", "how": "code", "rights": ["operate", "phi", "configure"], "phi": False, "csrf": "mock",
                 "expires_seconds": 1800, "certificate": False,
             }
             return self.answer(204)

@@ -7,7 +7,7 @@ import re
 
 from mock import ASSETS
 
-MOST_BYTES = 86_000
+MOST_BYTES = 92_000
 OURS = [path for path in ASSETS.iterdir() if path.is_file()]
 VENDOR = ASSETS / "vendor"
 

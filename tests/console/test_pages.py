@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from mock import CODE, PATIENT
-from visit import PAGES
+from visit import ALL_PAGES
 
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1366, "height": 900}},
@@ -26,7 +26,7 @@ def test_every_page_is_for_everybody(mock, visit, look):
     one.check_width("login")
     one.log_in(CODE)
     one.unlock()
-    for page in PAGES:
+    for page in ALL_PAGES:
         one.go(page)
         one.check_access(page)
         one.check_width(page)
@@ -49,7 +49,7 @@ def test_all_can_be_reached_by_keyboard(mock, visit):
     expect(one.page.get_by_role("heading", level=1, name="Live")).to_be_visible()
     press("Tab")
     expect(focused).to_have_text("Skip to the page")
-    for page, name in PAGES.items():
+    for page, name in ALL_PAGES.items():
         link = one.page.get_by_role("navigation").get_by_role("link", name=name)
         for _ in range(30):
             press("Tab")

@@ -19,6 +19,8 @@ PAGES = {
     "system": "System",
     "journal": "Journal",
 }
+# With the right to it.
+ALL_PAGES = PAGES | {"configuration": "Configuration"}
 # What the page finds out by being refused, and what the box cuts off when something else may be seen; the browser writes
 # both down.
 REFUSED = "/api/session|/api/series/.*/live"
@@ -63,7 +65,7 @@ class Visit:
     def go(self, page: str) -> None:
         """To a page by its address."""
         self.page.goto(f"{self.url}#/{page}")
-        expect(self.page.get_by_role("heading", level=1, name=PAGES[page])).to_be_visible()
+        expect(self.page.get_by_role("heading", level=1, name=ALL_PAGES[page])).to_be_visible()
 
     def unlock(self) -> None:
         self.page.get_by_role("banner").get_by_role("button", name="Show patient data").click()

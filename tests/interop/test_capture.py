@@ -347,6 +347,9 @@ def test_who_is_imaged_is_whom_the_operator_says(own_gateway, http, tmp_path):
     assert "IssuerOfPatientID" not in instance and instance.AccessionNumber == ""
     assert http.delete(f"{room}/patient").status_code == 204
     assert imaged("generated").PatientID.startswith("FG-2")
-    audit = [line for line in gateway.output.splitlines() if "framegate::audit" in line]
-    assert len(audit) == 3 and all("room" in line and "patient" in line for line in audit), audit
+    audit = [line for line in gateway.output.splitlines() if "framegate::audit" in line and "the context changes" in line]
+    assert len(audit) == 6 and all('capture="room"' in line for line in audit), audit
+    assert sum('change="patient"' in line for line in audit) == 3, audit
+    for said in ("set patient", "emergency", "withdraw patient"):
+        assert sum(f'change="{said}"' in line for line in audit) == 1, audit
     assert not any(secret in gateway.output for secret in ("Doe", "4711", "FG-"))

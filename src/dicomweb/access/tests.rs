@@ -20,6 +20,7 @@ use super::*;
 use crate::config::settings::{HubSettings, JwtSettings, PrincipalSettings, Rights};
 use crate::hub::Publisher;
 use crate::instance::Dataset;
+use crate::net::http::Kept;
 use crate::sink::workers::Workers;
 use crate::subscription::scope::{Level, Scope};
 
@@ -36,7 +37,12 @@ fn settings(anonymous: Rights, principals: &[(&str, Rights)]) -> AccessSettings 
 }
 
 fn peer() -> PeerInfo {
-    PeerInfo { address: "127.0.0.1:1".parse().unwrap(), client_certificate: None, own: false }
+    PeerInfo {
+        address: "127.0.0.1:1".parse().unwrap(),
+        client_certificate: None,
+        own: false,
+        kept: Kept::default(),
+    }
 }
 
 struct Room {
@@ -70,6 +76,7 @@ impl Room {
             until: None,
             hub: self.hub.clone(),
             shared: Arc::clone(&self.access.shared),
+            visitor: Visitor::default(),
         }
     }
 

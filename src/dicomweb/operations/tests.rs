@@ -29,7 +29,8 @@ impl Place {
         };
         let sees_entry = |entry: &Dataset| !unseen(entry);
         let principal = Some("alice".into());
-        let console = Console { desk: &self.0, principal, sees: &sees, sees_entry: &sees_entry };
+        let visitor = &Visitor::default();
+        let console = Console { desk: &self.0, principal, visitor, sees: &sees, sees_entry: &sees_entry };
         let content = Bytes::copy_from_slice(content.as_bytes());
         let (head, content) = match console.answer(&head, &content, route) {
             Ok(response) => {

@@ -58,9 +58,15 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::http::Kept;
 
     fn peer(address: &str) -> PeerInfo {
-        PeerInfo { address: address.parse().unwrap(), client_certificate: None, own: false }
+        PeerInfo {
+            address: address.parse().unwrap(),
+            client_certificate: None,
+            own: false,
+            kept: Kept::default(),
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::testing::{AUDIENCE, ISSUER, Signer, claims, seconds_from_now, settings, write};
 use super::*;
 use crate::config::settings::PrincipalSettings;
+use crate::net::http::Kept;
 use crate::net::tls::testing::Authority;
 
 type Who = Result<Option<Arc<str>>, Unauthenticated>;
@@ -35,6 +36,7 @@ fn peer(certificate_pem: Option<&str>) -> PeerInfo {
         address: "127.0.0.1:1".parse().unwrap(),
         client_certificate: certificate_pem.map(der),
         own: false,
+        kept: Kept::default(),
     }
 }
 

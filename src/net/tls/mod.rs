@@ -12,6 +12,7 @@ mod clients;
 mod clock;
 mod error;
 mod own;
+mod peer;
 mod reload;
 mod self_signed;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use chain::verify_served;
 pub use client::{ClientTls, Trust, client_config, host};
 pub use error::TlsError;
 pub use own::own_client;
+pub use peer::{refusal, subject};
 pub use reload::{Admission, Reloading};
 pub use self_signed::{SelfSigned, self_signed, server_params};
 

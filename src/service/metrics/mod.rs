@@ -23,7 +23,9 @@ use prometheus_client::registry::Registry;
 pub(super) use self::listener::{Door, bind};
 use self::process::Process;
 use self::sampled::Sampled;
+use super::audit::Trail;
 use super::progress::Progress;
+use crate::audit::counters::AuditCounters;
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
 use crate::net::counters::NetCounters;
@@ -67,6 +69,8 @@ pub struct Counters {
     pub capture: CaptureCounters,
     /// What the service finds when it tries itself.
     pub self_test: SelfTestMetrics,
+    /// The audit trail.
+    pub audit: AuditCounters,
     /// Whether frames get through.
     pub(super) progress: Progress,
 }
@@ -142,8 +146,15 @@ impl Counters {
             procedure: ProcedureCounters::default(),
             capture: CaptureCounters::default(),
             self_test: SelfTestMetrics::default(),
+            audit: AuditCounters::default(),
             progress: Progress::new(Instant::now()),
         }
+    }
+
+    /// The same, with those of an audit trail, which is told of whom listeners turn away.
+    pub(super) fn audited(self, trail: &Trail) -> Self {
+        let listeners = LISTENERS.map(|section| (section, trail.net_counters())).into();
+        Self { listeners, audit: trail.counters(), ..self }
     }
 
     /// What the listener of this section counts; one that is not shown, where there is no such listener.
@@ -171,6 +182,7 @@ impl Counters {
         self.procedure.register(registry);
         self.capture.register(registry);
         self.self_test.register(registry);
+        self.audit.register(registry);
         registry.register_collector(Box::new(Sampled {
             hub: self.hub.clone(),
             listeners: self.listeners.clone(),

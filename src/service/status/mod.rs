@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use self::findings::findings;
@@ -67,14 +68,17 @@ pub(super) struct Parts {
     pub(super) secured: Vec<(&'static str, Arc<Reloading>)>,
     /// Whether the service can serve.
     pub(super) readiness: Readiness,
-    /// What is known of the clock.
-    pub(super) clock: Arc<ArcSwap<ClockState>>,
+    /// What captures are told of the clock; `None` where there are none, and somebody else has to ask.
+    pub(super) clock: Option<Arc<ArcSwap<ClockState>>>,
 }
 
 /// Makes a [`Status`] whenever somebody asks. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub struct Collector {
     parts: Arc<Parts>,
+    clock: Arc<ArcSwap<ClockState>>,
+    /// Asks about the clock, where no capture does.
+    _asks: Option<Arc<Clock>>,
     started: (Instant, SystemTime),
     sampled: Arc<Mutex<Sampled>>,
 }
@@ -94,10 +98,16 @@ struct Running<'a> {
 }
 
 impl Collector {
-    /// Knows nothing of the machine before [`Collector::sample`] runs.
-    pub(super) fn new(parts: Parts) -> Self {
+    /// Begins to look at counts and the machine, among `tasks`, until `stopping` turns true.
+    pub(super) fn start(parts: Parts, tasks: &mut JoinSet<()>, stopping: &watch::Receiver<bool>) -> Self {
         let started = (Instant::now(), SystemTime::now());
-        Self { parts: Arc::new(parts), started, sampled: Arc::default() }
+        let asks = parts.clock.is_none().then(|| Arc::new(Clock::start()));
+        let own = asks.as_ref().map(|clock| clock.state());
+        let clock = parts.clock.clone().or(own).unwrap_or_default();
+        let sampled = Arc::default();
+        let collector = Self { parts: Arc::new(parts), clock, _asks: asks, started, sampled };
+        tasks.spawn(collector.clone().sample(stopping.clone()));
+        collector
     }
 
     /// How everything is now. Reads memory and the kernel's word on this process only, and waits for nobody.
@@ -154,7 +164,7 @@ impl Collector {
     }
 
     /// Looks at counts each second and at the machine every few, until `stopping` turns true.
-    pub(super) async fn sample(self, mut stopping: watch::Receiver<bool>) {
+    async fn sample(self, mut stopping: watch::Receiver<bool>) {
         let machine = Arc::new(Machine::default());
         let read = tokio::task::spawn_blocking(Machine::read).await;
         let machine = read.map_or(machine, Arc::new);
@@ -205,15 +215,4 @@ pub fn of_machine(settings: &Settings, runtime: &Path) -> SystemStatus {
     let spool = settings.spool.directory.clone().map(|place| ("spool", place));
     let disks: Vec<_> = std::iter::once(("runtime", runtime.to_owned())).chain(spool).collect();
     Machine::read().now(&disks)
-}
-
-/// The clock that captures ask, or one of our own where there are none.
-pub(super) fn clock(asked: Option<Arc<ArcSwap<ClockState>>>) -> (Arc<ArcSwap<ClockState>>, Option<Clock>) {
-    match asked {
-        Some(state) => (state, None),
-        None => {
-            let clock = Clock::start();
-            (clock.state(), Some(clock))
-        }
-    }
 }

@@ -64,7 +64,7 @@ impl Collector {
                 .chain(files)
                 .map(|(name, validity)| certificate(name, validity, now))
                 .collect(),
-            clock: clock(&self.parts.clock.load()),
+            clock: clock(&self.clock.load()),
         }
     }
 }

@@ -118,6 +118,7 @@ impl Flow {
                         continue;
                     };
                     self.going = feed.stages().goes(Sink::Push, instance.way(), feed.since());
+                    feed.hands_over(&instance);
                     feed.tally().sent(1);
                     feed.tally().bytes(part.len());
                     self.instances += 1;

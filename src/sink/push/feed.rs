@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counters::Tally;
+use crate::audit::{Audit, Outcome, Party, Transfers};
 use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader, Stages};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
@@ -40,6 +41,9 @@ pub(super) struct Parts {
     pub(super) hub: Hub,
     pub(super) notifier: Notifier,
     pub(super) workers: Workers,
+    pub(super) audit: Audit,
+    /// The destination, for the audit trail.
+    pub(super) to: Party,
 }
 
 /// See the module.
@@ -55,6 +59,8 @@ pub(super) struct Feed {
     parts: Parts,
     /// When it began to read.
     since: std::time::Instant,
+    /// What the audit trail is told: from the first instance until all series have ended, or pushing fails.
+    transfers: Transfers,
 }
 
 impl Feed {
@@ -71,7 +77,18 @@ impl Feed {
             asks.matches_series(live, &described)
         })
         .read_by(Reader { kind: "push", peer: tally.destination().into() });
-        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, since }
+        let transfers = Transfers::pushed(&parts.audit, Party::here(), parts.to.clone());
+        Self {
+            subscription,
+            changed,
+            cursors,
+            pace: None,
+            out: VecDeque::new(),
+            tally,
+            parts,
+            since,
+            transfers,
+        }
     }
 
     /// Waits for the next instance, for the end of all series, or for a suspension. While the subscription
@@ -96,7 +113,10 @@ impl Feed {
                     return Taken::Instance(instance, self.cursors.mark(&series));
                 }
                 (series, Item::Missed(missed)) => self.missed(series.as_ref(), missed),
-                (_, Item::Instance(_) | Item::End(_)) => return Taken::Dry,
+                (_, Item::Instance(_) | Item::End(_)) => {
+                    self.transfers.finish(Outcome::Success);
+                    return Taken::Dry;
+                }
             }
         }
     }
@@ -136,6 +156,18 @@ impl Feed {
             self.out.pop_front();
         }
         self.out.extend(mark.map(|mark| (now, mark)));
+    }
+
+    /// An instance is handed over.
+    pub(super) fn hands_over(&mut self, instance: &Instance) {
+        let (identity, hub) = (instance.identity(), &self.parts.hub);
+        let context = || hub.find(&identity.study, &identity.series).map(|live| live.context().clone());
+        self.transfers.note(identity, context);
+    }
+
+    /// Nothing can be handed over for now.
+    pub(super) fn fails(&mut self) {
+        self.transfers.finish(Outcome::MinorFailure);
     }
 
     /// All that went out has arrived.
@@ -237,7 +269,7 @@ mod tests {
     async fn what_the_source_lost_is_told_and_not_held_against_the_destination() {
         let world = World::new(&[]);
         let subscription = world.subscribe("x", |_| {});
-        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let parts = world.parts();
         let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
         let mut feed = Feed::new(subscription.clone(), tally, parts);
         let publisher = world.open("2");
@@ -253,7 +285,7 @@ mod tests {
         let world = World::new(&[]);
         let subscription =
             world.subscribe("x", |request| request.options = Options { rate: Some(0.001), paused: false });
-        let parts = Parts { hub: world.hub.clone(), notifier: world.notifier(), workers: Workers::new() };
+        let parts = world.parts();
         let tally = Arc::new(Tally::new(subscription.clone(), world.counters.clone(), "x".to_owned()));
         let mut feed = Feed::new(subscription.clone(), tally, parts);
         let publisher = world.open("2");

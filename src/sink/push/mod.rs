@@ -33,6 +33,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use self::counters::PushCounters;
+use crate::audit::Audit;
 use crate::config::settings::DestinationSettings;
 use crate::hub::Hub;
 use crate::sink::notify::Notifier;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub destinations: BTreeMap<String, DestinationSettings>,
     /// How long what is in memory may still go out when the service stops.
     pub drain: Duration,
+    /// What is told of whom gets what.
+    pub audit: Audit,
 }
 
 /// Pushes for all subscriptions. Cheap to clone.
@@ -85,6 +88,7 @@ struct Shared {
     workers: Workers,
     counters: PushCounters,
     drain: Duration,
+    audit: Audit,
     times: Times,
     destinations: watch::Sender<BTreeMap<String, DestinationSettings>>,
 }
@@ -96,9 +100,9 @@ impl Push {
     }
 
     fn with_times(parts: Parts, times: Times) -> Self {
-        let Parts { hub, registry, notifier, workers, counters, destinations, drain } = parts;
+        let Parts { hub, registry, notifier, workers, counters, destinations, drain, audit } = parts;
         let destinations = watch::Sender::new(destinations);
-        let shared = Shared { hub, registry, notifier, workers, counters, drain, times, destinations };
+        let shared = Shared { hub, registry, notifier, workers, counters, drain, audit, times, destinations };
         Self { shared: Arc::new(shared) }
     }
 

@@ -371,6 +371,9 @@ impl Pusher {
         if outage.pause.is_zero() {
             return;
         }
+        if let Some(feed) = &mut self.feed {
+            feed.fails();
+        }
         let until = Instant::now() + outage.pause;
         self.tally.stands(if outage.refused {
             PushState::Refused

@@ -83,7 +83,10 @@ impl Pusher {
         while let Some(Taken::Instance(instance, mark)) = next {
             feed.goes_out(mark, Duration::MAX);
             match part(feed.subscription().request(), &instance, feed.workers()).await {
-                Ok(part) => parts.push((part, instance.way())),
+                Ok(part) => {
+                    feed.hands_over(&instance);
+                    parts.push((part, instance.way()));
+                }
                 Err(_) => self.tally.failed("unsuitable", 1),
             }
             let bytes: u64 = parts.iter().map(|(part, _)| part.len()).sum();

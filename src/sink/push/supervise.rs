@@ -12,6 +12,7 @@ use super::destination::Destination;
 use super::events;
 use super::feed::Parts;
 use super::pusher::{Pusher, PusherParts};
+use crate::audit::Party;
 use crate::net::client::BadUrl;
 use crate::subscription::registry::{Delivery, PushState, Subscription};
 
@@ -133,6 +134,7 @@ impl Supervisor {
         let (control, steered) = watch::channel(Some(destination.clone()));
         let shared = &self.shared;
         let id = subscription.id().clone();
+        let to = Party::configured(&destination.name, destination.peer.authority());
         let pusher = Pusher::new(PusherParts {
             subscription,
             destination,
@@ -140,6 +142,8 @@ impl Supervisor {
                 hub: shared.hub.clone(),
                 notifier: shared.notifier.clone(),
                 workers: shared.workers.clone(),
+                audit: shared.audit.clone(),
+                to,
             },
             counters: shared.counters.clone(),
             control: steered,

@@ -6,10 +6,6 @@ use std::io;
 use crate::event::events;
 
 events! {
-    /// Another patient, study or step is imaged from now on, by the word of this provider; never who. To be known.
-    ContextChanges<'a>: INFO "capture.context_changes" at "framegate::audit"
-        { value capture: &'a str, value provider: &'a str, value change: &'a str }
-        "the context changes";
     /// To be known. Its number is the Series Number.
     SeriesBegins<'a>: INFO "capture.series_begins" { value capture: &'a str, value number: i32 } "a series begins";
     /// The frame is lost. The error says why; report it if it is none of the configuration.

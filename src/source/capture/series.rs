@@ -20,6 +20,7 @@ use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::tags;
 
 use super::log_events;
+use crate::audit::{Audit, Occurrence, Patient};
 use crate::config::settings::{CaptureSettings, SeriesPolicy};
 use crate::context::desk::Desk;
 use crate::context::order::{Change, Performed};
@@ -29,7 +30,7 @@ use crate::context::{Context, Equipment, Origin, encounter_number, new_uid};
 use crate::frame::PixelDescription;
 use crate::hub::{Hub, OpenError, PublishError, Published, Publisher};
 use crate::instance::encode::EncodeError;
-use crate::instance::{Dataset, Instance};
+use crate::instance::{Dataset, Instance, Uid};
 
 /// After so long without a frame a generated study is over: the next one in the room is somebody else.
 const ENCOUNTER_ENDS: Duration = Duration::from_secs(30 * 60);
@@ -97,9 +98,17 @@ pub struct Encounter {
     open: Option<Arc<OpenSeries>>,
     last_movement: Option<Instant>,
     changes: u64,
+    audit: Audit,
 }
 
 impl Encounter {
+    /// Records in `audit` who is imaged.
+    #[must_use]
+    pub fn audited(mut self, audit: Audit) -> Self {
+        self.audit = audit;
+        self
+    }
+
     /// The encounters of the capture of this name.
     pub fn new(name: &str, settings: &CaptureSettings, equipment: Equipment, hub: Hub, desk: Desk) -> Self {
         Self {
@@ -118,6 +127,7 @@ impl Encounter {
             open: None,
             last_movement: None,
             changes: 0,
+            audit: Audit::none(),
         }
     }
 
@@ -163,8 +173,15 @@ impl Encounter {
             _ => Change::Patient,
         };
         let provider = told.as_ref().map_or(Origin::Generated.word(), |told| told.provider.word());
-        let (capture, what) = (&self.name, change.word());
-        log_events::ContextChanges { capture, provider, change: what }.tell();
+        let order = told.as_ref().map(|told| &told.order);
+        self.audit.record(Occurrence::ContextChanges {
+            capture: self.name.clone(),
+            change: change.word(),
+            provider,
+            by: None,
+            patient: order.map(|order| Patient::new(order.patient.id.clone(), order.patient.name.clone())),
+            study: order.and_then(|order| order.study_instance_uid.as_deref().map(Uid::from)),
+        });
         if change.is_of_study() {
             self.leave(date, false);
         }

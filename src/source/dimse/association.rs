@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::events;
 use super::negotiate::{Context, Refusal};
 use super::relay::{self, Answer, Broken, CALLING, Depositing, Relay, Relays, Upstream};
 use super::store;
+use crate::audit::{Alert, Audit, Occurrence, Outcome, Party, Transfers};
 use crate::config::settings::DimseSettings;
 use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
@@ -113,6 +115,22 @@ pub(super) struct Service {
     pub(super) relays: Arc<Relays>,
     /// Where the listener belongs to a relay: everything is passed on by that one.
     pub(super) relay: Option<Arc<Relay>>,
+    /// Who is told of what comes in, and who it comes from.
+    pub(super) audit: Audit,
+    pub(super) peer: Party,
+}
+
+impl Service {
+    /// The peer does not get in, for what it is or what it shows.
+    pub(super) fn turns_away(&self, peer: SocketAddr, why: &impl Display) {
+        self.audit.record(Occurrence::SecurityAlert {
+            alert: Alert::NodeAuthentication,
+            outcome: Outcome::MinorFailure,
+            peer: Some(peer.ip()),
+            user: None,
+            said: format!("DIMSE: {why}"),
+        });
+    }
 }
 
 /// Runs an association on `stream` to its end. `admitted` is what the listener thinks of the peer.
@@ -134,6 +152,11 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
             return Box::pin(passed_on(stream, peer, service, request, *upstream)).await;
         }
         Err(error) => {
+            if let AssociationError::Refused(refusal) = &error
+                && refusal.is_of_security()
+            {
+                service.turns_away(peer, refusal);
+            }
             refused.get_or_create(&Reason { reason: error.kind() }).inc();
             return fail(&mut stream, error).await;
         }
@@ -148,13 +171,15 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let (calling, contexts) = (printable(&accepted.calling), accepted.contexts.len());
     events::Accepted { peer, calling: &calling, contexts }.tell();
     let calling = accepted.calling.clone();
+    let (from, to) = (service.peer.clone().titled(&calling), Party::us(&called));
+    let transfers = Transfers::taken(&service.audit, from, to);
     let mut association = Association {
         stream,
         contexts: accepted.contexts,
         called,
         calling,
         service,
-        claims: Claims::of(Source::Dimse),
+        claims: Claims::of(Source::Dimse, transfers),
         duty,
     };
     let open = Open::new(&association.service.counters.open);

@@ -19,13 +19,14 @@ use super::counters::{DimseCounters, Reason};
 use super::events;
 use super::negotiate::Refusal;
 use super::relay::Relays;
+use crate::audit::{Audit, How, Occurrence, Outcome, Party};
 use crate::config::settings::DimseSettings;
 use crate::context::desk::Desk;
 use crate::dimse::pdu::PduStream;
 use crate::hub::Hub;
 use crate::net::limits::{Connections, Permit, allows};
 use crate::net::own::OwnConnections;
-use crate::net::tls::Reloading;
+use crate::net::tls::{Reloading, refusal, subject};
 
 /// Connections beyond the bound that may wait to be told so.
 const REFUSING: usize = 16;
@@ -42,6 +43,7 @@ pub struct DimseSource {
     relays: Arc<ArcSwap<Relays>>,
     connections: Connections,
     own: OwnConnections,
+    audit: Audit,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -57,7 +59,8 @@ impl DimseSource {
         shutdown: watch::Receiver<bool>,
     ) -> Self {
         let (connections, own) = (Connections::new(), OwnConnections::default());
-        Self { hub, desk, settings, counters, relays, connections, own, shutdown }
+        let audit = Audit::none();
+        Self { hub, desk, settings, counters, relays, connections, own, audit, shutdown }
     }
 
     /// Lets in connections of `own`, whatever the settings say of networks and numbers; they are not counted, and
@@ -65,6 +68,13 @@ impl DimseSource {
     #[must_use]
     pub fn tried_by(mut self, own: OwnConnections) -> Self {
         self.own = own;
+        self
+    }
+
+    /// Records in `audit` who comes, and what they send.
+    #[must_use]
+    pub fn audited(mut self, audit: Audit) -> Self {
+        self.audit = audit;
         self
     }
 
@@ -96,7 +106,9 @@ impl DimseSource {
         if self.own.holds(peer) {
             // Never passed on: an upstream that is away is no fault of ours.
             let relays = Arc::default();
-            let service = Service { relays, ..self.service(settings, DimseCounters::default(), None) };
+            let (audit, service) =
+                (Audit::none(), self.service(peer, settings, DimseCounters::default(), None));
+            let service = Service { relays, audit, ..service };
             let quiet = connection(stream, peer, tls, service, Ok(()), None);
             tokio::spawn(quiet.with_subscriber(tracing::Dispatch::none()));
             return;
@@ -117,11 +129,17 @@ impl DimseSource {
         } else {
             Ok(())
         };
-        let service = self.service(settings, self.counters.clone(), relay);
+        let service = self.service(peer, settings, self.counters.clone(), relay);
         tokio::spawn(connection(stream, peer, tls, service, admitted, Some(permit)));
     }
 
-    fn service(&self, settings: Arc<DimseSettings>, counters: DimseCounters, relay: Option<&str>) -> Service {
+    fn service(
+        &self,
+        peer: SocketAddr,
+        settings: Arc<DimseSettings>,
+        counters: DimseCounters,
+        relay: Option<&str>,
+    ) -> Service {
         let relays = self.relays.load_full();
         let relay = relay.and_then(|name| relays.named(name));
         Service {
@@ -132,6 +150,8 @@ impl DimseSource {
             shutdown: self.shutdown.clone(),
             relays,
             relay,
+            audit: self.audit.clone(),
+            peer: Party::at(peer.ip()),
         }
     }
 }
@@ -161,7 +181,7 @@ async fn drive(
     socket: socket2::Socket,
     peer: SocketAddr,
     tls: Option<Arc<Reloading>>,
-    service: Service,
+    mut service: Service,
     admitted: Result<(), Refusal>,
     own: bool,
 ) -> Result<(), AssociationError> {
@@ -177,6 +197,9 @@ async fn drive(
     let stream = match tokio::time::timeout(service.settings.limits.handshake, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
+            if let Some(error) = refusal(&error) {
+                service.turns_away(peer, &format_args!("its TLS handshake failed: {error}"));
+            }
             service.counters.refused.get_or_create(&Reason { reason: "tls" }).inc();
             return Err(AssociationError::Pdu(error.into()));
         }
@@ -188,14 +211,20 @@ async fn drive(
     // We show none; no reload can withdraw it.
     let chain = stream.get_ref().1.peer_certificates().filter(|_| !own);
     let chain = chain.map(|chain| chain.iter().map(|certificate| certificate.clone().into_owned()).collect());
+    if let Some(user) = stream.get_ref().1.peer_certificates().and_then(|chain| subject(chain.first()?)) {
+        service.peer = service.peer.known_as(Some(user.as_str().into()));
+        let (outcome, how) = (Outcome::Success, How::Certificate);
+        service.audit.record(Occurrence::UserAuthenticated { user, peer: peer.ip(), outcome, how });
+    }
     let withdrawn = OptionFuture::from(chain.map(|chain| admission.withdrawn(chain)));
     let stream = PduStream::new(stream, Some(socket), limit, stall);
-    let broken = service.counters.broken.clone();
+    let (broken, audited) = (service.counters.broken.clone(), service.clone());
     // Dropping the association's future drops its claims: the hub learns that their source died.
     tokio::select! {
         ended = Box::pin(association::run(stream, peer, service, admitted)) => ended,
         Some(error) = withdrawn => {
             let error = AssociationError::Withdrawn(error);
+            audited.turns_away(peer, &error);
             broken.get_or_create(&Reason { reason: error.kind() }).inc();
             Err(error)
         }

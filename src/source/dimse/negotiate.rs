@@ -76,6 +76,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it is about who the peer is.
+    pub fn is_of_security(self) -> bool {
+        matches!(self, Self::Address | Self::CalledAeTitle | Self::CallingAeTitle)
+    }
+
     /// The A-ASSOCIATE-RJ to answer with (PS3.8 §9.3.4).
     pub fn answer(self) -> AssociationRJ {
         use AssociationRJSource::{ServiceProviderASCE, ServiceProviderPresentation, ServiceUser};

@@ -22,6 +22,7 @@ use super::metadata_form::{Form, METADATA};
 use super::object::Outlet;
 use super::report::{End, Report};
 use super::{Place, SendSource};
+use crate::audit::Transfers;
 use crate::config::settings::SendSettings;
 use crate::instance::{Source, Uid};
 use crate::net::counters::Open;
@@ -93,7 +94,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Claims::of(Source::Send),
+            claims: Claims::of(Source::Send, request.transfers),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),
@@ -257,10 +258,12 @@ impl Drop for Intake {
 }
 
 /// What a request is for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Of {
     /// The only study that its instances may be of, if it names one.
     pub study: Option<Uid>,
     /// The principal who sends; `None` is anonymous.
     pub principal: Option<Arc<str>>,
+    /// What the audit trail is told of it.
+    pub transfers: Transfers,
 }

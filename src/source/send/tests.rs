@@ -48,7 +48,7 @@ impl Trial {
 
     fn begin(&self, root: &str, study: Option<&str>) -> Intake {
         let content = format!("multipart/related; boundary=b; type=\"{root}\"");
-        let of = Of { study: study.map(Uid::from), principal: None };
+        let of = Of { study: study.map(Uid::from), ..Of::default() };
         self.source.begin(&ContentType::parse(&content).unwrap(), of).unwrap()
     }
 

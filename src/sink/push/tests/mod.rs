@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use self::origin::{Act, Origin, Told};
 use super::counters::{Failed, Of};
 use super::*;
+use crate::audit::{Audit, Party};
 use crate::config::settings::{
     DestinationSettings, HttpVersion, HubSettings, PushMode, SubscriptionSettings,
 };
@@ -82,6 +83,7 @@ impl World {
             counters: counters.clone(),
             destinations: named(destinations),
             drain: PATIENCE,
+            audit: Audit::none(),
         };
         let push = Push::with_times(parts, times);
         let stop = watch::Sender::new(false);
@@ -114,6 +116,11 @@ impl World {
 
     pub(super) fn open(&self, series: &str) -> Publisher {
         self.hub.open(&"1".into(), &series.into(), || Ok::<_, Infallible>(context(series))).unwrap()
+    }
+
+    pub(super) fn parts(&self) -> super::feed::Parts {
+        let (hub, notifier) = (self.hub.clone(), self.notifier());
+        super::feed::Parts { hub, notifier, workers: Workers::new(), audit: Audit::none(), to: Party::here() }
     }
 
     pub(super) fn notifier(&self) -> Notifier {

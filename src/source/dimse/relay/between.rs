@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::super::association::Service;
-use super::super::establish::REQUEST_LIMIT;
+use super::super::establish::{REQUEST_LIMIT, ae_title};
 use super::super::negotiate::{Context, trim};
 use super::counters::Of;
 use super::events;
@@ -19,8 +19,9 @@ use super::passing::Passing;
 use super::pump::{Direction, Ended, Traffic, Watch, Way};
 use super::steps::Steps;
 use super::tap::{Guarded, Tap, unharmed};
-use super::upstream::Answer;
+use super::upstream::{Answer, CALLED};
 use super::{Relay, Upstream};
+use crate::audit::{Party, Transfers};
 use crate::dimse::command::{C_STORE, Heading, RESPONSE};
 use crate::dimse::pdu::PduStream;
 use crate::net::counters::Open;
@@ -88,8 +89,13 @@ impl Upstream {
             _ => HashMap::new(),
         };
         let steps = Steps::new(service.desk.clone(), calling);
-        let tap = (!contexts.is_empty())
-            .then(|| Tap::new(service, relay.clone(), contexts, calling.to_owned(), steps.clone()));
+        let us = Party::us(&service.settings.ae_title);
+        let to = Party::configured(&relay.name, &relay.settings.address).titled(&ae_title(request, CALLED));
+        let from = service.peer.clone().titled(calling);
+        let transfers = Transfers::passed_on(&service.audit, from, us, to);
+        let tap = (!contexts.is_empty()).then(|| {
+            Tap::new(service, relay.clone(), contexts, calling.to_owned(), steps.clone(), transfers)
+        });
         let mut tap = Guarded::new(tap);
         let (modality, modality_socket, ahead) = stream.into_parts();
         let (from_modality, to_modality) = tokio::io::split(modality);

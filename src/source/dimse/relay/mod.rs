@@ -47,6 +47,7 @@ pub(super) use self::upstream::{Answer, CALLED, CALLING, Modality};
 use self::upstream::{Associated, Connection, Unreachable};
 use super::association::Service;
 use super::negotiate::Context;
+use crate::audit::{Party, Transfers};
 use crate::config::settings::{RelaySettings, WhenUnreachable};
 use crate::instance::Uid;
 use crate::net::tls::{ClientTls, DICOM_ALPN};
@@ -155,7 +156,11 @@ impl Relay {
         calling: &str,
     ) -> Guarded {
         let steps = Steps::new(service.desk.clone(), calling);
-        let tap = || Tap::new(service.clone(), self.clone(), contexts.clone(), calling.to_owned(), steps);
+        let (from, to) = (service.peer.clone().titled(calling), Party::us(&service.settings.ae_title));
+        let transfers = Transfers::taken(&service.audit, from, to);
+        let tap = || {
+            Tap::new(service.clone(), self.clone(), contexts.clone(), calling.to_owned(), steps, transfers)
+        };
         Guarded::new(self.settings.stream.then(tap))
     }
 

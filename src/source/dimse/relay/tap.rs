@@ -17,6 +17,7 @@ use super::Relay;
 use super::events;
 use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
+use crate::audit::Transfers;
 use crate::dimse::command::{C_STORE, Heading};
 use crate::instance::Source;
 use crate::instance::assemble::Assembler;
@@ -52,16 +53,10 @@ impl Tap {
         contexts: HashMap<u8, Context>,
         calling: String,
         steps: Steps,
+        transfers: Transfers,
     ) -> Self {
-        Self {
-            service,
-            relay,
-            contexts,
-            calling,
-            claims: Claims::of(Source::Relay),
-            message: Message::Passes,
-            steps,
-        }
+        let claims = Claims::of(Source::Relay, transfers);
+        Self { service, relay, contexts, calling, claims, message: Message::Passes, steps }
     }
 
     fn command(&mut self, context: u8, heading: &Heading) {
