@@ -97,20 +97,20 @@ impl Console {
     /// Whose session a request is in. A session that was begun with a certificate is good on connections that show
     /// it, and so ends with the certificate.
     pub(super) fn caller(&self, headers: &HeaderMap, peer: &PeerInfo, used: bool) -> Option<Caller> {
-        let idle = self.shared.parts.settings.load().session;
-        let session = self.shared.sessions.find(cookie(headers)?, Instant::now(), idle, used)?;
+        let (idle, now) = (self.shared.parts.settings.load().session, Instant::now());
+        // Whoever shows the cookie alone does not make the session last.
+        let session = self.shared.sessions.find(cookie(headers)?, now, idle, false)?;
         if let Who::Certificate(principal) = &session.who
             && self.shared.parts.access.certified(peer).as_ref() != Some(principal)
         {
             return None;
         }
-        match self.may(&session.who) {
-            Some(may) => Some(Caller { session, may }),
-            None => {
-                self.shared.sessions.close(session.id);
-                None
-            }
-        }
+        let Some(may) = self.may(&session.who) else {
+            self.shared.sessions.close(session.id);
+            return None;
+        };
+        let session = self.shared.sessions.look(session.id, now, idle, used)?;
+        Some(Caller { session, may })
     }
 
     /// Whether this connection shows the certificate of somebody who may log in by it.

@@ -254,6 +254,7 @@ impl Console {
                 let view = View {
                     side: picture::side(&live, caller.sees_people()),
                     series: live,
+                    peer: peer.address.to_string().into(),
                     rate: picture::RATE,
                     workers: self.shared.workers.clone(),
                     counters: self.shared.counters.clone(),

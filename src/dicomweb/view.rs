@@ -15,7 +15,7 @@ use super::routes::{BASE, Urls};
 use super::steering::Steering;
 use crate::audit::Transfers;
 use crate::frame::render::{RenderParameters, Viewport};
-use crate::hub::{Cursor, From, LiveSeries, Stages};
+use crate::hub::{self, Cursor, From, LiveSeries, Stages};
 use crate::net::http::Body;
 use crate::net::multipart::Writer;
 use crate::sink::workers::Workers;
@@ -25,6 +25,8 @@ use crate::sink::workers::Workers;
 pub struct View {
     /// Of what.
     pub series: Arc<LiveSeries>,
+    /// Who looks, by address: it is one of the series' readers.
+    pub peer: Arc<str>,
     /// Most pictures a second (above 0).
     pub rate: f64,
     /// The longer side of each (pixels).
@@ -47,8 +49,9 @@ impl View {
         let kind = boundary.mixed_replace().map_err(|_| Problem::internal())?;
         let viewport = Viewport { width: self.side, height: self.side, region: None };
         let parameters = RenderParameters { quality: 75, viewport: Some(viewport), window: None };
+        let who = hub::Reader { kind: "console", peer: self.peer };
         let live = Live {
-            reader: Reader::Series(Cursor::new(self.series, From::Latest)),
+            reader: Reader::Series(Cursor::new(self.series, From::Latest).read_by(who)),
             representation: Representation::Rendered(ImageFormat::Jpeg, parameters),
             writer: Some(Writer::new(boundary)),
             steering: Steering::new(Some(self.rate), None),

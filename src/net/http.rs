@@ -192,7 +192,7 @@ fn admit<H: Handler>(
     }
     counters.accepted.add(1);
     if !limits.allows(ip) {
-        counters.alarms.raise(peer, "its address is in no network of dicomweb.allow");
+        counters.alarms.raise(peer, &format!("its address is in no network of {}.allow", limits.section()));
         counters.refused_network.note(|suppressed| {
             events::NetworkRefused { peer, suppressed, section: limits.section() }.tell();
         });
