@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod context;
 pub mod dicomweb;
 pub mod dimse;

@@ -36,7 +36,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("audit", &["config", "event", "hub", "instance", "net"]),
     ("subscription", &["config", "hub", "instance"]),
     ("sink", &["audit", "config", "dimse", "event", "frame", "hub", "instance", "net", "subscription"]),
-    ("procedure", &["config", "context", "dimse", "event", "hub", "instance", "net"]),
+    ("procedure", &["audit", "config", "context", "dimse", "event", "hub", "instance", "net"]),
     ("source", &["audit", "config", "context", "dimse", "event", "frame", "hub", "instance", "net", "spool"]),
     (
         "dicomweb",
@@ -55,10 +55,27 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "console",
+        &[
+            "audit",
+            "config",
+            "context",
+            "dicomweb",
+            "event",
+            "hub",
+            "instance",
+            "net",
+            "sink",
+            "status",
+            "subscription",
+        ],
+    ),
+    (
         "service",
         &[
             "audit",
             "config",
+            "console",
             "context",
             "dicomweb",
             "dimse",

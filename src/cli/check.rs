@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::config::{self, EffectiveValue};
+use crate::config;
 use crate::service;
 
 /// Loads `file` with its drop-ins and the `FRAMEGATE_*` variables of `env`, looks for what a start would
@@ -19,7 +19,7 @@ pub fn check(file: &Path, env: impl Iterator<Item = (String, String)>) -> anyhow
     match config::load(Some(file), env) {
         Ok(loaded) => {
             service::preflight(&loaded.settings)?;
-            Ok(print(&loaded.values, &mut io::stdout().lock())?)
+            Ok(config::print(&loaded.values, &mut io::stdout().lock())?)
         }
         Err(errors) => {
             writeln!(io::stderr().lock(), "{errors}")?;
@@ -31,22 +31,6 @@ pub fn check(file: &Path, env: impl Iterator<Item = (String, String)>) -> anyhow
     }
 }
 
-/// Writes the values as TOML with their origins as comments.
-fn print(values: &[EffectiveValue], out: &mut impl Write) -> io::Result<()> {
-    let mut current = "";
-    for value in values {
-        let EffectiveValue { key, origin, .. } = value;
-        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        if section != current {
-            let gap = if current.is_empty() { "" } else { "\n" };
-            writeln!(out, "{gap}[{section}]")?;
-            current = section;
-        }
-        writeln!(out, "{name} = {} # {origin}", value.shown())?;
-    }
-    out.flush()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +39,7 @@ mod tests {
         let env: Vec<_> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let loaded = config::load(Some(file), env.into_iter()).unwrap();
         let mut out = Vec::new();
-        print(&loaded.values, &mut out).unwrap();
+        config::print(&loaded.values, &mut out).unwrap();
         (loaded, String::from_utf8(out).unwrap())
     }
 

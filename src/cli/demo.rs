@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::certificate::Certificate;
+use super::console_code;
 use crate::config::{self, Loaded};
 use crate::dicomweb::routes::BASE;
 use crate::service::{self, Ready, Reload};
@@ -36,6 +37,9 @@ pub(super) struct Options {
     /// Port of DICOMweb on 127.0.0.1
     #[arg(long, default_value_t = 8443)]
     https_port: u16,
+    /// Port of the console on 127.0.0.1
+    #[arg(long, default_value_t = 9443)]
+    console_port: u16,
     /// Do not start the angiogram
     #[arg(long)]
     no_pattern: bool,
@@ -83,6 +87,10 @@ fn apply(options: &Options, loaded: &mut Loaded) {
     settings.dicomweb.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.https_port));
     settings.dicomweb.tls = config::settings::HttpTls::SelfSigned;
     settings.dicomweb.cors_origins = vec!["*".to_owned()];
+    settings.console.listen = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, options.console_port)));
+    settings.console.allow = config::settings::loopback_networks();
+    settings.console.tls = config::settings::HttpTls::SelfSigned;
+    settings.console.code_may = vec![config::settings::Right::Operate, config::settings::Right::Phi];
     settings.access.anonymous = config::settings::Rights::all();
     settings.pattern.enabled = !options.no_pattern;
     settings.pattern.rows = options.rows;
@@ -101,6 +109,11 @@ fn greet(ready: &Ready, certificate: Option<&Path>, out: &mut impl Write) -> io:
     writeln!(out, "DICOMweb   {base}")?;
     if let Some(dimse) = ready.dimse {
         writeln!(out, "DIMSE      {dimse}, called AE title FRAMEGATE")?;
+    }
+    if let Some(made) = ready.console.as_ref().and_then(|console| console.new_code().ok()) {
+        writeln!(out)?;
+        console_code::write(&made, out)?;
+        writeln!(out)?;
     }
     if let Some((study, series)) = &ready.pattern {
         let series = format!("{base}/studies/{study}/series/{series}");
@@ -146,6 +159,7 @@ mod tests {
             fps: 15.0,
             dimse_port: 0,
             https_port: 0,
+            console_port: 0,
             no_pattern: true,
         };
         let variables =
@@ -155,6 +169,7 @@ mod tests {
         apply(&options, &mut loaded);
         assert_eq!(loaded.settings.access.anonymous, config::settings::Rights::all());
         assert!(loaded.settings.dicomweb.listen.ip().is_loopback());
+        assert!(loaded.settings.console.listen.unwrap().ip().is_loopback());
         assert!(loaded.settings.dimse.listen.unwrap().ip().is_loopback());
     }
 }

@@ -1,13 +1,13 @@
 //! `framegate devices`: what capture devices there are, what each offers and sees, which hardware profile
 //! fits and why, and what is wrong. For an engineer in front of the box; changes nothing on a device.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::profile::{BoxFacts, OWN_PROFILES, Profiles};
+use crate::config::profile::{OWN_PROFILES, Profiles};
+use crate::service::status::box_facts;
 use crate::source::capture::device::{Device, SignalHint};
 use crate::source::capture::error::CaptureError;
 use crate::source::capture::find::{self, Found};
@@ -78,13 +78,7 @@ pub(super) fn devices(options: Options) -> anyhow::Result<()> {
 }
 
 fn machine(profiles: &Profiles) -> Machine {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let compatible = read("/sys/firmware/devicetree/base/compatible");
-    let facts = BoxFacts {
-        vendor: read("/sys/class/dmi/id/sys_vendor").trim().to_owned(),
-        product: read("/sys/class/dmi/id/product_name").trim().to_owned(),
-        compatible: compatible.split('\0').filter(|text| !text.is_empty()).map(str::to_owned).collect(),
-    };
+    let facts = box_facts();
     let profile = profiles
         .box_for(&facts)
         .map(|(profile, why)| Fitting { name: profile.name.clone(), why: why.to_string() });

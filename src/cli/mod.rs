@@ -1,11 +1,14 @@
 //! The command line: one file a subcommand. Exit status 0 is well, 2 a wrong command line, 78 a
-//! wrong configuration (EX_CONFIG of sysexits(3)), 1 anything else.
+//! wrong configuration (EX_CONFIG of sysexits(3)), 3 where there is no service to show the status of, 1 anything else.
 
 mod capture;
 mod certificate;
 pub mod check;
+mod console_code;
+mod control;
 mod demo;
 mod devices;
+mod doctor;
 mod health;
 mod identity;
 mod receive;
@@ -13,8 +16,10 @@ mod report;
 mod run;
 mod save;
 mod statistics;
+mod status;
 mod stop;
 mod subscribe;
+mod support_bundle;
 mod units;
 
 use std::io::{self, IsTerminal, Write};
@@ -61,6 +66,14 @@ enum Command {
     Capture(capture::Options),
     /// Tell by the exit status whether the running service works, by its last test of itself
     Health(health::Options),
+    /// How the running service is: what is wrong and how to mend it, sources, series, peers, network, machine
+    Status(status::Options),
+    /// Check everything that a field engineer would, and say how to mend what is wrong
+    Doctor(doctor::Options),
+    /// Put together one file for those who help from elsewhere; it holds nothing of a patient
+    SupportBundle(support_bundle::Options),
+    /// Make a one-time code that logs in at the console of the running service
+    ConsoleCode(console_code::Options),
     /// Who this box is: make its identity, show it, ask for a certificate and take it
     Identity(identity::Options),
     /// Write the walls around the service that the configuration asks for: drop-ins for units, rules for nftables
@@ -82,6 +95,10 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(options),
         Command::Capture(options) => capture::capture(options),
         Command::Health(options) => health::health(&options),
+        Command::Status(options) => status::status(&options),
+        Command::Doctor(options) => doctor::doctor(&options),
+        Command::SupportBundle(options) => support_bundle::support_bundle(&options),
+        Command::ConsoleCode(options) => console_code::console_code(&options),
         Command::Identity(options) => identity::identity(options),
         Command::Units(options) => units::units(&options),
         Command::Check { file } => {
@@ -90,6 +107,9 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Exits>() => {
+            ExitCode::from(error.downcast_ref().map_or(1, |Exits(code)| *code))
+        }
         Err(error) => {
             // Nowhere left to say it if standard error is closed.
             let _ = writeln!(io::stderr().lock(), "framegate: {error:#}");
@@ -107,6 +127,11 @@ impl std::fmt::Display for Misconfigured {
         f.write_str("the configuration cannot be used")
     }
 }
+
+/// Ends the program with this status, when all that there is to say has been said.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("exit status {0}")]
+struct Exits(u8);
 
 /// Loads a configuration, or says one line for each problem.
 fn load(file: Option<&Path>) -> anyhow::Result<Loaded> {
@@ -216,6 +241,7 @@ mod tests {
             assert_eq!(status(&format!("framegate subscribe {url} {wrong}")), Err(2), "{wrong}");
         }
         assert_eq!(status("framegate subscribe gate.example"), Err(2));
+        assert_eq!(status("framegate console-code --json --runtime-directory /tmp"), Ok(()));
         for right in ["", " --wait 180 --steady 30 --json --runtime-directory /tmp"] {
             assert_eq!(status(&format!("framegate health{right}")), Ok(()), "{right}");
         }

@@ -75,9 +75,11 @@ struct Walls {
 impl Walls {
     fn of(loaded: &Loaded) -> Self {
         let settings = &loaded.settings;
-        let (dimse, dicomweb) = (&settings.dimse, &settings.dicomweb);
+        let (dimse, dicomweb, console) = (&settings.dimse, &settings.dicomweb, &settings.console);
         let rules = modalities(settings).into_iter().map(|address| admitting(address, &dimse.allow));
-        let rules = rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).collect::<String>();
+        let page = console.listen.map(|address| admitting(address, &console.allow));
+        let rules =
+            rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).chain(page).collect::<String>();
         Self {
             drop_ins: vec![
                 ("framegate.service", service(loaded)),
@@ -96,10 +98,13 @@ impl Walls {
 fn service(loaded: &Loaded) -> String {
     let settings = &loaded.settings;
     let mut text = "# Made from the configuration.\n[Service]\n".to_owned();
-    allow(&mut text, settings.dimse.allow.iter().chain(&settings.dicomweb.allow));
+    let console = &settings.console;
+    let page = console.listen.iter().flat_map(|_| &console.allow);
+    allow(&mut text, settings.dimse.allow.iter().chain(&settings.dicomweb.allow).chain(page));
     modalities(settings)
         .into_iter()
         .chain([settings.dicomweb.listen])
+        .chain(console.listen)
         .for_each(|address| own(&mut text, address));
     for (key, peer) in peers(loaded) {
         // Writing to a string does not fail.
@@ -245,6 +250,20 @@ mod tests {
             assert!(walls.nftables.contains(rule), "{}", walls.nftables);
         }
         assert!(!walls.nftables.contains("192.0.2.20/32 tcp dport 443"), "{}", walls.nftables);
+    }
+
+    #[test]
+    fn the_console_lets_in_its_own_networks_and_none_while_it_is_closed() {
+        let console = "[console]\nallow = [\"203.0.113.0/24\"]\n";
+        let closed = walls(&format!("{BASE}{console}"));
+        let open = walls(&format!("{BASE}{console}listen = \"192.0.2.1:9443\"\n"));
+        for (walls, is_open) in [(closed, false), (open, true)] {
+            let service = drop_in(&walls, "framegate.service");
+            assert_eq!(service.contains("IPAddressAllow=203.0.113.0/24\n"), is_open, "{service}");
+            let rule = "ip saddr 203.0.113.0/24 tcp dport 9443 accept";
+            assert_eq!(walls.nftables.contains(rule), is_open, "{}", walls.nftables);
+            assert!(!walls.nftables.contains("203.0.113.0/24 tcp dport 443"), "{}", walls.nftables);
+        }
     }
 
     #[test]

@@ -6,14 +6,14 @@ mod peers;
 use std::collections::BTreeMap;
 
 use super::fragment::{
-    Access, Audit, Availability, Capture, Destination, Dicomweb, DicomwebTls, Dimse, DimseBounds, DimseTls,
-    Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds, Service, Spool,
-    Standing, Subscriptions, Withheld, Worklist,
+    Access, Audit, Availability, Capture, Console, ConsoleTls, Destination, Dicomweb, DicomwebTls, Dimse,
+    DimseBounds, DimseTls, Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds,
+    Service, Spool, Standing, Subscriptions, Withheld, Worklist,
 };
 use super::settings::{
-    CaptureSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings, HttpLimits,
-    HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings, Settings,
-    SubscriptionSettings,
+    CaptureSettings, ConsoleSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings,
+    HttpLimits, HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings,
+    Settings, SubscriptionSettings,
 };
 
 impl Fragment {
@@ -36,6 +36,7 @@ impl Fragment {
                 },
                 ..Dicomweb::from(&settings.dicomweb)
             },
+            console: Console::from(&settings.console),
             access: Access::built_in(),
             principal: named(others, |other| &other.principal, &Principal::built_in()),
             send: Send::from(&settings.send),
@@ -67,6 +68,20 @@ fn named<T: Clone>(
 ) -> BTreeMap<String, T> {
     let names = others.iter().flat_map(|other| sections(other).keys());
     names.map(|name| (name.clone(), default.clone())).collect()
+}
+
+impl From<&ConsoleSettings> for Console {
+    /// The `tls` section comes out unset.
+    fn from(console: &ConsoleSettings) -> Self {
+        let unset = || Some(String::new());
+        Self {
+            listen: Some(console.listen.map(|address| address.to_string()).unwrap_or_default()),
+            allow: Some(strings(&console.allow)),
+            tls: ConsoleTls { certificate: unset(), key: unset(), client_ca: unset(), client_crl: unset() },
+            code_may: Some(console.code_may.iter().map(|right| right.word().to_owned()).collect()),
+            session_minutes: Some(console.session.as_secs() / 60),
+        }
+    }
 }
 
 impl Access {

@@ -59,6 +59,15 @@ pub(super) fn layer(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
     }
 }
 
+/// Checks `text` as if it stood in the file at `path`. Pushes what is wrong, as [`layer`] does.
+pub(super) fn layer_of(path: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<Layer> {
+    if text.len() as u64 > FILE_BYTES {
+        problems.push(about(path, format!("is larger than {FILE_BYTES} bytes")));
+        return None;
+    }
+    parse(path, text, problems)
+}
+
 fn about(path: &Path, what: String) -> Problem {
     Problem { at: printable(&path.to_string_lossy()), key: None, what, accepted: None }
 }
@@ -233,7 +242,7 @@ mod tests {
         assert_eq!(
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
-              accepted: hub, dimse, dicomweb, access, principal, send, subscriptions, destination, \
+              accepted: hub, dimse, dicomweb, console, access, principal, send, subscriptions, destination, \
               subscription, availability, relay, spool, worklist, mpps, audit, capture, pattern, service"]
         );
         assert_eq!(
@@ -325,7 +334,7 @@ mod tests {
             problems(&format!("[principal.{long}]\nmay = ['read']")),
             [format!(
                 "f.toml:2:7: principal.{long}.may: \"read\" is not a right; accepted: \
-                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\""
+                 list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\", \"console\", \"phi\""
             )]
         );
         assert_eq!(

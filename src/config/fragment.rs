@@ -4,11 +4,14 @@
 //! Merging lays one fragment over another; the result has the same type and becomes `Settings` in
 //! `validate`. Unknown fields are refused; what a field takes stands in the table of keys.
 
+mod console;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::console::{Console, ConsoleTls};
 use super::kind::WITHHELD;
 use super::settings::{
     Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
@@ -22,6 +25,7 @@ pub(super) struct Fragment {
     pub(super) hub: Hub,
     pub(super) dimse: Dimse,
     pub(super) dicomweb: Dicomweb,
+    pub(super) console: Console,
     pub(super) access: Access,
     pub(super) principal: BTreeMap<String, Principal>,
     pub(super) send: Send,

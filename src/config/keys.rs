@@ -84,10 +84,10 @@ const NETWORKS: Kind = list("list of networks, for instance [\"192.168.10.0/24\"
     text::network(text).map(drop)
 });
 const PEM_FILE: Kind = words("path of a PEM file, or \"\" for none", |_| Ok(()));
-const RIGHTS: Kind =
-    list("list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\"", |text| {
-        text::right(text).map(drop)
-    });
+const RIGHTS: Kind = list(
+    "list of \"search\", \"retrieve\", \"subscribe\", \"push-to\", \"send\", \"operate\", \"console\", \"phi\"",
+    |text| text::right(text).map(drop),
+);
 const DESTINATIONS: Kind =
     list("list of names of [destination.NAME] sections, or [\"*\"] for all of them", text::name_or_all);
 const DEVICE: &str = "\"auto\", a path below /dev without . or .. or //, \"usb:VVVV:PPPP\", \"bus:BUS\", \"card:NAME\", \
@@ -163,6 +163,14 @@ pub(super) const KEYS: &[Key] = &[
     live("dicomweb.limits.idle_seconds", seconds(1, DAY)),
     live("dicomweb.limits.send_timeout_ms", milliseconds(100, 600_000)),
     live("dicomweb.limits.search_results", count(1, 100_000)),
+    fixed("console.listen", LISTENER),
+    live("console.allow", NETWORKS),
+    fixed("console.tls.certificate", PEM_FILE),
+    fixed("console.tls.key", PEM_FILE),
+    fixed("console.tls.client_ca", PEM_FILE),
+    fixed("console.tls.client_crl", PEM_FILE),
+    live("console.code_may", list("list of \"operate\", \"phi\"", |text| text::code_right(text).map(drop))),
+    live("console.session_minutes", Kind::Integer { min: 1, max: 720, unit: "minutes" }),
     live("access.anonymous", RIGHTS),
     live("access.anonymous_destinations", DESTINATIONS),
     live("access.anonymous_filter", Kind::Filter),
@@ -497,6 +505,7 @@ mod tests {
             "hub",
             "dimse",
             "dicomweb",
+            "console",
             "access",
             "principal",
             "send",

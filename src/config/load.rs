@@ -67,12 +67,45 @@ pub fn load(
     file: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigErrors> {
+    load_layers(file, None, env)
+}
+
+/// As [`load`], with a drop-in of `file` called `name` as `text` has it, whatever it is on the disk: what a
+/// change of it would come to.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(
+    file: &Path,
+    (name, text): (&str, &str),
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    load_layers(Some(file), Some((name, text)), env)
+}
+
+fn load_layers(
+    file: Option<&Path>,
+    wanted: Option<(&str, &str)>,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
     let mut problems = Vec::new();
     let mut layers = Vec::new();
     if let Some(file) = file {
         layers.extend(file::layer(file, &mut problems));
+        let wanted =
+            wanted.map(|(name, text)| (file.with_file_name("framegate.d").join(name), text.to_owned()));
         match file::drop_ins(file) {
-            Ok(paths) => layers.extend(paths.iter().filter_map(|path| file::layer(path, &mut problems))),
+            Ok(mut paths) => {
+                if let Some((path, _)) = &wanted
+                    && let Err(place) = paths.binary_search(path)
+                {
+                    paths.insert(place, path.clone());
+                }
+                layers.extend(paths.iter().filter_map(|path| match &wanted {
+                    Some((ours, text)) if ours == path => file::layer_of(path, text, &mut problems),
+                    _ => file::layer(path, &mut problems),
+                }));
+            }
             Err(problem) => problems.push(problem),
         }
     }
@@ -131,6 +164,22 @@ mod tests {
             std::fs::write(directory.path().join("framegate.d").join(name), text).unwrap();
         }
         (directory, path)
+    }
+
+    #[test]
+    fn a_drop_in_is_tried_without_being_written() {
+        let fps = |loaded: &Loaded| loaded.settings.pattern.fps;
+        let (_directory, path) =
+            written(TRIAL, &[("50-a.toml", "pattern.fps = 5.0\n"), ("90-z.toml", "pattern.fps = 9.0\n")]);
+        assert_eq!(fps(&load(Some(&path), env(&[])).unwrap()), 9.0);
+        let with = |name, text| load_with(&path, (name, text), env(&[]));
+        assert_eq!(fps(&with("90-z.toml", "pattern.fps = 7.0\n").unwrap()), 7.0);
+        assert_eq!(fps(&with("90-z.toml", "").unwrap()), 5.0);
+        assert_eq!(fps(&with("60-new.toml", "pattern.fps = 6.0\n").unwrap()), 9.0, "the later name wins");
+        assert_eq!(fps(&with("95-new.toml", "pattern.fps = 6.0\n").unwrap()), 6.0);
+        let refused = with("95-new.toml", "pattern.speed = 6.0\n").unwrap_err();
+        assert!(refused.problems[0].at.contains("95-new.toml"), "{refused:?}");
+        assert!(with("95-new.toml", &"#".repeat(1 << 21)).is_err());
     }
 
     fn origin(loaded: &Loaded, key: &str) -> String {

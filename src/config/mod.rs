@@ -22,6 +22,7 @@ mod kind;
 mod layer;
 mod load;
 mod origin;
+mod print;
 pub mod profile;
 mod reload;
 pub mod settings;
@@ -29,8 +30,9 @@ mod text;
 mod validate;
 
 pub use environment::{check_text, process_environment};
-pub use load::{EffectiveValue, Loaded, load};
+pub use load::{EffectiveValue, Loaded, load, load_with};
 pub use origin::{ConfigErrors, Origin, Problem};
+pub use print::print;
 pub use reload::{Changes, changes, merge_reloadable};
 pub use settings::Settings;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::keys;
 use super::load::Loaded;
 use super::settings::{
-    DicomwebSettings, DimseSettings, HubSettings, RelaySettings, ServiceSettings, Settings,
+    ConsoleSettings, DicomwebSettings, DimseSettings, HubSettings, RelaySettings, ServiceSettings, Settings,
 };
 
 /// The keys that differ between two configurations, in the order of the sections, those that have
@@ -55,6 +55,11 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
             listen: old.dicomweb.listen,
             tls: old.dicomweb.tls.clone(),
             ..new.dicomweb.clone()
+        },
+        console: ConsoleSettings {
+            listen: old.console.listen,
+            tls: old.console.tls.clone(),
+            ..new.console.clone()
         },
         access: new.access.clone(),
         send: new.send.clone(),
@@ -133,6 +138,14 @@ mod tests {
         ("dicomweb.limits.idle_seconds", "7"),
         ("dicomweb.limits.send_timeout_ms", "700"),
         ("dicomweb.limits.search_results", "7"),
+        ("console.listen", "127.0.0.1:8445"),
+        ("console.allow", "10.0.0.0/8"),
+        ("console.tls.certificate", "/other"),
+        ("console.tls.key", "/other"),
+        ("console.tls.client_ca", "/other"),
+        ("console.tls.client_crl", "/other"),
+        ("console.code_may", "phi"),
+        ("console.session_minutes", "7"),
         ("access.anonymous", "search"),
         ("access.anonymous_destinations", "*"),
         ("access.anonymous_filter", "Modality=XA"),
@@ -292,6 +305,9 @@ mod tests {
         ("dicomweb.tls.certificate", "/c"),
         ("dicomweb.tls.key", "/k"),
         ("dicomweb.tls.client_ca", "/a"),
+        ("console.tls.certificate", "/c"),
+        ("console.tls.key", "/k"),
+        ("console.tls.client_ca", "/a"),
         ("access.jwt.jwks", "/j"),
         ("access.jwt.issuer", "i"),
         ("access.jwt.audience", "a"),

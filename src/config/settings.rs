@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod capture;
+mod console;
 mod live;
 mod procedure;
 mod relay;
@@ -22,6 +23,7 @@ pub use capture::{
     CaptureSettings, Compression, Deinterlace, MatrixChoice, PixelChoice, Provider, RangeChoice, Rectangle,
     SeriesPolicy, VideoSopClass,
 };
+pub use console::ConsoleSettings;
 pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
     SubscriptionSettings,
@@ -39,6 +41,8 @@ pub struct Settings {
     pub dimse: DimseSettings,
     /// The DICOMweb origin server.
     pub dicomweb: DicomwebSettings,
+    /// The field engineer's console.
+    pub console: ConsoleSettings,
     /// Who may do what.
     pub access: AccessSettings,
     /// Bounds on what is posted to us (Send and Store).

@@ -154,6 +154,12 @@ pub(super) fn right(text: &str) -> Parsed<Right> {
     Right::ALL.into_iter().find(|right| right.word() == text).ok_or_else(|| "is not a right".to_owned())
 }
 
+/// A right that a one-time code may give.
+pub(super) fn code_right(text: &str) -> Parsed<Right> {
+    let right = right(text).ok().filter(|right| matches!(right, Right::Operate | Right::Phi));
+    right.ok_or_else(|| "is not a right that a code gives".to_owned())
+}
+
 /// The word for a provider of a context.
 pub(super) fn provider(text: &str) -> Parsed<Provider> {
     Provider::ALL
@@ -492,6 +498,7 @@ mod tests {
             assert_eq!(right(known.word()), Ok(known));
         }
         assert!(right("Search").is_err() && right("").is_err());
+        assert!(code_right("phi").is_ok() && code_right("console").is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod grants;
 mod pass;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -30,7 +31,7 @@ use super::routes::Resource;
 use super::visitor::Visitor;
 use crate::audit::{Audit, How};
 use crate::config::settings::{AccessSettings, Right};
-use crate::hub::{Hub, LiveSeries};
+use crate::hub::{Hub, LiveSeries, Reader};
 use crate::net::auth::{AuthError, Authenticator, Failures, KeysError};
 use crate::net::http::PeerInfo;
 use crate::subscription::described;
@@ -118,6 +119,13 @@ impl Access {
         self.shared.table.load().grants.clone()
     }
 
+    /// The principal whose certificate a client has shown; `None` where it has shown none, or nobody's.
+    pub fn certified(&self, peer: &PeerInfo) -> Option<Arc<str>> {
+        peer.client_certificate.as_ref()?;
+        let known = self.shared.table.load().authenticator.authenticate(peer, &HeaderMap::new());
+        known.ok()?.principal
+    }
+
     /// Compiles another table, which is not in force before [`Access::replace`]. Call it where blocking is
     /// allowed.
     ///
@@ -155,6 +163,7 @@ impl Access {
             let (granted, hub) = (Granted::of_pass(), hub.clone());
             return Ok(Caller {
                 granted,
+                address: peer.address,
                 only: Some(only),
                 until: None,
                 hub,
@@ -180,7 +189,8 @@ impl Access {
             visitor.is_let_in(principal, if known.until.is_some() { How::Token } else { How::Certificate });
         }
         let until = known.until.and_then(instant);
-        Ok(Caller { granted, only: None, until, hub: hub.clone(), shared: Arc::clone(&self.shared), visitor })
+        let (address, hub, shared) = (peer.address, hub.clone(), Arc::clone(&self.shared));
+        Ok(Caller { granted, address, only: None, until, hub, shared, visitor })
     }
 }
 
@@ -217,6 +227,8 @@ fn instant(time: SystemTime) -> Option<Instant> {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     granted: Arc<Granted>,
+    /// Where the request comes from.
+    address: SocketAddr,
     /// All that there is for the bearer of a [`Pass`].
     only: Option<Arc<LiveSeries>>,
     /// When the token that was shown has expired, if one was.
@@ -243,6 +255,11 @@ impl Caller {
     /// The principal's name; `None` is anonymous.
     pub(super) fn name(&self) -> Option<Arc<str>> {
         self.granted.name().cloned()
+    }
+
+    /// Who reads a series for them, for people to see.
+    pub(super) fn reader(&self) -> Reader {
+        Reader { kind: "retrieve", peer: self.address.to_string().into() }
     }
 
     /// Lets a transaction through.

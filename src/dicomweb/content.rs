@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::problem::Problem;
 
 /// How long little content may take.
-pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is read of a body that nobody wants any more. A client that is still sending would lose the
 /// response: over HTTP/1.1 to a TCP reset, over HTTP/2 since some (libcurl) take RST_STREAM, even
@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// # Errors
 /// 413 for more, without reading any where Content-Length tells; 408 when it does not come to its end
 /// before the deadline.
-pub(super) async fn collect<B>(content: B, most: usize, deadline: Duration) -> Result<Bytes, Problem>
+pub async fn collect<B>(content: B, most: usize, deadline: Duration) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

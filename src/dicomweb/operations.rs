@@ -225,12 +225,8 @@ impl Console<'_> {
         patient: Option<Patient>,
         change: impl FnOnce(&mut Wanted) -> bool,
     ) -> Result<(), Problem> {
-        let mut changed = false;
-        let wished = self.desk.wish(name, |wanted| changed = change(wanted));
-        wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
-        if changed {
-            let principal = self.principal.as_deref().unwrap_or("anonymous");
-            events::Operated { principal, capture: name, action }.tell();
+        let principal = self.principal.as_deref().unwrap_or("anonymous");
+        if wish(self.desk, principal, name, action, change)? {
             self.visitor.audit().record(Occurrence::ContextChanges {
                 capture: name.to_owned(),
                 change: action,
@@ -244,20 +240,42 @@ impl Console<'_> {
     }
 }
 
+/// Changes what `principal` wants of a capture; `change` says whether it did, and then it is logged. Returns whether it
+/// did.
+///
+/// # Errors
+/// When there is no capture of this name.
+pub fn wish(
+    desk: &Desk,
+    principal: &str,
+    name: &str,
+    action: &'static str,
+    change: impl FnOnce(&mut Wanted) -> bool,
+) -> Result<bool, Problem> {
+    let mut changed = false;
+    let wished = desk.wish(name, |wanted| changed = change(wanted));
+    wished.map_err(|DeskError::Unknown| Problem::no_capture())?;
+    if changed {
+        events::Operated { principal, capture: name, action }.tell();
+    }
+    Ok(changed)
+}
+
 /// What begins again after a stop is another series; what runs, or would by itself, goes on.
-fn start(wanted: &mut Wanted) -> bool {
+pub fn start(wanted: &mut Wanted) -> bool {
     if wanted.running == Some(false) {
         wanted.encounter += 1;
     }
     wanted.running.replace(true) != Some(true)
 }
 
-fn stop(wanted: &mut Wanted) -> bool {
+/// The capture stops with its next frame.
+pub fn stop(wanted: &mut Wanted) -> bool {
     wanted.running.replace(false) != Some(false)
 }
 
 /// The next frame is of somebody else, or of another study.
-fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
+pub fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
     if wanted.order.as_deref() == order.as_ref() {
         return false;
     }
@@ -267,7 +285,7 @@ fn identify(wanted: &mut Wanted, order: Option<Order>) -> bool {
 }
 
 /// An entry as a series of it would be: what filters are matched against.
-fn as_imaged(entry: &Entry) -> Dataset {
+pub fn as_imaged(entry: &Entry) -> Dataset {
     let mut dataset = entry.dataset();
     let modality = PrimitiveValue::from(entry.modality.as_str());
     dataset.put(DataElement::new(tags::MODALITY, VR::CS, modality));

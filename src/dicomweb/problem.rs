@@ -42,7 +42,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(
+    /// A problem of this type. Types are constants, and the detail repeats no value of a request.
+    pub fn new(
         status: StatusCode,
         kind: &'static str,
         title: &'static str,
@@ -59,7 +60,7 @@ impl Problem {
     }
 
     /// Whole seconds, rounded up and at least one, so that no client comes back too early.
-    fn retry_after(self, wait: Duration) -> Self {
+    pub fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }

@@ -288,9 +288,10 @@ pub(super) fn series(
 fn find(hub: &Hub, caller: &Caller, resource: &Resource, from: From) -> Result<Found, Problem> {
     let series = series(hub, caller, resource)?;
     if resource.series.is_none() {
+        let who = caller.reader();
         let (study, caller) = (resource.study.clone(), caller.clone());
         let wanted = move |live: &LiveSeries| *live.study() == study && caller.sees(live);
-        let cursors = Cursors::new(hub.clone(), from, wanted);
+        let cursors = Cursors::new(hub.clone(), from, wanted).read_by(who);
         return Ok(Found::Live { reader: Reader::Study(cursors), series });
     }
     let live = series.first().ok_or_else(Problem::not_live)?;
@@ -298,7 +299,7 @@ fn find(hub: &Hub, caller: &Caller, resource: &Resource, from: From) -> Result<F
         // It may never have been here, or have left its ring: nobody remembers single instances.
         Some(instance) => live.instance(instance).map(Found::Instance).ok_or_else(Problem::not_live),
         None => {
-            let cursor = Cursor::new(live.clone(), from);
+            let cursor = Cursor::new(live.clone(), from).read_by(caller.reader());
             Ok(Found::Live { reader: Reader::Series(cursor), series })
         }
     }

@@ -10,6 +10,7 @@ use futures_util::future::{Either, select, select_all};
 use tokio::sync::watch;
 
 use super::Hub;
+use super::reader::{Place, Reader};
 use super::ring::Slot;
 use super::series::{End, From, LiveSeries, Start};
 use crate::instance::{Instance, Uid};
@@ -66,6 +67,8 @@ pub struct Cursor {
     /// reader that goes back has been told.
     lost: u64,
     least_number: Option<i32>,
+    /// Where it is seen to be, if it has said who reads.
+    place: Option<Arc<Place>>,
 }
 
 impl Cursor {
@@ -73,7 +76,16 @@ impl Cursor {
     pub fn new(series: Arc<LiveSeries>, from: From) -> Self {
         let changed = series.subscribe();
         let Start { next, lost, least_number } = series.start(from);
-        Self { series, changed, next, lost, least_number }
+        Self { series, changed, next, lost, least_number, place: None }
+    }
+
+    /// Says who reads, so that people can see how far that is.
+    #[must_use]
+    pub fn read_by(mut self, reader: Reader) -> Self {
+        let place = Arc::new(Place::new(reader, self.next));
+        self.series.is_read_at(&place);
+        self.place = Some(place);
+        self
     }
 
     /// The series it reads.
@@ -83,6 +95,17 @@ impl Cursor {
 
     /// What is there without waiting; `None` where the next instance has not come yet.
     pub fn try_next(&mut self) -> Option<Item> {
+        let item = self.step();
+        if let Some(place) = &self.place {
+            place.at(self.next);
+            if let Some(Item::Missed(Missed { left, .. })) = item {
+                place.missed(left);
+            }
+        }
+        item
+    }
+
+    fn step(&mut self) -> Option<Item> {
         loop {
             self.changed.mark_unchanged();
             match self.series.get(self.next) {
@@ -165,6 +188,8 @@ pub struct Cursors {
     cursors: Vec<Cursor>,
     /// Whose turn it is, so that a fast series does not starve a slow one.
     turn: usize,
+    /// Who reads, if that was said.
+    reader: Option<Reader>,
 }
 
 impl fmt::Debug for Cursors {
@@ -185,7 +210,15 @@ impl Cursors {
             .filter(|live| wanted(live))
             .map(|live| Cursor::new(live, from))
             .collect();
-        Self { hub, wanted: Box::new(wanted), changed, cursors, turn: 0 }
+        Self { hub, wanted: Box::new(wanted), changed, cursors, turn: 0, reader: None }
+    }
+
+    /// Says who reads, so that people can see how far that is in each series.
+    #[must_use]
+    pub fn read_by(mut self, reader: Reader) -> Self {
+        self.cursors = self.cursors.into_iter().map(|cursor| cursor.read_by(reader.clone())).collect();
+        self.reader = Some(reader);
+        self
     }
 
     /// Those of one study.
@@ -234,6 +267,9 @@ impl Cursors {
         let is_of_it = |cursor: &&mut Cursor| Weak::as_ptr(&mark.series) == Arc::as_ptr(cursor.series());
         if let Some(cursor) = self.cursors.iter_mut().find(is_of_it) {
             cursor.next = cursor.next.min(mark.next);
+            if let Some(place) = &cursor.place {
+                place.at(cursor.next);
+            }
         }
     }
 
@@ -296,7 +332,11 @@ impl Cursors {
         for live in here {
             let known = self.cursors.iter().any(|cursor| Arc::ptr_eq(cursor.series(), &live));
             if !known && (self.wanted)(&live) {
-                self.cursors.push(Cursor::new(live, From::Oldest));
+                let cursor = Cursor::new(live, From::Oldest);
+                self.cursors.push(match self.reader.clone() {
+                    Some(reader) => cursor.read_by(reader),
+                    None => cursor,
+                });
             }
         }
     }

@@ -13,6 +13,7 @@
 //! Lock order: the hub's state before a series' own. Instances are dropped outside of both.
 
 mod cursor;
+mod reader;
 mod ring;
 mod series;
 mod state;
@@ -25,6 +26,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, watch};
 
 pub use self::cursor::{Cursor, Cursors, Item, Mark, Missed};
+pub use self::reader::{Progress, Reader, Standing};
 pub use self::series::{End, From, LiveSeries};
 use self::state::{Entry, State};
 use crate::config::settings::HubSettings;
@@ -214,6 +216,16 @@ impl Hub {
         self.shared.changed.subscribe()
     }
 
+    /// How a series of it stands, for people who look.
+    pub fn standing(&self, live: &LiveSeries) -> Standing {
+        live.standing((self.shared.clock)())
+    }
+
+    /// How many bytes may be in all rings.
+    pub fn budget_bytes(&self) -> u64 {
+        self.shared.settings.load().budget_bytes
+    }
+
     /// How full it is.
     pub fn occupancy(&self) -> Occupancy {
         let state = self.state();
@@ -325,6 +337,13 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// Says which source publishes, in one word, for people who look at the series.
+    #[must_use]
+    pub fn by(self, source: &'static str) -> Self {
+        self.series.comes_from(source);
+        self
+    }
+
     /// The series.
     pub fn series(&self) -> &Arc<LiveSeries> {
         &self.series

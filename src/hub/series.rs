@@ -9,14 +9,16 @@
 //!                     └─┴── another object of the series arrives ◄────────┘
 //! ```
 //!
-//! Readers hold a [`Cursor`](super::Cursor) each; the series does not know them.
+//! Readers hold a [`Cursor`](super::Cursor) each; the series knows of them only what they leave for people to see
+//! ([`super::reader`]).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::reader::{Place, Places, Standing};
 use super::ring::{Ring, Slot};
 use crate::instance::{Dataset, Instance, Uid};
 
@@ -59,11 +61,16 @@ pub struct LiveSeries {
     inner: Mutex<Inner>,
     /// Wakes readers: changes with every instance and every change of state.
     changed: watch::Sender<()>,
+    /// The source that opened it, where that has said so.
+    source: OnceLock<&'static str>,
+    places: Places,
 }
 
 #[derive(Debug)]
 struct Inner {
     ring: Ring<Arc<Instance>>,
+    /// Bytes in it.
+    bytes: u64,
     /// SOP Instance UIDs in the ring.
     index: HashMap<Uid, u64>,
     publishers: usize,
@@ -91,6 +98,7 @@ impl LiveSeries {
             context,
             inner: Mutex::new(Inner {
                 ring: Ring::new(),
+                bytes: 0,
                 index: HashMap::new(),
                 publishers: 0,
                 end: None,
@@ -99,6 +107,8 @@ impl LiveSeries {
                 published: 0,
             }),
             changed: watch::Sender::new(()),
+            source: OnceLock::new(),
+            places: Places::default(),
         }
     }
 
@@ -121,6 +131,38 @@ impl LiveSeries {
     /// filters match against at study and series level.
     pub fn context(&self) -> &Arc<Dataset> {
         &self.context
+    }
+
+    /// The source that it comes from: `capture`, `dimse`, `send` or `pattern`; empty where none has said so.
+    pub fn source(&self) -> &'static str {
+        self.source.get().copied().unwrap_or_default()
+    }
+
+    /// The first source to say so opened it.
+    pub(super) fn comes_from(&self, source: &'static str) {
+        let _ = self.source.set(source);
+    }
+
+    /// How it stands at `now`.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        let inner = self.inner();
+        let mut standing = Standing {
+            instances: inner.ring.len(),
+            bytes: inner.bytes,
+            published: inner.published,
+            evicted: inner.ring.first(),
+            idle: now.saturating_duration_since(inner.last_activity),
+            readers: Vec::new(),
+        };
+        let end = inner.ring.end();
+        drop(inner);
+        standing.readers = self.places.progress(end);
+        standing
+    }
+
+    /// A reader says who it is.
+    pub(super) fn is_read_at(&self, place: &Arc<Place>) {
+        self.places.take(place);
     }
 
     /// `None` while it is live.
@@ -186,6 +228,7 @@ impl LiveSeries {
             inner.highest_number = inner.highest_number.max(number);
         }
         inner.published += 1;
+        inner.bytes += instance.len() as u64;
         let number = inner.ring.push(instance, lost);
         inner.index.insert(uid, number);
         drop(inner);
@@ -198,6 +241,7 @@ impl LiveSeries {
         let mut inner = self.inner();
         let instance = inner.ring.pop()?;
         inner.index.remove(&instance.identity().sop_instance);
+        inner.bytes = inner.bytes.saturating_sub(instance.len() as u64);
         Some(instance)
     }
 

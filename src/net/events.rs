@@ -53,10 +53,10 @@ events! {
     RequestLate: INFO "net.request_late" metric "framegate_http_slow_head_total"
         { display peer: SocketAddr, value suppressed: u64 } (within: Duration)
         "dropped a client that did not send its request within {within:?}";
-    /// Somebody connects who may not. Add the network to `dicomweb.allow` if it should be let in.
-    NetworkRefused: WARN "net.network_refused" metric "framegate_http_refused_network_total"
-        { display peer: SocketAddr, value suppressed: u64 }
-        "refused a connection from a network that is not allowed; add it to dicomweb.allow if it should be";
+    /// Somebody connects who may not. Add the network to `dicomweb.allow` or `console.allow` if it should be let in.
+    NetworkRefused<'a>: WARN "net.network_refused" metric "framegate_http_refused_network_total"
+        { display peer: SocketAddr, value suppressed: u64 } (section: &'a str)
+        "refused a connection from a network that is not allowed; add it to {section}.allow if it should be";
     /// The listener has as many connections as it may. Find out who holds them, or allow more.
     TooManyConnections: WARN "net.connections_full" metric "framegate_http_refused_connections_total"
         { display peer: SocketAddr, value suppressed: u64, value limit: usize }

@@ -18,6 +18,7 @@ use crate::config::settings::HttpLimits;
 /// Policy of an HTTP listener. A reload makes a new one; request rates start afresh with it.
 #[derive(Debug)]
 pub struct Limits {
+    section: &'static str,
     allow: Vec<IpNet>,
     http: HttpLimits,
     rate: DefaultKeyedRateLimiter<IpAddr>,
@@ -28,7 +29,18 @@ impl Limits {
     pub fn new(allow: Vec<IpNet>, http: HttpLimits) -> Self {
         let some = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(some(http.requests_per_second)).allow_burst(some(http.request_burst));
-        Self { allow, http, rate: RateLimiter::keyed(quota) }
+        Self { section: "dicomweb", allow, http, rate: RateLimiter::keyed(quota) }
+    }
+
+    /// Names another section of the configuration than `dicomweb` as that whose networks are let in.
+    #[must_use]
+    pub fn of(self, section: &'static str) -> Self {
+        Self { section, ..self }
+    }
+
+    /// The section of the configuration that says who is let in.
+    pub fn section(&self) -> &'static str {
+        self.section
     }
 
     /// The numbers behind it.

@@ -26,3 +26,4 @@ mod progress;
 mod socket;
 pub mod tasks;
 pub mod tls;
+pub mod until;

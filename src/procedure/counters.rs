@@ -1,6 +1,8 @@
 //! What is counted of the talk with the RIS. No label holds PHI: they are names of the configuration.
 
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -51,6 +53,17 @@ pub struct ProcedureCounters {
     pub(super) left_out: Family<Of, Counter>,
     pub(super) told: Family<Told, Counter>,
     pub(super) failed: Family<To, Counter>,
+    /// What is wrong with a worklist, and with a peer of performed procedure steps, as the log has it.
+    complaints: Arc<Mutex<BTreeMap<(Kind, String), String>>>,
+}
+
+/// Which kind of peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `[worklist.NAME]`.
+    Worklist,
+    /// `[mpps.NAME]`.
+    Mpps,
 }
 
 impl ProcedureCounters {
@@ -68,6 +81,42 @@ impl ProcedureCounters {
         mpps.register("failures", "Tries that failed and are made again", self.failed.clone());
     }
 
+    /// What is wrong with a peer now; `None` where nothing is known to be. Holds no PHI.
+    pub fn complaint(&self, kind: Kind, name: &str) -> Option<String> {
+        self.complaints().get(&(kind, name.to_owned())).cloned()
+    }
+
+    /// Entries of the last answer of a worklist, and when that came; `None` where none has come.
+    pub fn last_answer(&self, worklist: &str) -> Option<(u64, SystemTime)> {
+        let of = Of { worklist: worklist.to_owned() };
+        let (entries, at) = (self.entries.get(&of)?.get(), self.answered.get(&of)?.get());
+        let count = |number| u64::try_from(number).unwrap_or(0);
+        Some((count(entries), SystemTime::UNIX_EPOCH + Duration::from_secs(count(at))))
+    }
+
+    /// Messages that a peer has taken, and tries and messages that came to nothing.
+    pub fn told_in_all(&self, peer: &str) -> (u64, u64) {
+        let of = |message, outcome| {
+            let told = Told { peer: peer.to_owned(), message, outcome };
+            self.told.get(&told).map_or(0, |count| count.get())
+        };
+        let tries = self.failed.get(&To { peer: peer.to_owned() }).map_or(0, |count| count.get());
+        (of("create", "sent") + of("set", "sent"), of("create", "refused") + of("set", "refused") + tries)
+    }
+
+    /// Says what is wrong with a peer, or that nothing is any more.
+    pub(super) fn complains(&self, kind: Kind, name: &str, what: Option<String>) {
+        let place = (kind, name.to_owned());
+        match what {
+            Some(what) => drop(self.complaints().insert(place, what)),
+            None => drop(self.complaints().remove(&place)),
+        }
+    }
+
+    fn complaints(&self) -> MutexGuard<'_, BTreeMap<(Kind, String), String>> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn answered(&self, worklist: &str, entries: usize, left_out: usize, at: SystemTime) {
         let of = Of { worklist: worklist.to_owned() };
         let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -82,6 +131,7 @@ impl ProcedureCounters {
         let of = Of { worklist: worklist.to_owned() };
         self.entries.remove(&of);
         self.answered.remove(&of);
+        self.complains(Kind::Worklist, worklist, None);
     }
 
     pub(super) fn asked(&self, worklist: &str, outcome: &'static str) {

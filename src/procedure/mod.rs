@@ -14,4 +14,4 @@ pub mod performed;
 mod testing;
 pub mod worklist;
 
-pub use self::counters::ProcedureCounters;
+pub use self::counters::{Kind, ProcedureCounters};

@@ -51,19 +51,9 @@ impl Trail {
         self.counters.clone()
     }
 
-    /// Counters of a listener whose alarms are recorded.
+    /// Counters of DICOMweb's listener.
     pub(super) fn net_counters(&self) -> Arc<NetCounters> {
-        let audit = self.audit();
-        let alarms = Alarms::new(move |peer, why| {
-            audit.record(Occurrence::SecurityAlert {
-                alert: Alert::NodeAuthentication,
-                outcome: Outcome::MinorFailure,
-                peer: Some(peer.ip()),
-                user: None,
-                said: format!("HTTPS: {why}"),
-            });
-        });
-        Arc::new(NetCounters { alarms, ..NetCounters::default() })
+        net_counters(&self.audit)
     }
 
     /// The service is ready. `runtime` is its runtime directory, if it has one.
@@ -95,6 +85,21 @@ impl Trail {
             events::LostAtEnd { waiting }.tell();
         }
     }
+}
+
+/// Counters of a listener whose alarms are recorded.
+pub(super) fn net_counters(audit: &Audit) -> Arc<NetCounters> {
+    let audit = audit.clone();
+    let alarms = Alarms::new(move |peer, why| {
+        audit.record(Occurrence::SecurityAlert {
+            alert: Alert::NodeAuthentication,
+            outcome: Outcome::MinorFailure,
+            peer: Some(peer.ip()),
+            user: None,
+            said: format!("HTTPS: {why}"),
+        });
+    });
+    Arc::new(NetCounters { alarms, ..NetCounters::default() })
 }
 
 /// Name and version of the program, and of the image that it is part of.

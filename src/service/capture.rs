@@ -6,12 +6,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::audit::Audit;
 use crate::config::profile::{OWN_PROFILES, Profiles};
 use crate::config::settings::CaptureSettings;
 use crate::context::Equipment;
 use crate::context::desk::Desk;
 use crate::hub::Hub;
+use crate::instance::video::ClockState;
 use crate::source::capture::clock::Clock;
 use crate::source::capture::counters::CaptureCounters;
 use crate::source::capture::frames::Frames;
@@ -22,7 +25,7 @@ use crate::source::capture::worker::{Capture, Running};
 #[derive(Debug)]
 pub(crate) struct Captures {
     running: Vec<Running>,
-    _clock: Option<Clock>,
+    clock: Option<Clock>,
 }
 
 /// Why captures cannot be started.
@@ -54,7 +57,7 @@ impl Captures {
         audit: &Audit,
     ) -> Result<Self, CaptureStartError> {
         if captures.is_empty() {
-            return Ok(Self { running: Vec::new(), _clock: None });
+            return Ok(Self { running: Vec::new(), clock: None });
         }
         let profiles = Profiles::load(Some(Path::new(OWN_PROFILES))).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -80,7 +83,12 @@ impl Captures {
             let started = capture.start();
             running.push(started.map_err(|error| CaptureStartError::Thread { name: name.clone(), error })?);
         }
-        Ok(Self { running, _clock: Some(clock) })
+        Ok(Self { running, clock: Some(clock) })
+    }
+
+    /// What they are told of the clock; `None` where there are none.
+    pub(crate) fn clock(&self) -> Option<Arc<ArcSwap<ClockState>>> {
+        self.clock.as_ref().map(Clock::state)
     }
 
     /// Ends all series as complete and gives the devices back. A driver may take its time.

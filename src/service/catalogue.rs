@@ -2,7 +2,7 @@
 //! against the code, and writes it with `FRAMEGATE_WRITE_DOCS=1 cargo test --lib service::catalogue`.
 
 use crate::event::Kind;
-use crate::{audit, context, dicomweb, dimse, net, procedure, service, sink, source, spool};
+use crate::{audit, console, context, dicomweb, dimse, net, procedure, service, sink, source, spool};
 
 /// What a reader knows a room by, and its kinds of events.
 pub type Room = (&'static str, &'static [Kind]);
@@ -18,6 +18,7 @@ pub const ROOMS: &[Room] = &[
     ("Send and Store", source::send::events::KINDS),
     ("DICOMweb", dicomweb::events::KINDS),
     ("Connections, TLS and credentials", net::events::KINDS),
+    ("Console", console::events::KINDS),
     ("Notification", sink::notify::events::KINDS),
     ("Push", sink::push::events::KINDS),
     ("Instance Availability Notification", sink::availability::events::KINDS),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::capture::CaptureStartError;
 use super::spool::SpoolStartError;
@@ -46,6 +47,14 @@ pub enum ServiceError {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] SpoolStartError),
+    /// The control socket.
+    #[error("the control socket cannot be made in {}: {error}; give the service a runtime directory that it may write to", directory.display())]
+    Control {
+        /// The runtime directory.
+        directory: PathBuf,
+        /// What the kernel says.
+        error: io::Error,
+    },
     /// The kernel refuses something basic.
     #[error("the process cannot be set up: {0}")]
     Io(#[from] io::Error),

@@ -25,6 +25,8 @@ events! {
     /// To be known.
     Confined<'a>: INFO "service.confined" { value kernel: &'a str } "the process is confined by Landlock";
     /// To be known.
+    ConsoleListens: INFO "service.console_listens" { display address: SocketAddr } "the console listens";
+    /// To be known.
     RelayListens<'a>: INFO "service.relay_listens" { value relay: &'a str, display address: SocketAddr }
         "the relay listens";
     /// To be known.

@@ -53,11 +53,11 @@ enum Whose {
 
 /// A certificate to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Held {
+pub(super) struct Held {
     /// Section or key of the configuration.
-    what: String,
+    pub(super) what: String,
     whose: Whose,
-    validity: Validity,
+    pub(super) validity: Validity,
 }
 
 /// What is to be told of one.
@@ -140,7 +140,7 @@ impl Certificates {
 }
 
 /// Our certificates for peers, and the roots of our clients. A file that cannot be read is told by whoever uses it.
-fn in_files(settings: &Settings) -> Vec<Held> {
+pub(super) fn in_files(settings: &Settings) -> Vec<Held> {
     let mut held = Vec::new();
     let mut look = |what: String, whose, file: Option<&Path>| {
         if let Some(validity) = file.and_then(|file| tls::validity(file).ok()) {

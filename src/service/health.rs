@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::net::file;
 
 /// Name of the file.
-const FILE: &str = "health.json";
+pub(super) const FILE: &str = "health.json";
 /// Where it is written before it gets its name.
 const DRAFT: &str = "health.json.new";
 /// Most bytes of it that are read.

@@ -14,6 +14,8 @@ mod audit;
 mod capture;
 pub mod catalogue;
 pub mod confine;
+pub mod console;
+pub mod control;
 mod doubts;
 mod error;
 pub(crate) mod events;
@@ -28,13 +30,15 @@ mod self_test;
 mod signals;
 mod spool;
 mod standing;
+pub mod status;
+pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -50,6 +54,7 @@ use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
 use self::signals::{Signal, Signals};
+use self::status::{Bound, Collector};
 use crate::config::settings::Settings;
 use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
@@ -95,6 +100,8 @@ pub struct Ready {
     pub dimse: Option<SocketAddr>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// The console, if it is open.
+    pub console: Option<console::Opened>,
     /// The certificate that was made at the start, in PEM, for clients to trust.
     pub certificate_pem: Option<String>,
     /// The pattern source's study and series.
@@ -247,7 +254,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     });
 
-    let secured = secured(&web_tls, &dimse_tls);
+    let console = console::bind(&settings, &mut sockets, &web_tls)?;
+    let console_address = console.as_ref().map(console::Door::address);
+    let mut secured = secured(&web_tls, &dimse_tls);
+    secured.extend(console.as_ref().map(console::Door::secured));
     let mut metrics = None;
     if let Some(address) = settings.service.metrics_listen {
         let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
@@ -270,6 +280,46 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         None
     };
 
+    let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
+    let last_test = Arc::new(ArcSwapOption::empty());
+    let (clock, _own_clock) = status::clock(captures.clock());
+    let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
+    let bound = Bound {
+        dicomweb: Some(dicomweb_address),
+        dimse,
+        dimse_tls: dimse_tls_address,
+        console: console_address,
+        metrics,
+    };
+    let collector = Collector::new(status::Parts {
+        hub: hub.clone(),
+        desk: desk.clone(),
+        registry: registry.clone(),
+        notifier: notifier.clone(),
+        counters: counters.clone(),
+        loaded: shown.clone(),
+        listeners: bound.listeners(&settings),
+        secured: secured.clone(),
+        last_test: last_test.clone(),
+        clock,
+        audit: trail.audit(),
+    });
+    tasks.spawn(collector.clone().sample(stopping.clone()));
+    let rooms = console::Rooms {
+        status: collector.clone(),
+        hub: &hub,
+        desk: &desk,
+        registry: &registry,
+        destinations: &destinations,
+        access: &access,
+        audit: trail.audit(),
+        stopping: &stopping,
+        drain: settings.service.drain / 2,
+    };
+    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    let parts = control::Parts { status: collector, console: console.clone() };
+    control::start(parts, &mut tasks, &stopping)?;
+
     let mut self_test = SelfTest::new(
         self_test::Parts {
             hub: hub.clone(),
@@ -280,6 +330,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
+            last: last_test,
             every: settings.service.self_test,
         },
         spool::given_directory(),
@@ -292,6 +343,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         dicomweb: dicomweb_address,
         dimse,
         metrics,
+        console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
     });
@@ -301,6 +353,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
 
     let mut reloader = Reloader {
         loaded,
+        shown,
         reload,
         hub: hub.clone(),
         push,
@@ -318,6 +371,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         send: send_settings,
         limits,
         access,
+        console,
         notifier: notifier.clone(),
         audit: trail.audit(),
         certificates: expiry::Certificates::of(secured),

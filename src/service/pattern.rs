@@ -41,7 +41,8 @@ impl PatternSource {
         head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
         let publisher = hub
             .open(&study.as_str().into(), &series.as_str().into(), || Ok::<_, EncodeError>(head))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| error.to_string())?
+            .by("pattern");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let period = Duration::from_secs_f64(1.0 / settings.fps);

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use super::console::Opened;
 use super::expiry::Certificates;
 use super::{Reload, ServiceError, events, notify, standing};
 use crate::audit::Audit;
@@ -32,6 +33,8 @@ use crate::subscription::registry::{Registry, Request};
 pub(super) struct Reloader {
     /// What is in force.
     pub(super) loaded: Loaded,
+    /// The same, for who shows it.
+    pub(super) shown: Arc<ArcSwap<Loaded>>,
     pub(super) reload: Reload,
     pub(super) hub: Hub,
     pub(super) push: Push,
@@ -50,6 +53,7 @@ pub(super) struct Reloader {
     pub(super) send: Arc<ArcSwap<SendSettings>>,
     pub(super) limits: Arc<ArcSwap<Limits>>,
     pub(super) access: Access,
+    pub(super) console: Option<Opened>,
     pub(super) notifier: Notifier,
     pub(super) audit: Audit,
     pub(super) certificates: Certificates,
@@ -108,6 +112,9 @@ impl Reloader {
             self.limits.store(Arc::new(Limits::new(web.allow.clone(), web.limits.clone())));
         }
         self.dicomweb.store(Arc::new(web.clone()));
+        if let Some(console) = &self.console {
+            console.reload(&settings.console);
+        }
         self.send.store(Arc::new(settings.send.clone()));
         if let Err(error) = (self.reload.log)(&settings.service.log) {
             events::LogUnchanged { error: &error }.tell();
@@ -117,6 +124,7 @@ impl Reloader {
             events::NeedsRestart { keys: &changed.needs_restart }.tell();
         }
         self.loaded = Loaded { settings, values: fresh.values };
+        self.shown.store(Arc::new(self.loaded.clone()));
     }
 
     fn prepare(&self, settings: &Settings) -> Result<(Table, Vec<Request>), ServiceError> {

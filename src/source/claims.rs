@@ -10,17 +10,19 @@ use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Event, Opened};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Claims {
+    /// The room that it comes in by, in one word.
+    source: &'static str,
     publishers: HashMap<(Uid, Uid), Publisher>,
     /// What the audit trail is told of them.
     transfers: Transfers,
 }
 
 impl Claims {
-    /// Of a peer, by the account that is kept of what it sends.
-    pub(super) fn of(transfers: Transfers) -> Self {
-        Self { publishers: HashMap::new(), transfers }
+    /// None yet, of a peer of this source, by the account that is kept of what it sends.
+    pub(super) fn of(source: &'static str, transfers: Transfers) -> Self {
+        Self { source, publishers: HashMap::new(), transfers }
     }
 
     /// The peer has said that it is done: its part of every series is complete.
@@ -78,7 +80,7 @@ impl Claims {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let opened = hub.open(&identity.study, &identity.series, || opened.dataset());
-                Ok(entry.insert(opened.map_err(Refused::Open)?))
+                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source)))
             }
         }
     }

@@ -85,6 +85,8 @@ pub struct RelayStatus {
     pub unstreamed: BTreeMap<String, u64>,
     /// What waits for the upstream; `None` without a spool.
     pub spool: Option<SpoolStatus>,
+    /// Why the upstream could not be reached the last time; `None` where it could.
+    pub last_error: Option<String>,
 }
 
 /// What waits for an upstream.
@@ -94,10 +96,14 @@ pub struct SpoolStatus {
     pub objects: u64,
     /// Their bytes on the disk.
     pub bytes: u64,
+    /// Bytes that may be there.
+    pub budget_bytes: u64,
     /// Age of the first of them (seconds).
     pub oldest_seconds: u64,
     /// Objects that the upstream has refused for good.
     pub set_aside: u64,
+    /// Objects that had been acknowledged and are lost, since the start: too old, damaged, or their key is gone.
+    pub lost: u64,
 }
 
 /// A worklist.
@@ -111,6 +117,8 @@ pub struct WorklistStatus {
     pub entries: u64,
     /// When it last answered (seconds ago); `None` where it never did.
     pub age_seconds: Option<u64>,
+    /// Why it gave no answer the last time; `None` where it did.
+    pub last_error: Option<String>,
 }
 
 /// A peer that is told of performed procedure steps.
@@ -124,4 +132,21 @@ pub struct MppsStatus {
     pub told: u64,
     /// Messages that it did not take, since the start.
     pub failed: u64,
+    /// Why the last message came to nothing; `None` where it did not.
+    pub last_error: Option<String>,
+}
+
+/// The receiver of the audit trail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// Host and port.
+    pub address: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// Messages that wait for it.
+    pub waiting: u64,
+    /// Messages that were lost, since the start.
+    pub lost: u64,
+    /// Why there is no connection, and what to do about it; `None` since it went well.
+    pub last_error: Option<String>,
 }

@@ -71,6 +71,8 @@ pub struct CertificateStatus {
     pub not_after: String,
     /// Whole days until then; negative when it is over.
     pub days_left: i64,
+    /// Whether it is for later, if our clock is right.
+    pub not_yet_valid: bool,
 }
 
 /// The clock.
@@ -78,7 +80,8 @@ pub struct CertificateStatus {
 pub struct ClockStatus {
     /// Whether the kernel says that it is synchronised (adjtimex(2)).
     pub synchronized: bool,
-    /// Who says so: `ptp`, `chrony`, `timesyncd`; empty where nobody does.
+    /// Who says so: `ptp`, `chrony`, `timesyncd`; `free` where it is kept by somebody who follows nobody; empty where
+    /// nobody keeps it.
     pub source: String,
     /// Most that it is off, as the kernel knows (microseconds).
     pub error_microseconds: Option<u64>,

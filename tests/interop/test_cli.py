@@ -61,7 +61,7 @@ def session(certificate: str) -> requests.Session:
 
 @pytest.fixture(scope="module")
 def demo(program, tmp_path_factory):
-    ports = ["--dimse-port", str(free_port()), "--https-port", str(free_port())]
+    ports = [part for name in ("dimse", "https", "console") for part in (f"--{name}-port", str(free_port()))]
     running = Process([str(program), "demo", *ports], tmp_path_factory.mktemp("demo"))
     running.wait_for_line("Ctrl-C")
     running.base = running.wait_for_line(r"^DICOMweb +(https://\S+)").group(1)

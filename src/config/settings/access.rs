@@ -55,12 +55,24 @@ pub enum Right {
     Send,
     /// Look after everybody's subscriptions, and operate captures.
     Operate,
+    /// Log in to the console, by certificate.
+    Console,
+    /// See there who is imaged.
+    Phi,
 }
 
 impl Right {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 6] =
-        [Self::Search, Self::Retrieve, Self::Subscribe, Self::PushTo, Self::Send, Self::Operate];
+    pub const ALL: [Self; 8] = [
+        Self::Search,
+        Self::Retrieve,
+        Self::Subscribe,
+        Self::PushTo,
+        Self::Send,
+        Self::Operate,
+        Self::Console,
+        Self::Phi,
+    ];
 
     /// The word for it in configuration, log and documents.
     pub fn word(self) -> &'static str {
@@ -71,6 +83,8 @@ impl Right {
             Self::PushTo => "push-to",
             Self::Send => "send",
             Self::Operate => "operate",
+            Self::Console => "console",
+            Self::Phi => "phi",
         }
     }
 }

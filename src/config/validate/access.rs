@@ -30,6 +30,14 @@ impl Validation<'_> {
             filter.unwrap_or_default(),
             fragment,
         );
+        if anonymous.may.iter().any(|right| matches!(right, Right::Console | Right::Phi)) {
+            let what = "has console or phi, which are for somebody who is known";
+            self.report(
+                &[&keys.may],
+                what,
+                "console and phi among a principal's rights, or console.code_may",
+            );
+        }
         let jwt = self.jwt(&access.jwt);
         self.told_apart("certificates", &fragment.principal, |principal| principal.certificates.as_deref());
         self.told_apart("subjects", &fragment.principal, |principal| principal.subjects.as_deref());

@@ -30,7 +30,12 @@ impl Files<'_> {
 }
 
 impl Validation<'_> {
-    fn listener(&mut self, key: &str, text: Option<&str>, default: Option<SocketAddr>) -> Option<SocketAddr> {
+    pub(super) fn listener(
+        &mut self,
+        key: &str,
+        text: Option<&str>,
+        default: Option<SocketAddr>,
+    ) -> Option<SocketAddr> {
         match text {
             Some(text) => self.typed(key, text::listener(text)).flatten(),
             None => default,
@@ -39,7 +44,12 @@ impl Validation<'_> {
 
     /// Networks that are let in. An empty list would shut everybody out of an open listener, and
     /// is easily written for its opposite.
-    fn networks(&mut self, key: &str, texts: Option<&[String]>, default: Vec<IpNet>) -> Vec<IpNet> {
+    pub(super) fn networks(
+        &mut self,
+        key: &str,
+        texts: Option<&[String]>,
+        default: Vec<IpNet>,
+    ) -> Vec<IpNet> {
         let Some(texts) = texts else { return default };
         if texts.is_empty() {
             self.report(

@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod bounds;
 mod capture;
+mod console;
 mod listening;
 mod peers;
 mod procedure;
@@ -30,9 +31,11 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
     let fragment = &merged.fragment;
     check.names(fragment);
     let dimse = check.dimse(&fragment.dimse);
+    let dicomweb = check.dicomweb(&fragment.dicomweb);
     let settings = Settings {
         hub: bounds::hub(&fragment.hub),
-        dicomweb: check.dicomweb(&fragment.dicomweb),
+        console: check.console(&fragment.console, &dicomweb.tls),
+        dicomweb,
         access: check.access(fragment),
         send: bounds::send(&fragment.send, &dimse),
         dimse,
@@ -153,6 +156,7 @@ impl Validation<'_> {
             ("dimse.listen", settings.dimse.listen),
             ("dimse.tls.listen", settings.dimse.tls.as_ref().map(|tls| tls.listen)),
             ("dicomweb.listen", Some(settings.dicomweb.listen)),
+            ("console.listen", settings.console.listen),
             ("service.metrics_listen", settings.service.metrics_listen),
         ]
         .into_iter()

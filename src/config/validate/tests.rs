@@ -7,14 +7,14 @@ use super::super::settings::{
 };
 
 /// Loads from variables alone: `DIMSE__LISTEN` and value.
-fn from(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+pub(super) fn from(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
     let env = variables.iter().map(|(name, value)| (format!("FRAMEGATE_{name}"), (*value).to_owned()));
     load(None, env.collect::<Vec<_>>().into_iter())
         .map(|loaded| loaded.settings)
         .map_err(|errors| errors.problems.iter().map(ToString::to_string).collect())
 }
 
-fn refused(variables: &[(&str, &str)], part: &str) {
+pub(super) fn refused(variables: &[(&str, &str)], part: &str) {
     let problems = from(variables).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains(part), "{problems:?}");
@@ -172,6 +172,7 @@ fn to_push_somebody_needs_a_destination() {
         "f.toml:3:7: principal.viewer.may: has push-to without a destination; \
          accepted: principal.viewer.destinations with it: names of destinations, or [\"*\"]",
     );
+    refused(&[("ACCESS__ANONYMOUS", "search,console")], "access.anonymous: has console or phi");
     refused(&[("ACCESS__ANONYMOUS", "push-to")], "access.anonymous: has push-to without a destination");
     file_refused(
         &format!("{push}destinations = ['pcs']\n{PACS}"),

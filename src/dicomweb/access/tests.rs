@@ -71,6 +71,7 @@ impl Room {
         let granted = Arc::clone(self.access.grants().of(Some(name)).unwrap());
         Caller {
             granted,
+            address: peer().address,
             only: None,
             until: None,
             hub: self.hub.clone(),

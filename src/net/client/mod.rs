@@ -8,6 +8,7 @@
 
 mod drive;
 mod error;
+pub mod reach;
 pub mod token;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use self::drive::{Driver, Tasks};
 pub use self::error::{BadUrl, ConnectError, SendError};
@@ -144,18 +146,37 @@ impl Peer {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
     }
 
-    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let authority = || self.authority.to_string();
-        let fail = |error| ConnectError::Tcp { authority: authority(), error };
+    fn unreached(&self, error: std::io::Error) -> ConnectError {
+        ConnectError::Tcp { authority: self.authority.to_string(), error }
+    }
+
+    /// Where it is, by the host's name.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, ConnectError> {
         let port = self.authority.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 });
-        let addresses: Vec<SocketAddr> = lookup_host((self.host(), port)).await.map_err(fail)?.collect();
+        let found = lookup_host((self.host(), port)).await.map_err(|error| self.unreached(error))?;
+        Ok(found.collect())
+    }
+
+    async fn tcp(&self, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
         let is_here = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
         if !self.is_tls() && !self.allow_plain && !addresses.iter().all(is_here) {
-            return Err(ConnectError::Plain { authority: authority() });
+            return Err(ConnectError::Plain { authority: self.authority.to_string() });
         }
-        let stream = TcpStream::connect(&*addresses).await.map_err(fail)?;
-        tune(&stream, self.send_timeout).map_err(fail)?;
+        let stream = TcpStream::connect(addresses).await.map_err(|error| self.unreached(error))?;
+        tune(&stream, self.send_timeout).map_err(|error| self.unreached(error))?;
         Ok(stream)
+    }
+
+    /// The TLS handshake.
+    async fn secure(self: &Arc<Self>, socket: Socket) -> Result<TlsStream<Socket>, ConnectError> {
+        let refused = |error| ConnectError::Handshake { authority: self.authority.to_string(), error };
+        let name = ServerName::try_from(self.host().to_owned())
+            .map_err(|error| refused(std::io::Error::other(error)))?;
+        let files = self.clone();
+        let config = tokio::task::spawn_blocking(move || files.tls.current())
+            .await
+            .map_err(|error| refused(std::io::Error::other(error)))??;
+        TlsConnector::from(config).connect(name, socket).await.map_err(refused)
     }
 }
 
@@ -190,22 +211,15 @@ impl Connection {
 
     async fn open_unbounded(peer: &Arc<Peer>) -> Result<Self, ConnectError> {
         let activity = Arc::new(Activity::new());
-        let socket = Socket::new(peer.tcp().await?, peer.send_timeout, None, activity.clone(), || {});
+        let stream = peer.tcp(&peer.addresses().await?).await?;
+        let socket = Socket::new(stream, peer.send_timeout, None, activity.clone(), || {});
         if !peer.is_tls() {
             return Self::begin(peer, socket, activity, peer.http == HttpVersion::Http2).await;
         }
-        let authority = || peer.authority.to_string();
-        let refused = |error| ConnectError::Handshake { authority: authority(), error };
-        let name = ServerName::try_from(peer.host().to_owned())
-            .map_err(|error| refused(std::io::Error::other(error)))?;
-        let files = peer.clone();
-        let config = tokio::task::spawn_blocking(move || files.tls.current())
-            .await
-            .map_err(|error| refused(std::io::Error::other(error)))??;
-        let stream = TlsConnector::from(config).connect(name, socket).await.map_err(refused)?;
+        let stream = peer.secure(socket).await?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if peer.http == HttpVersion::Http2 && !is_h2 {
-            return Err(ConnectError::Version { authority: authority() });
+            return Err(ConnectError::Version { authority: peer.authority.to_string() });
         }
         Self::begin(peer, stream, activity, is_h2).await
     }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::message::Images;
-use super::ProcedureCounters;
+use super::counters::{Kind, ProcedureCounters};
 use crate::config::settings::MppsSettings;
 use crate::context::desk::Desk;
 use crate::context::own_steps::OwnStep;
@@ -138,6 +138,7 @@ impl Teller {
             match told {
                 Ok(()) => {
                     backoff.reset();
+                    self.counters.complains(Kind::Mpps, &self.name, None);
                     if self.said.take().is_some() {
                         events::ToldAgain { peer: &self.name }.tell();
                     }
@@ -246,6 +247,7 @@ impl Teller {
     fn fail(&mut self, error: &ScuError) {
         self.counters.failed(&self.name);
         let text = error.to_string();
+        self.counters.complains(Kind::Mpps, &self.name, Some(text.clone()));
         if self.said.as_ref() == Some(&text) {
             return;
         }

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use self::found::Found;
 use self::query::Query;
 use self::web::{Web, WebError};
-use super::ProcedureCounters;
+use super::counters::{Kind, ProcedureCounters};
 use crate::config::settings::{WorklistPeer, WorklistSettings};
 use crate::context::worklist::{Entry, Worklist};
 use crate::dimse::scu::{Peer, ScuError};
@@ -83,6 +83,19 @@ impl AskError {
             Self::Web(_) => false,
         }
     }
+}
+
+/// Asks a worklist once, for whoever wants to know whether it answers, and gives how many entries it has; they are kept
+/// nowhere.
+///
+/// # Errors
+/// Why there is no answer.
+pub async fn ask_once(name: &str, settings: WorklistSettings) -> Result<usize, String> {
+    let (worklist, counters) = (Worklist::default(), ProcedureCounters::default());
+    let asker =
+        Asker::new(name.to_owned(), settings, worklist, counters).map_err(|error| error.to_string())?;
+    let found = asker.ask().await.map_err(|error| error.to_string())?;
+    Ok(found.looked_at())
 }
 
 /// How a worklist is reached.
@@ -173,6 +186,7 @@ impl Asker {
         self.counters.answered(&self.name, count, found.unreadable + usize::from(found.more), now);
         self.worklist.replace(&self.name, entries, now);
         self.answered = Some(now);
+        self.counters.complains(Kind::Worklist, &self.name, None);
         let said = Said::Answers { more: found.more, unreadable: found.unreadable > 0, dropped };
         if said != self.said {
             self.say(&said, count);
@@ -198,6 +212,7 @@ impl Asker {
 
     fn fail(&mut self, error: &AskError) {
         self.counters.asked(&self.name, "failed");
+        self.counters.complains(Kind::Worklist, &self.name, Some(error.to_string()));
         let said = Said::Fails(error.to_string());
         if said == self.said {
             return;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::pki_types::ServerName;
 use sd_notify::NotifyState;
 use tokio::net::TcpStream;
@@ -88,6 +88,8 @@ pub(super) struct Parts {
     /// AE titles; a reload replaces them.
     pub(super) titles: Arc<ArcSwap<DimseSettings>>,
     pub(super) metrics: SelfTestMetrics,
+    /// Where the last result is found.
+    pub(super) last: Arc<ArcSwapOption<Health>>,
     /// How often; zero is once.
     pub(super) every: Duration,
 }
@@ -101,6 +103,7 @@ pub(super) struct SelfTest {
     titles: Arc<ArcSwap<DimseSettings>>,
     own: OwnConnections,
     metrics: SelfTestMetrics,
+    last: Arc<ArcSwapOption<Health>>,
     every: Duration,
     /// Where the result is left, if anywhere.
     directory: Option<PathBuf>,
@@ -126,6 +129,7 @@ impl SelfTest {
             titles: parts.titles,
             own: parts.own,
             metrics: parts.metrics,
+            last: parts.last,
             every: parts.every,
             directory,
             started: since_boot(),
@@ -177,6 +181,7 @@ impl SelfTest {
         };
         self.metrics.set(ok, took);
         self.tell(&health, took);
+        self.last.store(Some(Arc::new(health.clone())));
         self.was_ok = Some(ok);
         health
     }

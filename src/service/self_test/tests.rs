@@ -123,6 +123,7 @@ impl Closed {
             dimse_tls: Some((dimse_tls, bound[1])),
             titles,
             metrics: SelfTestMetrics::default(),
+            last: Arc::default(),
             every: Duration::from_secs(60),
         };
         Self { folder, hub, parts: Some(parts), net, web, dimse, stop, tasks }

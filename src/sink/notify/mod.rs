@@ -203,6 +203,11 @@ impl Notifier {
         Ok(Connection::new(Arc::clone(&self.shared), listener, after))
     }
 
+    /// Whether somebody is connected who is told of this subscription.
+    pub fn is_listened_to(&self, subscription: &Subscription) -> bool {
+        self.shared.listeners().iter().any(|listener| listener.whom.has(subscription))
+    }
+
     /// Closes the connections of principals (`None` is anonymous) who may not listen any more.
     pub fn dismiss(&self, may_no_longer: impl Fn(Option<&str>) -> bool) {
         for listener in self.shared.listeners().iter() {

@@ -134,6 +134,15 @@ impl Tally {
         self.gauge(word).inc();
     }
 
+    pub(super) fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    /// Says what is wrong; `None` is nothing any more.
+    pub(super) fn complains(&self, what: Option<&str>) {
+        self.subscription.progress().set_complaint(what);
+    }
+
     pub(super) fn sent(&self, instances: u64) {
         self.subscription.progress().sent.fetch_add(instances, Ordering::Relaxed);
         self.counters.sent.get_or_create(&self.of()).inc_by(instances);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::counters::Tally;
 use crate::audit::{Audit, Outcome, Party, Transfers};
-use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed};
+use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
 use crate::sink::pace::Pace;
@@ -73,7 +73,8 @@ impl Feed {
                 Level::Series | Level::Instances => described::series(live, &members),
             };
             asks.matches_series(live, &described)
-        });
+        })
+        .read_by(Reader { kind: "push", peer: tally.destination().into() });
         let transfers = Transfers::pushed(&parts.audit, Party::here(), parts.to.clone());
         Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, transfers }
     }

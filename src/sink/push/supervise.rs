@@ -163,6 +163,7 @@ impl Supervisor {
             return;
         }
         subscription.progress().set_state(PushState::Refused);
+        subscription.progress().set_complaint(Some(&why));
         if self.refused.get(subscription.id()) != Some(&why) {
             let subscriber = subscription.request().subscriber.as_str();
             events::NotPushed { subscriber, destination, why: &why }.tell();

@@ -82,7 +82,9 @@ fn describe(state: &ClockState) -> &'static str {
 }
 
 /// What is known now: the best answer of those who keep clocks.
-fn ask() -> ClockState {
+///
+/// Asks programs, which may take seconds.
+pub fn ask() -> ClockState {
     let ptp = run("pmc", &["-u", "-b", "0", "GET TIME_STATUS_NP"]).and_then(|text| ptp(&text));
     let chrony = || run("chronyc", &["-n", "-c", "tracking"]).and_then(|text| chrony(&text));
     let timesyncd = || {

@@ -123,6 +123,11 @@ impl CaptureCounters {
         }
     }
 
+    /// Frames of this capture that did not become instances, by reason.
+    pub fn dropped(&self) -> &Family<Why, Counter> {
+        &self.dropped
+    }
+
     /// Of the doubts that a capture may have (`all`), these are in what is said of its patient now.
     pub fn doubtful(&self, name: &str, all: &[&'static str], now: &[&'static str]) {
         for &reason in all {

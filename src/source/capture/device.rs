@@ -198,6 +198,14 @@ impl Device {
         (numerator > 0 && denominator > 0).then(|| f64::from(denominator) / f64::from(numerator))
     }
 
+    /// What this input tells the modality that it can take, at most 256 bytes; `None` where the device does not show it.
+    pub fn edid(&self, input: u32) -> Option<Vec<u8>> {
+        let mut edid = vec![0; 256];
+        let blocks = sys::get_edid(self, input, &mut edid).ok()?;
+        edid.truncate(blocks * 128);
+        Some(edid)
+    }
+
     /// Tells the modality what this input can take: an EDID of 128 or 256 bytes.
     ///
     /// # Errors

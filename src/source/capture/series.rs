@@ -275,6 +275,7 @@ impl Encounter {
             head.put(DataElement::new(tags::AVAILABLE_TRANSFER_SYNTAX_UID, VR::UI, syntax));
             Ok(head)
         })?;
+        let publisher = publisher.by("capture");
         log_events::SeriesBegins { capture: &self.name, number: context.series.number }.tell();
         if let Some(step) = step {
             self.tell_step(&step, &context, captured);

@@ -128,6 +128,18 @@ pub(super) fn set_edid(fd: impl AsFd, pad: u32, edid: &mut [u8]) -> Result<(), E
     unsafe { request(fd.as_fd(), vidioc::VIDIOC_S_EDID, &mut argument) }
 }
 
+/// `VIDIOC_G_EDID`: the same, read; as many blocks as there are, and no more than fit. Gives how many.
+pub(super) fn get_edid(fd: impl AsFd, pad: u32, edid: &mut [u8]) -> Result<usize, Errno> {
+    let room = edid.len() / 128;
+    let blocks = u32::try_from(room).map_err(|_| Errno::E2BIG)?;
+    let edid = edid.as_mut_ptr();
+    let mut argument = v4l2_edid { pad, start_block: 0, blocks, reserved: [0; 5], edid };
+    // SAFETY: the structure of this code; the pointer is to `blocks` × 128 bytes that outlive the request, and the
+    // kernel writes no more blocks than it is given room for.
+    unsafe { request(fd.as_fd(), vidioc::VIDIOC_G_EDID, &mut argument) }?;
+    Ok(usize::try_from(argument.blocks).unwrap_or(0).min(room))
+}
+
 /// Width and height of a discrete size; of a range, the largest.
 pub(super) fn size(found: &v4l2_frmsizeenum) -> (u32, u32) {
     // SAFETY: both members are integers, and `type_` says which the kernel wrote.

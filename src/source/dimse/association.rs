@@ -179,7 +179,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         called,
         calling,
         service,
-        claims: Claims::of(transfers),
+        claims: Claims::of("dimse", transfers),
         duty,
     };
     let open = Open::new(&association.service.counters.open);

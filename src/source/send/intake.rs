@@ -94,7 +94,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Claims::of(request.transfers),
+            claims: Claims::of("send", request.transfers),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),

@@ -27,6 +27,7 @@ pub struct Progress {
     /// Instances that the destination refused.
     pub failed: AtomicU64,
     state: Mutex<PushState>,
+    complaint: ArcSwapOption<String>,
 }
 
 /// How a push stands.
@@ -53,7 +54,18 @@ impl Progress {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             state: Mutex::new(PushState::Idle),
+            complaint: ArcSwapOption::empty(),
         }
+    }
+
+    /// What is wrong with a push, as the log has it; `None` where nothing is. Holds no PHI.
+    pub fn complaint(&self) -> Option<Arc<String>> {
+        self.complaint.load_full()
+    }
+
+    /// Says what is wrong with a push, or that nothing is any more.
+    pub fn set_complaint(&self, what: Option<&str>) {
+        self.complaint.store(what.map(|what| Arc::new(what.to_owned())));
     }
 
     /// How a push stands.

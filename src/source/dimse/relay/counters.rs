@@ -1,5 +1,8 @@
 //! What the relays count, by the name of the relay. No label holds PHI.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -38,6 +41,8 @@ pub struct RelayCounters {
     pub stored: Family<How, Counter>,
     /// Objects that were passed on and could not be streamed, by why.
     pub unstreamed: Family<How, Counter>,
+    /// Why an upstream could not be reached the last time, by relay.
+    away: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl RelayCounters {
@@ -55,6 +60,20 @@ impl RelayCounters {
             relay.register(name, help, family.clone());
         }
         relay.register("associations_open", "Associations open now", self.open.clone());
+    }
+
+    /// Why the upstream could not be reached, the last time that somebody tried; `None` where it could, or nobody has.
+    pub fn away(&self, relay: &str) -> Option<String> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).get(relay).cloned()
+    }
+
+    /// The upstream could be reached, or why it could not.
+    pub(super) fn reached(&self, relay: &str, error: Option<String>) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => drop(away.insert(relay.to_owned(), error)),
+            None => drop(away.remove(relay)),
+        }
     }
 
     pub(super) fn association(&self, relay: &str, how: &'static str) {

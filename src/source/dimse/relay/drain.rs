@@ -176,13 +176,18 @@ async fn deliver(
     };
     if !line.as_ref().is_some_and(fits) {
         hang_up(line).await;
-        *line = Some(dial(&relay, &meta).await?);
+        let dialled = dial(&relay, &meta).await;
+        if let Err(error @ Undelivered::Unreachable(_)) = &dialled {
+            relay.counters.reached(&relay.name, Some(error.to_string()));
+        }
+        *line = Some(dialled?);
     }
     let Some(line) = line else { return Err(Undelivered::Protocol) };
     line.message += 1;
     line.send(entry, &meta).await?;
     let status = line.status().await?;
     relay.counters.answered(&relay.name, status);
+    relay.counters.reached(&relay.name, None);
     match status {
         0x0000 | 0x0001 | 0x0107 | 0x0116 | 0xB000..=0xBFFF => Ok(()),
         // Duplicate SOP Instance: a try before this one arrived, and only its answer was lost.

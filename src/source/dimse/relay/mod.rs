@@ -175,6 +175,7 @@ impl Relay {
             Ok(Associated { stream, socket, answer, early }) => {
                 let how = if matches!(answer, Answer::Accepted(_)) { "accepted" } else { "refused" };
                 self.counters.association(&self.name, how);
+                self.counters.reached(&self.name, None);
                 Opened::Answered(Box::new(Upstream { relay: self, stream, socket, answer, early }))
             }
             Err(Unreachable::Left) => {
@@ -183,6 +184,7 @@ impl Relay {
             }
             Err(error) => {
                 self.counters.association(&self.name, "unreachable");
+                self.counters.reached(&self.name, Some(error.to_string()));
                 let mend = match error {
                     Unreachable::Name | Unreachable::Files(_) => "",
                     _ => "; is it running, and does the network between let us through?",

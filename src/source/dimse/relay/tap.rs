@@ -54,7 +54,7 @@ impl Tap {
         steps: Steps,
         transfers: Transfers,
     ) -> Self {
-        let claims = Claims::of(transfers);
+        let claims = Claims::of("dimse", transfers);
         Self { service, relay, contexts, calling, claims, message: Message::Passes, steps }
     }
 
