@@ -111,7 +111,7 @@ impl Gateway {
              [dicomweb]\nlisten = \"{dicomweb}\"\n\
              [dicomweb.tls]\nself_signed = true\n\
              [access]\nanonymous = [\"search\", \"retrieve\", \"send\", \"subscribe\"]\n\
-             [service]\nlog = \"warn\"\nmetrics_listen = \"{metrics}\"\n\
+             [service]\nlog = \"warn\"\n\n[metrics]\nlisten = \"{metrics}\"\n\
              {sections}"
         );
         fs::write(&file, config)?;

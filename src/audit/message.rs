@@ -286,6 +286,7 @@ fn indicator(outcome: Outcome) -> &'static str {
 fn alert_code(alert: Alert) -> Code {
     match alert {
         Alert::NodeAuthentication => dcm("110126", "Node Authentication"),
+        Alert::SecurityConfiguration => dcm("110129", "Security Configuration"),
         Alert::SoftwareConfiguration => dcm("110131", "Software Configuration"),
         Alert::RestrictedFunction => dcm("110132", "Use of Restricted Function"),
         Alert::AuditRecordingStopped => dcm("110133", "Audit Recording Stopped"),

@@ -112,6 +112,8 @@ pub enum How {
 pub enum Alert {
     /// A peer was not let in, for what it is or for what it shows.
     NodeAuthentication,
+    /// The configuration was changed at the console.
+    SecurityConfiguration,
     /// Another version runs than before.
     SoftwareConfiguration,
     /// Something was used that few may use, such as the sight of patients on the console.

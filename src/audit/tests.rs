@@ -86,6 +86,7 @@ fn all(text: &str) -> Vec<Occurrence> {
     }
     let alerts = [
         Alert::NodeAuthentication,
+        Alert::SecurityConfiguration,
         Alert::SoftwareConfiguration,
         Alert::RestrictedFunction,
         Alert::AuditRecordingStopped,

@@ -71,7 +71,7 @@ pub(super) fn demo(options: Options) -> anyhow::Result<()> {
     let load = Box::new(move || Ok(again.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut certificate = None;
-    let outcome = runtime.block_on(service::run(loaded, Reload { load, log }, |ready| {
+    let outcome = runtime.block_on(service::run(loaded, Reload { load, log, file: None }, |ready| {
         certificate = ready.certificate_pem.as_deref().and_then(|pem| Certificate::write("demo", pem).ok());
         let _ = greet(ready, certificate.as_ref().map(Certificate::path), &mut io::stdout().lock());
     }));

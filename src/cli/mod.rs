@@ -248,6 +248,9 @@ mod tests {
         for wrong in ["--wait -1", "--wait 1.5", "--steady 100000"] {
             assert_eq!(status(&format!("framegate health {wrong}")), Err(2), "{wrong}");
         }
+        for right in ["status --watch --json", "doctor --config f.toml --json", "support-bundle x.tar.gz"] {
+            assert_eq!(status(&format!("framegate {right} --runtime-directory /tmp")), Ok(()), "{right}");
+        }
         for right in [
             "",
             " --device /dev/video0 --frames 3 --save /tmp --profile vivid --pixels grey --seconds 5 --json",

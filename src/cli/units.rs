@@ -16,7 +16,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use crate::config::Loaded;
-use crate::config::settings::Settings;
+use crate::config::settings::{MetricsSettings, Settings};
 
 /// The name of each drop-in: late, so that it beats those of the image, early enough to be beaten by hand.
 const DROP_IN: &str = "50-configuration.conf";
@@ -78,8 +78,9 @@ impl Walls {
         let (dimse, dicomweb, console) = (&settings.dimse, &settings.dicomweb, &settings.console);
         let rules = modalities(settings).into_iter().map(|address| admitting(address, &dimse.allow));
         let page = console.listen.map(|address| admitting(address, &console.allow));
-        let rules =
-            rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).chain(page).collect::<String>();
+        let asked = monitoring(settings).map(|(address, networks)| admitting(address, networks));
+        let rules = rules.chain([admitting(dicomweb.listen, &dicomweb.allow)]).chain(page).chain(asked);
+        let rules = rules.collect::<String>();
         Self {
             drop_ins: vec![
                 ("framegate.service", service(loaded)),
@@ -101,9 +102,11 @@ fn service(loaded: &Loaded) -> String {
     let console = &settings.console;
     let page = console.listen.iter().flat_map(|_| &console.allow);
     allow(&mut text, settings.dimse.allow.iter().chain(&settings.dicomweb.allow).chain(page));
+    monitoring(settings).into_iter().for_each(|(_, networks)| allow(&mut text, networks.iter()));
     modalities(settings)
         .into_iter()
         .chain([settings.dicomweb.listen])
+        .chain(monitoring(settings).map(|(address, _)| address))
         .chain(console.listen)
         .for_each(|address| own(&mut text, address));
     for (key, peer) in peers(loaded) {
@@ -136,6 +139,12 @@ fn socket(name: &str, listen: Option<SocketAddr>, networks: &[IpNet]) -> String 
 fn modalities(settings: &Settings) -> Vec<SocketAddr> {
     let (dimse, relays) = (&settings.dimse, settings.relays.values().filter_map(|relay| relay.listen));
     dimse.listen.into_iter().chain(dimse.tls.as_ref().map(|tls| tls.listen)).chain(relays).collect()
+}
+
+/// Where monitoring connects to, and from where; `None` where that is this host only, which is let through anyhow.
+fn monitoring(settings: &Settings) -> Option<(SocketAddr, &[IpNet])> {
+    let MetricsSettings { listen, allow, .. } = &settings.metrics;
+    Some(((*listen)?, allow.as_slice())).filter(|(address, _)| !address.ip().is_loopback())
 }
 
 /// The service tests itself where it listens, from that address.
@@ -264,6 +273,25 @@ mod tests {
             assert_eq!(walls.nftables.contains(rule), is_open, "{}", walls.nftables);
             assert!(!walls.nftables.contains("203.0.113.0/24 tcp dport 443"), "{}", walls.nftables);
         }
+    }
+
+    #[test]
+    fn monitoring_is_let_in_where_it_is_not_on_this_host() {
+        let listens = |address: &str| {
+            walls(&format!(
+                "{BASE}[metrics]\nlisten = \"{address}\"\nallow = [\"203.0.113.5\"]\ntoken = \"/etc/framegate/token\"\n"
+            ))
+        };
+        let there = listens("192.0.2.1:9100");
+        assert!(
+            there.nftables.contains("ip saddr 203.0.113.5/32 tcp dport 9100 accept"),
+            "{}",
+            there.nftables
+        );
+        assert!(drop_in(&there, "framegate.service").contains("IPAddressAllow=203.0.113.5/32\n"));
+        let here = listens("127.0.0.1:9100");
+        assert!(!here.nftables.contains("9100"), "{}", here.nftables);
+        assert!(!drop_in(&here, "framegate.service").contains("203.0.113.5"));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use super::fragment::{
     Access, Audit, Availability, Capture, Console, ConsoleTls, Destination, Dicomweb, DicomwebTls, Dimse,
-    DimseBounds, DimseTls, Fragment, HttpBounds, Hub, Jwt, Mpps, Pattern, Principal, Relay, Send, SendBounds,
-    Service, Spool, Standing, Subscriptions, Withheld, Worklist,
+    DimseBounds, DimseTls, Fragment, HttpBounds, Hub, Jwt, Metrics, Mpps, Pattern, Principal, Relay, Send,
+    SendBounds, Service, Spool, Standing, Subscriptions, Withheld, Worklist,
 };
 use super::settings::{
     CaptureSettings, ConsoleSettings, DestinationSettings, DicomwebSettings, DimseLimits, DimseSettings,
-    HttpLimits, HubSettings, JwtSettings, PatternSettings, RelaySettings, SendSettings, ServiceSettings,
-    Settings, SubscriptionSettings,
+    HttpLimits, HubSettings, JwtSettings, MetricsSettings, PatternSettings, RelaySettings, SendSettings,
+    ServiceSettings, Settings, SubscriptionSettings,
 };
 
 impl Fragment {
@@ -56,6 +56,7 @@ impl Fragment {
             capture: named(others, |other| &other.capture, &Capture::from(&CaptureSettings::default())),
             pattern: Pattern::from(&settings.pattern),
             service: Service::from(&settings.service),
+            metrics: Metrics::from(&settings.metrics),
         }
     }
 }
@@ -333,9 +334,18 @@ impl From<&ServiceSettings> for Service {
             log: Some(service.log.clone()),
             log_format: Some(service.log_format),
             landlock: Some(service.landlock),
-            metrics_listen: Some(
-                service.metrics_listen.map(|address| address.to_string()).unwrap_or_default(),
-            ),
+        }
+    }
+}
+
+impl From<&MetricsSettings> for Metrics {
+    fn from(metrics: &MetricsSettings) -> Self {
+        Self {
+            listen: Some(metrics.listen.map(|address| address.to_string()).unwrap_or_default()),
+            allow: Some(strings(&metrics.allow)),
+            token: Some(String::new()),
+            certificate: Some(String::new()),
+            key: Some(String::new()),
         }
     }
 }

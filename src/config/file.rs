@@ -243,7 +243,7 @@ mod tests {
             problems("[dimze]\nlisten = \"\"\n"),
             ["f.toml:1:2: dimze: unknown section; did you mean dimse?; \
               accepted: hub, dimse, dicomweb, console, access, principal, send, subscriptions, destination, \
-              subscription, availability, relay, spool, worklist, mpps, audit, capture, pattern, service"]
+              subscription, availability, relay, spool, worklist, mpps, audit, capture, pattern, service, metrics"]
         );
         assert_eq!(
             problems("[dicomweb.bogus]"),

@@ -5,6 +5,7 @@
 //! `validate`. Unknown fields are refused; what a field takes stands in the table of keys.
 
 mod console;
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::console::{Console, ConsoleTls};
+pub(super) use self::metrics::Metrics;
 use super::kind::WITHHELD;
 use super::settings::{
     Compression, Deinterlace, HttpVersion, LogFormat, MatrixChoice, PixelChoice, PushMode, RangeChoice,
@@ -41,6 +43,7 @@ pub(super) struct Fragment {
     pub(super) capture: BTreeMap<String, Capture>,
     pub(super) pattern: Pattern,
     pub(super) service: Service,
+    pub(super) metrics: Metrics,
 }
 
 /// `[hub]`
@@ -386,7 +389,6 @@ pub(super) struct Service {
     pub(super) log: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) landlock: Option<bool>,
-    pub(super) metrics_listen: Option<String>,
 }
 
 /// Text that may name a patient, such as match keys in QIDO-RS syntax: withheld from `Debug`.

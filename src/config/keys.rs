@@ -165,12 +165,15 @@ pub(super) const KEYS: &[Key] = &[
     live("dicomweb.limits.search_results", count(1, 100_000)),
     fixed("console.listen", LISTENER),
     live("console.allow", NETWORKS),
+    live(
+        "console.code_may",
+        list("list of \"operate\", \"phi\", \"configure\"", |text| text::code_right(text).map(drop)),
+    ),
+    live("console.session_minutes", Kind::Integer { min: 1, max: 720, unit: "minutes" }),
     fixed("console.tls.certificate", PEM_FILE),
     fixed("console.tls.key", PEM_FILE),
     fixed("console.tls.client_ca", PEM_FILE),
     fixed("console.tls.client_crl", PEM_FILE),
-    live("console.code_may", list("list of \"operate\", \"phi\"", |text| text::code_right(text).map(drop))),
-    live("console.session_minutes", Kind::Integer { min: 1, max: 720, unit: "minutes" }),
     live("access.anonymous", RIGHTS),
     live("access.anonymous_destinations", DESTINATIONS),
     live("access.anonymous_filter", Kind::Filter),
@@ -402,13 +405,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     fixed("service.log_format", Kind::OneText(&["text", "json"])),
     fixed("service.landlock", Kind::Bool),
-    fixed(
-        "service.metrics_listen",
-        words(
-            "loopback \"IP:PORT\", for instance \"127.0.0.1:9100\", or \"\" to close the listener",
-            |text| text::loopback_listener(text).map(drop),
-        ),
-    ),
+    fixed("metrics.listen", LISTENER),
+    fixed("metrics.allow", NETWORKS),
+    fixed("metrics.token", words("path of a file with a bearer token, or \"\" for none", |_| Ok(()))),
+    fixed("metrics.certificate", PEM_FILE),
+    fixed("metrics.key", PEM_FILE),
 ];
 
 /// The key of this dotted path, in which names stand and no `*`.
@@ -521,6 +522,7 @@ mod tests {
             "capture",
             "pattern",
             "service",
+            "metrics",
         ];
         assert_eq!(members(""), sections);
         assert_eq!(members("dimse.tls"), ["listen", "certificate", "key", "client_ca", "client_crl"]);

@@ -81,6 +81,7 @@ pub fn merge_reloadable(old: &Settings, new: &Settings) -> Settings {
         audit: new.audit.clone(),
         captures: old.captures.clone(),
         pattern: old.pattern.clone(),
+        metrics: old.metrics.clone(),
         service: ServiceSettings { log: new.service.log.clone(), ..old.service.clone() },
     }
 }
@@ -295,7 +296,11 @@ mod tests {
         ("service.log", "debug"),
         ("service.log_format", "json"),
         ("service.landlock", "false"),
-        ("service.metrics_listen", "127.0.0.1:9100"),
+        ("metrics.listen", "127.0.0.1:9100"),
+        ("metrics.allow", "127.0.0.1/32"),
+        ("metrics.token", "/other"),
+        ("metrics.certificate", "/other"),
+        ("metrics.key", "/other"),
     ];
 
     const FILES: &[(&str, &str)] = &[
@@ -305,6 +310,8 @@ mod tests {
         ("dicomweb.tls.certificate", "/c"),
         ("dicomweb.tls.key", "/k"),
         ("dicomweb.tls.client_ca", "/a"),
+        ("metrics.certificate", "/c"),
+        ("metrics.key", "/k"),
         ("console.tls.certificate", "/c"),
         ("console.tls.key", "/k"),
         ("console.tls.client_ca", "/a"),

@@ -7,6 +7,7 @@ mod audit;
 mod capture;
 mod console;
 mod live;
+mod metrics;
 mod procedure;
 mod relay;
 
@@ -28,6 +29,7 @@ pub use live::{
     AvailabilitySettings, DestinationSettings, HttpVersion, PushMode, SendSettings, StandingSettings,
     SubscriptionSettings,
 };
+pub use metrics::MetricsSettings;
 pub use procedure::{DimsePeer, MppsSettings, PeerTls, WebPeer, WorklistPeer, WorklistSettings};
 pub use relay::{RelaySettings, SpoolSettings, WhenUnreachable};
 
@@ -71,6 +73,8 @@ pub struct Settings {
     pub pattern: PatternSettings,
     /// The process itself: drain time, log.
     pub service: ServiceSettings,
+    /// Where monitoring asks.
+    pub metrics: MetricsSettings,
 }
 
 /// Bounds of the rings and the life of a live series.
@@ -248,8 +252,6 @@ pub struct ServiceSettings {
     pub log_format: LogFormat,
     /// Whether the process confines itself by Landlock.
     pub landlock: bool,
-    /// Loopback address that serves `/metrics` in the Prometheus text format; `None` closes it.
-    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Form of log lines on standard error.
@@ -357,7 +359,6 @@ impl Default for ServiceSettings {
             log: "info".to_owned(),
             log_format: LogFormat::Text,
             landlock: true,
-            metrics_listen: None,
         }
     }
 }

@@ -28,14 +28,6 @@ pub(super) fn listener(text: &str) -> Parsed<Option<SocketAddr>> {
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
-/// A [`listener`] that only this host can reach.
-pub(super) fn loopback_listener(text: &str) -> Parsed<Option<SocketAddr>> {
-    match listener(text)? {
-        Some(address) if !address.ip().is_loopback() => Err("is not a loopback address".to_owned()),
-        other => Ok(other),
-    }
-}
-
 /// A network in CIDR form, or one address. Bits set behind the prefix are refused: they are
 /// either a slip in the address or one in the prefix length.
 pub(super) fn network(text: &str) -> Parsed<IpNet> {
@@ -156,7 +148,8 @@ pub(super) fn right(text: &str) -> Parsed<Right> {
 
 /// A right that a one-time code may give.
 pub(super) fn code_right(text: &str) -> Parsed<Right> {
-    let right = right(text).ok().filter(|right| matches!(right, Right::Operate | Right::Phi));
+    let right =
+        right(text).ok().filter(|right| matches!(right, Right::Operate | Right::Phi | Right::Configure));
     right.ok_or_else(|| "is not a right that a code gives".to_owned())
 }
 
@@ -414,8 +407,6 @@ mod tests {
         for wrong in ["localhost:104", "127.0.0.1", ":104", "127.0.0.1:70000", " "] {
             assert!(listener(wrong).is_err(), "{wrong}");
         }
-        assert!(loopback_listener("127.0.0.1:9100").is_ok());
-        assert!(loopback_listener("0.0.0.0:9100").is_err());
     }
 
     #[test]

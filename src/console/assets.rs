@@ -46,6 +46,7 @@ const FILES: &[(&str, &[u8])] = files![
     "live-picture.js",
     "login.js",
     "main.js",
+    "page-configuration.js",
     "page-destinations.js",
     "page-journal.js",
     "page-live.js",

@@ -43,6 +43,16 @@ events! {
     /// An operator has held up a subscription, or lets it go on. To be known.
     Suspended<'a>: INFO "console.suspended" { value user: &'a str, value subscription: &'a str, value suspended: bool }
         "a subscription is suspended or resumed at the console";
+    /// Somebody has given the console another configuration, which changes so many keys. It is tried, and taken back unless
+    /// they confirm it. To be known.
+    ConfigurationWanted<'a>: INFO "console.configuration_wanted" { value user: &'a str, value keys: usize }
+        "another configuration is wanted at the console";
+    /// Whoever wanted the configuration that is in force has come back. To be known.
+    ConfigurationConfirmed<'a>: INFO "console.configuration_confirmed" { value user: &'a str }
+        "the configuration is confirmed at the console";
+    /// What is wanted of the configuration cannot be read or left in the runtime directory. The error says why.
+    ConfigurationStuck<'a>: ERROR "console.configuration_stuck" (error: &'a dyn Display)
+        "the configuration cannot be changed: {error}";
     /// A request was refused; the answer says why and what would be right.
     Refused<'a>: DEBUG "console.refused" { display peer: SocketAddr, display status: StatusCode } (why: &'a dyn Display)
         "the console refuses a request: {why}";

@@ -28,13 +28,16 @@ pub(super) struct May {
     pub(super) operate: bool,
     /// See who is imaged.
     pub(super) phi: bool,
+    /// Change the configuration.
+    pub(super) configure: bool,
     /// The standing filter on whom and what they see.
     pub(super) filter: Option<Arc<Query>>,
 }
 
 impl May {
     fn words(&self) -> Vec<&'static str> {
-        let rights = [(self.operate, Right::Operate), (self.phi, Right::Phi)];
+        let rights =
+            [(self.operate, Right::Operate), (self.phi, Right::Phi), (self.configure, Right::Configure)];
         rights.into_iter().filter(|(may, _)| *may).map(|(_, right)| right.word()).collect()
     }
 }
@@ -73,13 +76,15 @@ impl Console {
             Who::Code => {
                 let rights = &self.shared.parts.settings.load().code_may;
                 let has = |right| rights.contains(&right);
-                Some(May { operate: has(Right::Operate), phi: has(Right::Phi), filter: None })
+                let (operate, phi) = (has(Right::Operate), has(Right::Phi));
+                Some(May { operate, phi, configure: has(Right::Configure), filter: None })
             }
             Who::Certificate(principal) => {
                 let grants = self.shared.parts.access.grants();
                 let granted = grants.of(Some(principal)).filter(|granted| granted.may(Right::Console))?;
                 let filter = granted.filter().cloned();
-                Some(May { operate: granted.may(Right::Operate), phi: granted.may(Right::Phi), filter })
+                let (operate, phi) = (granted.may(Right::Operate), granted.may(Right::Phi));
+                Some(May { operate, phi, configure: granted.may(Right::Configure), filter })
             }
         }
     }

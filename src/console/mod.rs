@@ -20,6 +20,7 @@ mod answer;
 mod assets;
 mod attempts;
 mod code;
+mod configuration;
 pub(crate) mod events;
 mod feed;
 mod journal;
@@ -48,6 +49,7 @@ use self::assets::Assets;
 use self::attempts::Attempts;
 use self::code::Codes;
 pub use self::code::VALID as CODE_VALID;
+pub use self::configuration::Configuring;
 use self::feed::Feed;
 use self::login::Caller;
 use self::people::{Shown, Tickets};
@@ -55,7 +57,7 @@ pub use self::random::NoRandom;
 use self::routes::Route;
 use self::session::Sessions;
 use crate::audit::{Audit, Party, Transfers};
-use crate::config::settings::ConsoleSettings;
+use crate::config::settings::{ConsoleSettings, Right};
 use crate::context::desk::Desk;
 use crate::dicomweb::access::Access;
 use crate::dicomweb::content;
@@ -106,6 +108,8 @@ pub struct Parts {
     pub access: Access,
     /// The audit trail.
     pub audit: Audit,
+    /// Where the configuration is changed; `None` where there is no file, or no runtime directory.
+    pub configuring: Option<Configuring>,
     /// Becomes true when the service stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -208,7 +212,8 @@ impl Console {
             Route::Unlock => self.unlock(&caller, peer, true),
             Route::Lock => self.unlock(&caller, peer, false),
             _ if changes => {
-                let brought = content::collect(body, MAX_CONTENT, content::DEADLINE).await?;
+                let most = if route == Route::Configure { 2 * configuration::MOST } else { MAX_CONTENT };
+                let brought = content::collect(body, most, content::DEADLINE).await?;
                 self.operate(&caller, peer, route, &brought).await
             }
             _ => self.look(&head, peer, route, caller).await,
@@ -256,8 +261,20 @@ impl Console {
                 Ok(self.bounded(view.respond()?, &caller, true, slot))
             }
             Route::SupportBundle => self.support_bundle().await,
+            Route::Configuration => {
+                let configuring = self.configuring(&caller)?;
+                self.shared.workers.run(move || configuring.show()).await.ok_or_else(Problem::internal)?
+            }
             _ => Err(Problem::internal()),
         }
+    }
+
+    /// Where a caller who may changes the configuration.
+    fn configuring(&self, caller: &Caller) -> Result<Configuring, Problem> {
+        if !caller.may.configure {
+            return Err(answer::may_not(Right::Configure));
+        }
+        self.shared.parts.configuring.clone().ok_or_else(configuration::impossible)
     }
 
     /// A series that the caller sees.

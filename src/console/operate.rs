@@ -9,7 +9,7 @@ use super::answer::{self, Answer, done};
 use super::login::Caller;
 use super::routes::Route;
 use super::{Console, events};
-use crate::audit::{Occurrence, Party, Patient};
+use crate::audit::{Alert, Occurrence, Outcome, Party, Patient};
 use crate::context::desk::Wanted;
 use crate::context::{Order, Provider};
 use crate::dicomweb::operations::{identify, start, stop, wish};
@@ -33,6 +33,9 @@ impl Console {
         route: Route<'_>,
         content: &[u8],
     ) -> Answer {
+        if matches!(route, Route::Configure | Route::Confirm) {
+            return self.configure(caller, peer, route, content).await;
+        }
         caller.operates()?;
         let by = Party::at(peer.address.ip()).known_as(Some(caller.session.who.name().into()));
         match route {
@@ -66,6 +69,24 @@ impl Console {
             Route::Test(name) => self.test(name).await,
             _ => Err(Problem::internal()),
         }
+    }
+
+    /// What is wanted of the configuration, and that its author has come back. Audited, as a change of security.
+    async fn configure(&self, caller: &Caller, peer: &PeerInfo, route: Route<'_>, content: &[u8]) -> Answer {
+        let configuring = self.configuring(caller)?;
+        let (user, content) = (caller.session.who.name().to_owned(), content.to_vec());
+        let wants = route == Route::Configure;
+        let work = move || if wants { configuring.want(&content, &user) } else { configuring.confirm(&user) };
+        let answer = self.shared.workers.run(work).await.ok_or_else(Problem::internal)??;
+        let said = if wants { "another configuration is wanted" } else { "the configuration is confirmed" };
+        self.shared.parts.audit.record(Occurrence::SecurityAlert {
+            alert: Alert::SecurityConfiguration,
+            outcome: Outcome::Success,
+            peer: Some(peer.address.ip()),
+            user: Some(caller.session.who.name().to_owned()),
+            said: said.to_owned(),
+        });
+        Ok(answer)
     }
 
     fn identify(&self, by: Party, name: &str, action: &'static str, order: Order) -> Answer {

@@ -31,6 +31,9 @@ pub(super) enum Route<'p> {
     Test(&'p str),
     Journal,
     SupportBundle,
+    Configuration,
+    Configure,
+    Confirm,
 }
 
 impl<'p> Route<'p> {
@@ -50,6 +53,9 @@ impl<'p> Route<'p> {
             ["api", "worklist"] => Self::Worklist,
             ["api", "journal"] => Self::Journal,
             ["api", "support-bundle"] => Self::SupportBundle,
+            ["api", "configuration"] => Self::Configuration,
+            ["api", "configuration", "want"] => Self::Configure,
+            ["api", "configuration", "confirm"] => Self::Confirm,
             ["api", "captures", name, "context"] => Self::CaptureContext(name),
             ["api", "captures", name, "start"] => Self::Start(name),
             ["api", "captures", name, "stop"] => Self::Stop(name),
@@ -78,7 +84,9 @@ impl<'p> Route<'p> {
             | Self::Step(_)
             | Self::Suspend(_)
             | Self::Resume(_)
-            | Self::Test(_) => Method::POST,
+            | Self::Test(_)
+            | Self::Configure
+            | Self::Confirm => Method::POST,
             Self::Patient(_) => Method::DELETE,
             _ => Method::GET,
         }

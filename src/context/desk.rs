@@ -227,6 +227,13 @@ impl Desk {
         }
     }
 
+    /// Changes what this capture says of itself, for whoever knows better than it does.
+    pub fn amend(&self, name: &str, change: impl FnOnce(&mut Report)) {
+        if let Some(place) = self.places().get_mut(name) {
+            change(&mut place.report);
+        }
+    }
+
     /// Changes what is wanted of a capture, from now on.
     ///
     /// # Errors

@@ -49,12 +49,37 @@ impl DicomwebCounters {
         let web = registry.sub_registry_with_prefix("dicomweb");
         web.register("requests", "Requests answered", self.requests.clone());
         let unauthenticated = self.unauthenticated.clone();
-        web.register("unauthenticated", "Requests whose credentials were not accepted", unauthenticated);
-        web.register("withdrawn", "Responses cut short with their reader's right", self.withdrawn.clone());
+        web.register(
+            "requests_unauthenticated",
+            "Requests whose credentials were not accepted",
+            unauthenticated,
+        );
+        web.register(
+            "responses_withdrawn",
+            "Responses cut short with their reader's right",
+            self.withdrawn.clone(),
+        );
         web.register("streams_open", "Open-ended responses being written now", self.streams.clone());
         web.register("instances_sent", "Instances handed to readers", self.sent.clone());
         web.register("sent_bytes", "Bytes of instances handed to readers", self.sent_bytes.clone());
-        web.register("missed", "Instances that left the ring before a reader took them", self.missed.clone());
-        web.register("unsuitable", "Instances not available in the form asked for", self.unsuitable.clone());
+        web.register(
+            "instances_missed",
+            "Instances that left the ring before a reader took them",
+            self.missed.clone(),
+        );
+        web.register(
+            "instances_unsuitable",
+            "Instances not available in the form asked for",
+            self.unsuitable.clone(),
+        );
+    }
+}
+
+#[cfg(test)]
+impl DicomwebCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let _ = self.requests.get_or_create(&Answered { transaction: "", status: 0 });
+        let _ = self.unauthenticated.get_or_create(&Reason { reason: "" });
     }
 }

@@ -9,7 +9,7 @@ use crate::event::events;
 
 events! {
     /// A reader asks for a form that this instance cannot be had in; it is told which there are.
-    Unsuitable<'a>: DEBUG "dicomweb.unsuitable" metric "framegate_dicomweb_unsuitable_total"
+    Unsuitable<'a>: DEBUG "dicomweb.unsuitable" metric "framegate_dicomweb_instances_unsuitable_total"
         { display transfer_syntax: &'a dyn Display } (why: &'a dyn Display)
         "{why}";
     /// Nothing to do: it comes back if it wants to.
@@ -28,7 +28,7 @@ events! {
     AnswerUnwritable<'a>: ERROR "dicomweb.answer_unwritable" (error: &'a dyn Display)
         "an answer cannot be written as JSON: {error}";
     /// Nothing to do, if that was meant; else give the principal the right again, or a new token.
-    RightTaken: INFO "dicomweb.right_taken" metric "framegate_dicomweb_withdrawn_total"
+    RightTaken: INFO "dicomweb.right_taken" metric "framegate_dicomweb_responses_withdrawn_total"
         "ended a response: its reader's right to it was taken by a reload, or its token has expired";
     /// The client gets status 500. A fault of framegate: report it.
     CapabilitiesUnwritable<'a>: ERROR "dicomweb.capabilities_unwritable" (error: &'a dyn Display)

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -19,7 +20,7 @@ use super::representation::{Representation, part};
 use super::routes::Urls;
 use super::steering::Steering;
 use crate::audit::Transfers;
-use crate::hub::{Cursor, Cursors, Item, LiveSeries};
+use crate::hub::{Cursor, Cursors, Going, Item, LiveSeries, Sink, Stages};
 use crate::instance::Instance;
 use crate::net::counters::Open;
 use crate::net::http::{Body, BodyError};
@@ -61,13 +62,19 @@ pub(super) struct Live {
     pub(super) counters: DicomwebCounters,
     /// What the audit trail is told of it.
     pub(super) transfers: Transfers,
+    pub(super) stages: Stages,
 }
 
 impl Live {
     /// The body that writes it.
     pub(super) fn into_body(self) -> Body {
         let open = Open::new(&self.counters.streams);
-        let state = State { live: self, queue: VecDeque::with_capacity(5), _open: open };
+        let sink = match self.representation {
+            Representation::Rendered(..) => Sink::Rendered,
+            _ => Sink::Retrieve,
+        };
+        let (queue, since) = (VecDeque::with_capacity(5), Instant::now());
+        let state = State { live: self, queue, sink, since, going: None, _open: open };
         let chunks = stream::unfold(state, |mut state| async move {
             let chunk = state.next().await?;
             Some((Ok::<_, BodyError>(Frame::data(chunk)), state))
@@ -79,6 +86,11 @@ impl Live {
 struct State {
     live: Live,
     queue: VecDeque<Bytes>,
+    sink: Sink,
+    /// When the reader came.
+    since: Instant,
+    /// What is in the queue.
+    going: Option<Going>,
     _open: Open,
 }
 
@@ -87,6 +99,9 @@ impl State {
         loop {
             if let Some(chunk) = self.queue.pop_front() {
                 return Some(chunk);
+            }
+            if let Some(gone) = self.going.take() {
+                self.live.stages.gone(gone);
             }
             self.live.writer.as_ref()?;
             self.live.steering.go().await;
@@ -126,6 +141,7 @@ impl State {
                 live.transfers.note(instance.identity(), context);
                 live.counters.sent.inc();
                 live.counters.sent_bytes.inc_by(part.len() as u64);
+                self.going = live.stages.goes(self.sink, instance.way(), self.since);
                 self.queue.push_back(writer.part(&part.head));
                 self.queue.extend(part.content);
                 // So that a reader who looks for the delimiter has the part now.

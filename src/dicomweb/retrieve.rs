@@ -227,6 +227,7 @@ impl Request<'_> {
             workers: self.workers.clone(),
             counters: self.counters.clone(),
             transfers: self.caller.visitor().stream(),
+            stages: self.hub.stages().clone(),
         };
         let body = guarded(live.into_body(), self.caller, Right::Retrieve, self.counters);
         Ok(respond(kind.map_err(|_| Problem::internal())?, body))

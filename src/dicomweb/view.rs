@@ -15,7 +15,7 @@ use super::routes::{BASE, Urls};
 use super::steering::Steering;
 use crate::audit::Transfers;
 use crate::frame::render::{RenderParameters, Viewport};
-use crate::hub::{Cursor, From, LiveSeries};
+use crate::hub::{Cursor, From, LiveSeries, Stages};
 use crate::net::http::Body;
 use crate::net::multipart::Writer;
 use crate::sink::workers::Workers;
@@ -57,6 +57,8 @@ impl View {
             workers: self.workers,
             counters: self.counters,
             transfers: self.transfers,
+            // Somebody who looks is none of the readers whose frames are measured.
+            stages: Stages::default(),
         };
         Ok(respond(kind, live.into_body()))
     }

@@ -46,6 +46,19 @@ pub enum Status {
 }
 
 impl Status {
+    /// The code in hexadecimal, as logs and metrics have it.
+    pub fn hex(self) -> &'static str {
+        match self {
+            Self::Success => "0000",
+            Self::ProcessingFailure => "0110",
+            Self::SopClassNotSupported => "0122",
+            Self::UnrecognizedOperation => "0211",
+            Self::OutOfResources => "A700",
+            Self::DataSetMismatch => "A900",
+            Self::CannotUnderstand => "C000",
+        }
+    }
+
     /// The code on the wire.
     pub fn code(self) -> u16 {
         match self {

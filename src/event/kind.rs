@@ -50,7 +50,7 @@ pub(crate) const fn first<T: Copy>(all: &[T]) -> Option<T> {
 /// ```ignore
 /// events! {
 ///     /// The client took nothing of a response. Look at the client and at the network to it.
-///     Stalled<'a>: WARN "net.stalled" metric "framegate_http_stalled_dropped_total"
+///     Stalled<'a>: WARN "net.stalled" metric "framegate_http_connections_dropped_total"
 ///         { display peer: SocketAddr, value name: &'a str } (within: Duration)
 ///         "dropped a client that took no bytes for {within:?}";
 /// }

@@ -16,6 +16,7 @@ mod cursor;
 mod reader;
 mod ring;
 mod series;
+mod stages;
 mod state;
 mod unlisted;
 
@@ -28,6 +29,7 @@ use tokio::sync::{broadcast, watch};
 pub use self::cursor::{Cursor, Cursors, Item, Mark, Missed};
 pub use self::reader::{Progress, Reader, Standing};
 pub use self::series::{End, From, LiveSeries};
+pub use self::stages::{Going, Sink, Stages, Times};
 use self::state::{Entry, State};
 use crate::config::settings::HubSettings;
 use crate::instance::{Dataset, Instance, Uid};
@@ -105,6 +107,7 @@ struct Shared {
     events: broadcast::Sender<HubEvent>,
     /// Changes when a series opens, ends or leaves.
     changed: watch::Sender<()>,
+    stages: Stages,
 }
 
 impl Hub {
@@ -122,6 +125,7 @@ impl Hub {
                 state: Mutex::default(),
                 events: broadcast::Sender::new(EVENTS),
                 changed: watch::Sender::new(()),
+                stages: Stages::default(),
             }),
         }
     }
@@ -216,6 +220,11 @@ impl Hub {
         self.shared.changed.subscribe()
     }
 
+    /// How long frames take, for sinks to go on with.
+    pub fn stages(&self) -> &Stages {
+        &self.shared.stages
+    }
+
     /// How a series of it stands, for people who look.
     pub fn standing(&self, live: &LiveSeries) -> Standing {
         live.standing((self.shared.clock)())
@@ -291,13 +300,12 @@ impl Hub {
         lost: u32,
         listed: bool,
     ) -> Result<Published, PublishError> {
-        let now = (self.shared.clock)();
         let budget = self.shared.settings.load().budget_bytes;
         let bytes = instance.len() as u64;
         if bytes > budget {
             return Err(PublishError::TooLarge(budget));
         }
-        let instance = Arc::new(instance);
+        let mut instance = Arc::new(instance);
         let uid = instance.identity().sop_instance.clone();
         let mut left = Vec::new();
         let mut state = self.state();
@@ -305,12 +313,21 @@ impl Hub {
             return Ok(Published::Duplicate);
         }
         state.make_room(bytes, budget, &mut left);
+        let now = (self.shared.clock)();
+        // Nobody else has it yet.
+        if let Some(instance) = Arc::get_mut(&mut instance) {
+            instance.enters_ring(now);
+        }
+        let way = instance.way();
         if series.push(instance, lost, now).is_none() {
             return Ok(Published::Duplicate);
         }
         state.bytes += bytes;
         state.order.push_back(Entry { series: series.clone(), bytes, at: now });
         drop(state);
+        if let Some(way) = way {
+            self.shared.stages.published(&way);
+        }
         if listed {
             // Nobody listening is no failure.
             let _ = self.shared.events.send(HubEvent::Available(series.clone(), uid, lost));

@@ -24,7 +24,7 @@ fn pass(time: Duration) {
     NOW.with(|cell| cell.set(Some(then)));
 }
 
-fn instance(series: &str, number: i32, bytes: usize) -> Instance {
+pub(super) fn instance(series: &str, number: i32, bytes: usize) -> Instance {
     Instance::new(Pieces {
         identity: Identity {
             study: "1".into(),

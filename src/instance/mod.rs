@@ -21,6 +21,7 @@ pub mod secondary_capture;
 pub mod split;
 pub mod uid;
 pub mod video;
+mod way;
 pub mod xml;
 
 use std::io::{Cursor, Read};
@@ -36,6 +37,7 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
 use self::encode::{EncodeError, PixelValue};
 use self::scan::{Encoding, HeadLimits, ScanError, Scanner};
+pub use self::way::{Source, Way};
 
 /// The decoder recurses; this depth fits any thread's stack.
 const MAX_NESTING: usize = 64;
@@ -87,6 +89,7 @@ pub struct Instance {
     pieces: Pieces,
     available: SystemTime,
     arrived: Instant,
+    way: Option<Way>,
 }
 
 /// The pieces an [`Instance`] is made of.
@@ -130,7 +133,20 @@ impl std::fmt::Debug for Instance {
 impl Instance {
     pub(crate) fn new(pieces: Pieces) -> Self {
         debug_assert!(pieces.dataset_start <= pieces.dataset_end && pieces.dataset_end <= pieces.head.len());
-        Self { pieces, available: SystemTime::now(), arrived: Instant::now() }
+        Self { pieces, available: SystemTime::now(), arrived: Instant::now(), way: None }
+    }
+
+    /// The same, with what it comes from and when that was begun, so that its stages are measured.
+    pub fn coming_from(mut self, source: Source, begun: Instant) -> Self {
+        self.way = Some(Way { source, begun, built: self.arrived, published: self.arrived });
+        self
+    }
+
+    /// It comes into a ring.
+    pub(crate) fn enters_ring(&mut self, now: Instant) {
+        if let Some(way) = &mut self.way {
+            way.published = now;
+        }
     }
 
     /// An instance in Explicit VR Little Endian from a whole data set without Pixel Data, and its
@@ -222,6 +238,11 @@ impl Instance {
     /// When its last byte was in (monotonic clock, which nobody sets).
     pub fn arrived(&self) -> Instant {
         self.arrived
+    }
+
+    /// Where it comes from and when it got how far; `None` of what is not measured.
+    pub fn way(&self) -> Option<Way> {
+        self.way
     }
 
     /// What kind of Pixel Data it has.

@@ -72,9 +72,13 @@ impl ProcedureCounters {
         let worklist = registry.sub_registry_with_prefix("worklist");
         worklist.register("requests", "Requests to a worklist by outcome", self.asked.clone());
         worklist.register("entries", "Entries of its last answer", self.entries.clone());
-        worklist.register("answered_seconds", "Unix time of its last answer", self.answered.clone());
+        worklist.register(
+            "answered_timestamp_seconds",
+            "Unix time of its last answer",
+            self.answered.clone(),
+        );
         let help = "Entries that could not be used, or were beyond the bound";
-        worklist.register("left_out", help, self.left_out.clone());
+        worklist.register("entries_left_out", help, self.left_out.clone());
         let help = "Messages about performed procedure steps by peer, kind and outcome";
         let mpps = registry.sub_registry_with_prefix("mpps");
         mpps.register("messages", help, self.told.clone());
@@ -144,5 +148,15 @@ impl ProcedureCounters {
 
     pub(super) fn told(&self, peer: &str, message: &'static str, outcome: &'static str) {
         self.told.get_or_create(&Told { peer: peer.to_owned(), message, outcome }).inc();
+    }
+}
+
+#[cfg(test)]
+impl ProcedureCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        self.answered("", 0, 0, SystemTime::UNIX_EPOCH);
+        self.failed("");
+        self.told("", "", "");
     }
 }

@@ -16,7 +16,7 @@ use crate::context::desk::Desk;
 use crate::hub::Hub;
 use crate::instance::video::ClockState;
 use crate::source::capture::clock::Clock;
-use crate::source::capture::counters::CaptureCounters;
+use crate::source::capture::counters::{CaptureCounters, Counters};
 use crate::source::capture::frames::Frames;
 use crate::source::capture::series::Encounter;
 use crate::source::capture::worker::{Capture, Running};
@@ -25,6 +25,8 @@ use crate::source::capture::worker::{Capture, Running};
 #[derive(Debug)]
 pub(crate) struct Captures {
     running: Vec<Running>,
+    /// By name, what each counts with.
+    counters: Vec<(String, Counters)>,
     clock: Option<Clock>,
 }
 
@@ -57,7 +59,7 @@ impl Captures {
         audit: &Audit,
     ) -> Result<Self, CaptureStartError> {
         if captures.is_empty() {
-            return Ok(Self { running: Vec::new(), clock: None });
+            return Ok(Self { running: Vec::new(), counters: Vec::new(), clock: None });
         }
         let profiles = Profiles::load(Some(Path::new(OWN_PROFILES))).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -66,9 +68,10 @@ impl Captures {
         let profiles = Arc::new(profiles);
         let clock = Clock::start();
         let equipment = Equipment::framegate(&serial(), &host());
-        let mut running = Vec::new();
+        let (mut running, mut all) = (Vec::new(), Vec::new());
         for (name, capture) in captures {
             let counters = counters.of(name);
+            all.push((name.clone(), counters.clone()));
             let encounter = Encounter::new(name, capture, equipment.clone(), hub.clone(), desk.clone())
                 .audited(audit.clone());
             let frames = Frames::new(name, capture, counters.clone(), clock.state(), encounter);
@@ -83,7 +86,12 @@ impl Captures {
             let started = capture.start();
             running.push(started.map_err(|error| CaptureStartError::Thread { name: name.clone(), error })?);
         }
-        Ok(Self { running, clock: Some(clock) })
+        Ok(Self { running, counters: all, clock: Some(clock) })
+    }
+
+    /// By name, what each counts with.
+    pub(super) fn counters(&self) -> Vec<(String, Counters)> {
+        self.counters.clone()
     }
 
     /// What they are told of the clock; `None` where there are none.

@@ -1,8 +1,8 @@
 //! Puts the console together: its listener, its certificate, and what it shows and changes.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,17 +11,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::audit::net_counters;
 use super::listening::Sockets;
 use super::status::Collector;
-use super::{ServiceError, events, support};
+use super::{ServiceError, events, spool, support};
 use crate::audit::Audit;
 use crate::config::settings::{ConsoleSettings, HttpTls, Settings};
-use crate::console::{self, CODE_VALID, Console, NoRandom};
+use crate::console::{self, CODE_VALID, Configuring, Console, NoRandom};
 use crate::context::desk::Desk;
-use crate::dicomweb::Destinations;
 use crate::dicomweb::access::Access;
+use crate::dicomweb::{Destinations, Origin};
 use crate::hub::Hub;
+use crate::net::counters::NetCounters;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
@@ -36,18 +36,38 @@ pub(super) struct Door {
     tls: Arc<Reloading>,
 }
 
-/// What the console is put together from.
-pub(super) struct Rooms<'a> {
-    pub(super) status: Collector,
-    pub(super) hub: &'a Hub,
-    pub(super) desk: &'a Desk,
-    pub(super) registry: &'a Registry,
-    pub(super) destinations: &'a Destinations,
-    pub(super) access: &'a Access,
-    pub(super) audit: Audit,
-    pub(super) stopping: &'a watch::Receiver<bool>,
-    /// How long connections may take to end.
-    pub(super) drain: Duration,
+/// What the console shares with DICOMweb.
+pub(super) struct Rooms {
+    hub: Hub,
+    desk: Desk,
+    registry: Registry,
+    destinations: Destinations,
+    access: Access,
+    stopping: watch::Receiver<bool>,
+    file: Option<PathBuf>,
+    /// What the listener counts.
+    net: Arc<NetCounters>,
+}
+
+impl Rooms {
+    /// The same that the origin server has; the listener counts by `net`.
+    pub(super) fn of(origin: &Origin, net: Arc<NetCounters>) -> Self {
+        Self {
+            hub: origin.hub.clone(),
+            desk: origin.desk.clone(),
+            registry: origin.registry.clone(),
+            destinations: origin.destinations.clone(),
+            access: origin.access.clone(),
+            stopping: origin.stopping.clone(),
+            file: None,
+            net,
+        }
+    }
+
+    /// With the file of the configuration, where there is one, so that it can be changed.
+    pub(super) fn configured_by(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
+    }
 }
 
 /// The console, while it is open. Cheap to clone.
@@ -119,27 +139,32 @@ impl Door {
     /// When the system has no random numbers.
     pub(super) fn open(
         self,
-        settings: &ConsoleSettings,
-        rooms: Rooms<'_>,
+        settings: &Settings,
+        (rooms, status, audit): (Rooms, Collector, Audit),
         tasks: &mut JoinSet<()>,
     ) -> Result<Opened, ServiceError> {
         let Self { listener, address, tls } = self;
+        let drain = settings.service.drain / 2;
+        let settings = &settings.console;
         let limits = Limits::new(settings.allow.clone(), ConsoleSettings::limits()).of("console");
         let limits = Arc::new(ArcSwap::from_pointee(limits));
         let settings = Arc::new(ArcSwap::from_pointee(settings.clone()));
-        let (status, supported) = (rooms.status.clone(), rooms.status);
-        let counters = net_counters(&rooms.audit);
+        let (supported, mut stopping) = (status.clone(), rooms.stopping.clone());
         let console = Console::new(console::Parts {
             settings: settings.clone(),
             status: Arc::new(move || status.collect()),
             bundle: Arc::new(move || support::bundle(&supported).map_err(|error| error.to_string())),
-            hub: rooms.hub.clone(),
-            desk: rooms.desk.clone(),
-            registry: rooms.registry.clone(),
-            destinations: rooms.destinations.clone(),
-            access: rooms.access.clone(),
-            audit: rooms.audit,
-            stopping: rooms.stopping.clone(),
+            hub: rooms.hub,
+            desk: rooms.desk,
+            registry: rooms.registry,
+            destinations: rooms.destinations,
+            access: rooms.access,
+            audit,
+            configuring: rooms
+                .file
+                .zip(spool::given_directory())
+                .map(|(file, at)| Configuring::new(&file, &at)),
+            stopping: rooms.stopping,
         })
         .map_err(|NoRandom| ServiceError::Io(std::io::Error::other(NoRandom)))?;
         let parts = ServerParts {
@@ -147,10 +172,10 @@ impl Door {
             limits: limits.clone(),
             connections: Connections::new(),
             own: OwnConnections::default(),
-            counters,
-            drain: rooms.drain,
+            counters: rooms.net,
+            drain,
         };
-        let (handler, mut stopping) = (console.clone(), rooms.stopping.clone());
+        let handler = console.clone();
         tasks.spawn(async move {
             http::serve(listener, parts, handler, async move {
                 let _ = stopping.wait_for(|&down| down).await;

@@ -38,6 +38,14 @@ events! {
     Ready: INFO "service.ready" { display dicomweb: SocketAddr, debug dimse: Option<SocketAddr> } "ready";
     /// To be known: connections are drained for as long as this.
     Stopping: INFO "service.stopping" { debug drain: Duration } "stopping";
+    /// A fault of a driver or a device, as the text says. The capture goes on when the driver comes back.
+    CaptureHung<'a>: ERROR "service.capture_hung" metric "framegate_capture_faults_total"
+        { value capture: &'a str, value seconds: u64 } (advice: &'a str)
+        "the driver does not come back; other sources go on. {advice}";
+    /// To be known.
+    CaptureBack<'a>: INFO "service.capture_back" { value capture: &'a str } "the driver has come back";
+    /// Mend the file that `metrics.token` names, as the text says.
+    MetricsToken<'a>: ERROR "service.metrics_token" (error: &'a dyn Display) "nobody can read metrics: {error}";
     /// The driver hangs. If the device does not work after the next start, unplug it.
     CaptureHangs: WARN "service.capture_hangs" "a capture device does not let go of its capture thread";
     /// Somebody has not finished in time. Nothing to do, or allow more time.

@@ -1,10 +1,11 @@
 //! What is done ten times a second: the hub and the subscriptions are kept in order, and systemd is told that the
-//! service lives. And what is waited for at the end.
+//! service lives, as long as frames get through. And what is waited for at the end.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::progress::Progress;
 use super::watchdog::Watchdog;
 use crate::dicomweb::DicomwebCounters;
 use crate::hub::Hub;
@@ -21,7 +22,12 @@ pub(super) async fn streams_ended(counters: &DicomwebCounters) {
 }
 
 /// Goes on until `stopping` turns true.
-pub(super) async fn housekeeping(hub: Hub, registry: Registry, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn housekeeping(
+    hub: Hub,
+    registry: Registry,
+    progress: Progress,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     let mut watchdog = Watchdog::of_unit();
     loop {
@@ -30,7 +36,7 @@ pub(super) async fn housekeeping(hub: Hub, registry: Registry, mut stopping: wat
             _ = tick.tick() => {
                 hub.tick();
                 registry.tick();
-                watchdog.alive(Instant::now());
+                watchdog.alive(Instant::now(), &progress);
             }
         }
     }

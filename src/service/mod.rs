@@ -7,7 +7,7 @@
 //!   capture ┤                                  ├─ push (HTTPS, to destinations)
 //!     ▲     │                                  │
 //!     └─────┼── procedure ◄──► RIS             │
-//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics (loopback HTTP, if asked for)
+//!   pattern ┴──► hub ◄── housekeeping (10 Hz) ─┴─ metrics and health (HTTP, if asked for)
 //! ```
 
 mod audit;
@@ -20,11 +20,15 @@ mod doubts;
 mod error;
 pub(crate) mod events;
 mod expiry;
+mod headline;
 pub mod health;
+mod heartbeats;
 mod housekeeping;
 mod listening;
 pub mod metrics;
 mod pattern;
+mod progress;
+mod readiness;
 mod reload;
 mod self_test;
 mod signals;
@@ -35,10 +39,11 @@ pub mod support;
 mod watchdog;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -49,7 +54,6 @@ pub(crate) use self::capture::Captures;
 pub use self::error::ServiceError;
 use self::housekeeping::{housekeeping, streams_ended};
 use self::listening::{Sockets, dimse_tls, secured, web_tls};
-use self::metrics::SelfTestMetrics;
 use self::pattern::PatternSource;
 use self::reload::Reloader;
 use self::self_test::SelfTest;
@@ -60,21 +64,19 @@ use crate::config::{ConfigErrors, Loaded};
 use crate::context::desk::{Desk, Rules};
 use crate::dicomweb::access::Access;
 use crate::dicomweb::routes::{BASE, Urls};
-use crate::dicomweb::{self, DicomwebCounters, Origin};
+use crate::dicomweb::{self, Origin};
 use crate::hub::Hub;
 use crate::net::http::{self, ServerParts};
 use crate::net::limits::{Connections, Limits};
 use crate::net::own::OwnConnections;
-use crate::procedure::{ProcedureCounters, performed, worklist};
-use crate::sink::availability::{self, AvailabilityCounters};
+use crate::procedure::{performed, worklist};
+use crate::sink::availability;
 use crate::sink::notify::Notifier;
-use crate::sink::push::{self, Push, PushCounters};
+use crate::sink::push::{self, Push};
 use crate::sink::workers::Workers;
-use crate::source::capture::counters::CaptureCounters;
-use crate::source::dimse::relay::counters::RelayCounters;
+use crate::source::dimse::DimseSource;
 use crate::source::dimse::relay::{Relays, drain};
-use crate::source::dimse::{DimseCounters, DimseSource};
-use crate::source::send::{SendCounters, SendSource};
+use crate::source::send::SendSource;
 use crate::subscription::registry::Registry;
 
 /// What of the drain time is kept for connections to close after their streams have ended.
@@ -86,6 +88,8 @@ pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
     /// Sets another log filter, in `tracing` directive syntax.
     pub log: SetLog,
+    /// The file of the configuration; `None` where there is none.
+    pub file: Option<PathBuf>,
 }
 
 /// Sets another log filter; the error says what is wrong with it.
@@ -131,23 +135,10 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
-    let trail = Trail::start(&settings);
-    let counters = metrics::Counters {
-        hub: hub.clone(),
-        dimse: DimseCounters::default(),
-        relay: RelayCounters::default(),
-        spools: spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone())).collect(),
-        send: SendCounters::default(),
-        dicomweb: DicomwebCounters::default(),
-        notify: notifier.counters().clone(),
-        net: trail.net_counters(),
-        availability: AvailabilityCounters::default(),
-        push: PushCounters::default(),
-        procedure: ProcedureCounters::default(),
-        capture: CaptureCounters::default(),
-        self_test: SelfTestMetrics::default(),
-        audit: trail.counters(),
-    };
+    let opened = spools.iter().map(|(name, (spool, _))| (name.clone(), spool.clone()));
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), opened.collect());
+    let readiness = readiness::Readiness::new(counters.progress.clone());
+    let trail = Trail::start(&settings, &counters);
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -202,7 +193,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         limits: limits.clone(),
         connections: Connections::new(),
         own: own.clone(),
-        counters: counters.net.clone(),
+        counters: counters.of_listener("dicomweb"),
         drain: (settings.service.drain / 2).saturating_sub(LAST_WORDS),
     };
     let dicomweb_settings = Arc::new(ArcSwap::from_pointee(settings.dicomweb.clone()));
@@ -243,6 +234,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         workers: Workers::new(),
         desk: desk.clone(),
     };
+    let rooms = console::Rooms::of(&origin, counters.of_listener("console"));
     let (close, mut closing) = watch::channel(false);
     tasks.spawn(async move {
         let dropped = http::serve(listener, parts, origin, async move {
@@ -255,22 +247,19 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     });
 
     let console = console::bind(&settings, &mut sockets, &web_tls)?;
-    let console_address = console.as_ref().map(console::Door::address);
+    let metrics = metrics::bind(&settings.metrics, &mut sockets, &web_tls)?;
     let mut secured = secured(&web_tls, &dimse_tls);
     secured.extend(console.as_ref().map(console::Door::secured));
-    let mut metrics = None;
-    if let Some(address) = settings.service.metrics_listen {
-        let (listener, bound) = sockets.listen(address, "service.metrics_listen")?;
-        metrics = Some(bound);
-        tasks.spawn(metrics::serve(listener, counters.registry(&secured), stopping.clone()));
-    }
+    secured.extend(metrics.as_ref().and_then(metrics::Door::secured));
     sockets.release();
-    tasks.spawn(housekeeping(hub.clone(), registry.clone(), stopping.clone()));
+    tasks.spawn(progress::probe(hub.clone(), counters.progress.clone(), stopping.clone()));
+    tasks.spawn(housekeeping(hub.clone(), registry.clone(), counters.progress.clone(), stopping.clone()));
     if !settings.captures.is_empty() {
         let (notifier, counters) = (notifier.clone(), counters.capture.clone());
         tasks.spawn(doubts::watch(desk.clone(), notifier, counters, stopping.clone()));
     }
     let captures = Captures::start(&settings.captures, &hub, &desk, &counters.capture, &trail.audit())?;
+    tasks.spawn(heartbeats::watch(desk.clone(), captures.counters(), stopping.clone()));
     let pattern = if settings.pattern.enabled {
         Some(
             PatternSource::start(hub.clone(), &settings.pattern, SystemTime::now())
@@ -281,15 +270,14 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     };
 
     let shown = Arc::new(ArcSwap::from_pointee(loaded.clone()));
-    let last_test = Arc::new(ArcSwapOption::empty());
     let (clock, _own_clock) = status::clock(captures.clock());
     let dimse_tls_address = dimse_tls.as_ref().map(|(_, address)| *address);
     let bound = Bound {
         dicomweb: Some(dicomweb_address),
         dimse,
         dimse_tls: dimse_tls_address,
-        console: console_address,
-        metrics,
+        console: console.as_ref().map(console::Door::address),
+        metrics: metrics.as_ref().map(metrics::Door::address),
     };
     let collector = Collector::new(status::Parts {
         hub: hub.clone(),
@@ -300,23 +288,17 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         loaded: shown.clone(),
         listeners: bound.listeners(&settings),
         secured: secured.clone(),
-        last_test: last_test.clone(),
+        readiness: readiness.clone(),
         clock,
         audit: trail.audit(),
     });
     tasks.spawn(collector.clone().sample(stopping.clone()));
-    let rooms = console::Rooms {
-        status: collector.clone(),
-        hub: &hub,
-        desk: &desk,
-        registry: &registry,
-        destinations: &destinations,
-        access: &access,
-        audit: trail.audit(),
-        stopping: &stopping,
-        drain: settings.service.drain / 2,
-    };
-    let console = console.map(|door| door.open(&settings.console, rooms, &mut tasks)).transpose()?;
+    if let Some(door) = metrics {
+        tasks.spawn(door.serve(&counters, &secured, readiness.clone(), close.subscribe()));
+    }
+    let (rooms, headline) =
+        ((rooms.configured_by(reload.file.clone()), collector.clone(), trail.audit()), collector.clone());
+    let console = console.map(|door| door.open(&settings, rooms, &mut tasks)).transpose()?;
     let parts = control::Parts { status: collector, console: console.clone() };
     control::start(parts, &mut tasks, &stopping)?;
 
@@ -330,7 +312,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
             dimse_tls: dimse_tls.clone(),
             titles: dimse_settings.clone(),
             metrics: counters.self_test.clone(),
-            last: last_test,
+            last: readiness.last(),
             every: settings.service.self_test,
         },
         spool::given_directory(),
@@ -338,11 +320,13 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     .map_err(ServiceError::Pattern)?;
     self_test.run().await;
     tasks.spawn(self_test.repeat(stopping.clone()));
+    readiness.running();
+    tasks.spawn(headline::tell(headline, readiness.clone(), stopping.clone()));
 
     ready(&Ready {
         dicomweb: dicomweb_address,
         dimse,
-        metrics,
+        metrics: bound.metrics,
         console: console.clone(),
         certificate_pem,
         pattern: pattern.as_ref().map(|pattern| (pattern.study().to_owned(), pattern.series().to_owned())),
@@ -387,7 +371,8 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         }
     }
 
-    notify(&[NotifyState::Stopping]);
+    readiness.stopping();
+    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: what is under way may finish")]);
     let drain = reloader.loaded.settings.service.drain;
     events::Stopping { drain }.tell();
     trail.stops();

@@ -16,7 +16,7 @@ use crate::config::settings::PatternSettings;
 use crate::context::{Context, Equipment};
 use crate::hub::{Hub, Publisher};
 use crate::instance::encode::EncodeError;
-use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, secondary_capture, uid};
+use crate::instance::{EXPLICIT_VR_LITTLE_ENDIAN, Instance, Source, secondary_capture, uid};
 use crate::source::pattern::Angiogram;
 
 /// The running source.
@@ -98,7 +98,7 @@ fn frames(
 }
 
 fn frame(angiogram: &Angiogram, context: &Context, publisher: &Publisher, index: u32) -> Result<(), String> {
-    let captured = SystemTime::now();
+    let (begun, captured) = (Instant::now(), SystemTime::now());
     let description = angiogram.description();
     let mut pixels = Vec::with_capacity(description.frame_bytes());
     angiogram.render(index.into(), captured, &mut pixels);
@@ -106,6 +106,6 @@ fn frame(angiogram: &Angiogram, context: &Context, publisher: &Publisher, index:
     let sop_instance = uid::random();
     let dataset = secondary_capture::dataset(context, &description, number, captured, &sop_instance);
     let instance = Instance::native(&dataset, Bytes::from(pixels)).map_err(|error| error.to_string())?;
-    publisher.publish(instance).map_err(|error| error.to_string())?;
+    publisher.publish(instance.coming_from(Source::Pattern, begun)).map_err(|error| error.to_string())?;
     Ok(())
 }

@@ -6,14 +6,13 @@ use std::collections::hash_map::Entry;
 use super::refused::Refused;
 use crate::audit::{Outcome, Transfers};
 use crate::hub::{Hub, Published, Publisher};
-use crate::instance::Uid;
 use crate::instance::assemble::{Assembler, Event, Opened};
+use crate::instance::{Source, Uid};
 
 /// The series that a peer publishes into. Dropped as it is, it tells the hub that the source died.
 #[derive(Debug)]
 pub(super) struct Claims {
-    /// The room that it comes in by, in one word.
-    source: &'static str,
+    source: Source,
     publishers: HashMap<(Uid, Uid), Publisher>,
     /// What the audit trail is told of them.
     transfers: Transfers,
@@ -21,7 +20,7 @@ pub(super) struct Claims {
 
 impl Claims {
     /// None yet, of a peer of this source, by the account that is kept of what it sends.
-    pub(super) fn of(source: &'static str, transfers: Transfers) -> Self {
+    pub(super) fn of(source: Source, transfers: Transfers) -> Self {
         Self { source, publishers: HashMap::new(), transfers }
     }
 
@@ -60,7 +59,8 @@ impl Claims {
                 let key = (identity.study.clone(), identity.series.clone());
                 // `Opened` comes before every instance of its object.
                 let Some(publisher) = self.publishers.get(&key) else { return Ok(None) };
-                let published = publisher.publish(instance)?;
+                let begun = assembler.next_begun(instance.arrived());
+                let published = publisher.publish(instance.coming_from(self.source, begun))?;
                 self.transfers.note(&identity, || Some(publisher.series().context().clone()));
                 Ok(Some(published))
             }
@@ -80,7 +80,7 @@ impl Claims {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
                 let opened = hub.open(&identity.study, &identity.series, || opened.dataset());
-                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source)))
+                Ok(entry.insert(opened.map_err(Refused::Open)?.by(self.source.as_str())))
             }
         }
     }

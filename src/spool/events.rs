@@ -21,10 +21,10 @@ events! {
     NotHadBack<'a>: WARN "spool.not_had_back" { value number: u64, display error: &'a io::Error }
         "an object of the spool that was set aside cannot be had back";
     /// The modality holds it for sent. Find out what is missing at the upstream and send that again; look at the disk.
-    Damaged: ERROR "spool.damaged" metric "framegate_spool_damaged_total" { value number: u64 }
+    Damaged: ERROR "spool.damaged" metric "framegate_spool_objects_lost_total" { value number: u64 }
         "an object of the spool is damaged; it was acknowledged and is lost: is the disk failing?";
     /// The upstream was away for longer than `spool.max_age_hours`. Find out what is missing there and send that again.
-    Expired: ERROR "spool.expired" metric "framegate_spool_expired_total"
+    Expired: ERROR "spool.expired" metric "framegate_spool_objects_lost_total"
         { value objects: usize, value first: u64, value last: u64 }
         "objects of the spool became too old before they could be delivered; they were acknowledged and are lost";
     /// The disk takes no changes, and fills: look at it.
@@ -35,7 +35,7 @@ events! {
         "an object that was not finished could not be removed from the spool";
     /// Without a sealed key, the key is gone with the power. Find out what is missing at the upstream and send that
     /// again; give the spool a sealed key (`spool.key_file`).
-    KeyGone: ERROR "spool.key_gone" metric "framegate_spool_without_key_total" { value objects: u64 }
+    KeyGone: ERROR "spool.key_gone" metric "framegate_spool_objects_lost_total" { value objects: u64 }
         "the transient key of these objects of the spool is gone, as after a reboot; they were acknowledged and are lost";
     /// Give the service the key, or the release, that they were written with.
     Locked: ERROR "spool.locked" { value objects: u64 }

@@ -81,7 +81,7 @@ pub struct SeriesStatus {
     pub series: String,
     /// Modality (0008,0060).
     pub modality: String,
-    /// What it comes from: `capture`, `dimse`, `send` or `pattern`.
+    /// What it comes from: `capture`, `dimse`, `relay`, `send` or `pattern`.
     pub source: String,
     /// `live`, `completed` or `aborted`.
     pub state: String,

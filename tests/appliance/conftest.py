@@ -19,7 +19,7 @@ NETWORKS = ["10.0.0.0/16", "127.0.0.0/8"]
 ROOM = {
     "dimse": {"allow": NETWORKS},
     "dicomweb": {"allow": NETWORKS},
-    "service": {"metrics_listen": "127.0.0.1:9100"},
+    "metrics": {"listen": "127.0.0.1:9100"},
     "access": {"anonymous": ["search", "retrieve", "subscribe", "operate"]},
     "capture.xa": {"device": "card:vivid", "pixels": "grey"},
 }

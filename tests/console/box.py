@@ -77,9 +77,11 @@ def clip(folder: Path) -> str:
         catheter = np.abs(columns - 300 - 40 * np.sin(rows / 70 + phase) - rows / 6) < 3 + rows / 200
         ball = np.hypot(columns - 320 - 120 * np.cos(phase), rows - 230 - 90 * np.sin(phase)) < 22
         pictures.append(np.clip(ground - 80 * catheter - 60 * ball, 0, 255).astype(np.uint8))
-    (folder / "clip.raw").write_bytes(np.stack(pictures).tobytes())
-    path = folder / "clip.toml"
-    path.write_text(f'file = "clip.raw"\nformat = "GREY"\nwidth = {COLUMNS}\nheight = {ROWS}\nrate = {RATE}\n')
+    (folder / "angiogram.raw").write_bytes(np.stack(pictures).tobytes())
+    path = folder / "angiogram.toml"
+    path.write_text(
+        f'file = "angiogram.raw"\nformat = "GREY"\nwidth = {COLUMNS}\nheight = {ROWS}\nrate = {RATE}\n'
+    )
     return f"replay:{path}"
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import gateway as gateways
+import phi
 from box import room
 from mock import Mock
 from pki import Authority
@@ -23,6 +24,8 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # A machine that does much else at once; what has to be quick says so itself.
     expect.set_options(timeout=20_000)
+    # No patient in anything that a framegate writes; counts as one test.
+    config.pluginmanager.register(phi.Search(config), "phi")
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")

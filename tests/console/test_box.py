@@ -127,6 +127,25 @@ def test_pictures_are_coarse_until_unlocked(box, visit):
     expect(card).to_contain_text("Coarse while patient data is hidden")
 
 
+def test_a_certificate_that_is_known_lets_in_without_a_code(program, authority, tmp_path, visit):
+    leaf = authority.leaf("engineer", server=False)
+    box = Box(
+        program, tmp_path / "box", authority,
+        console__tls={"client_ca": str(authority.ca)},
+        principal__engineer={"certificates": ["CN=engineer"], "may": ["console"]},
+    )
+    try:
+        shown = {"origin": box.url.rstrip("/"), "certPath": leaf.certificate, "keyPath": leaf.key}
+        one = visit(box.url, client_certificates=[shown])
+        expect(one.page.get_by_label("One-time code")).to_be_visible()
+        one.page.get_by_role("button", name="Log in with your certificate").click()
+        expect(one.page.get_by_role("banner")).to_contain_text("engineer")
+        expect(one.page.get_by_role("button", name="Show patient data")).to_have_count(0)
+        one.leave()
+    finally:
+        box.stop()
+
+
 def test_who_may_not_see_patients_is_offered_no_way_to(program, authority, tmp_path, visit):
     box = Box(program, tmp_path / "box", authority, console={"code_may": []})
     try:

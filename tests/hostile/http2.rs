@@ -539,14 +539,19 @@ fn windows_that_stay_shut() {
             (0..50).map(|n| frame(HEADERS, WHOLE, 2 * n + 1, &get(&path))).collect(),
         ),
     ] {
-        let dropped = service.metric("framegate_http_stalled_dropped_total");
+        let dropped = service
+            .metric("framegate_http_connections_dropped_total{listener=\"dicomweb\",reason=\"stalled\"}");
         let mut stream = tls::connect(service.https, &["h2"]).unwrap();
         stream.write_all(&opened(&frames)).unwrap();
         stream.flush().unwrap();
         // It reads, but opens no window: the service hangs up.
         let seen = watch(&mut stream, |seen| seen.closed);
         assert!(seen.data <= 65_535, "{name}: {seen:?}");
-        let counted = |service: &Service| service.metric("framegate_http_stalled_dropped_total") > dropped;
+        let counted = |service: &Service| {
+            service
+                .metric("framegate_http_connections_dropped_total{listener=\"dicomweb\",reason=\"stalled\"}")
+                > dropped
+        };
         service.wait("the counter of stalled readers", counted);
         service.answers(name);
     }

@@ -264,7 +264,7 @@ fn a_million_tiny_parts() {
     stream.write_all(CLOSE).unwrap();
     let response = Response::parse(&read_to_close(&mut stream)).unwrap();
     assert_eq!((response.status, counts(&response)), (409, [0, 0, 1000]));
-    assert_eq!(service.metric("framegate_send_failed_total{reason=\"cannot_understand\"}"), 1e6);
+    assert_eq!(service.metric("framegate_send_objects_refused_total{reason=\"cannot_understand\"}"), 1e6);
     assert!(service.log().lines().count() < 100);
     service.end();
 }

@@ -80,7 +80,7 @@ impl Service {
         set("dimse", "listen", dimse.to_string().into());
         set("dicomweb", "listen", https.to_string().into());
         set("dicomweb.tls", "self_signed", true.into());
-        set("service", "metrics_listen", metrics.to_string().into());
+        set("metrics", "listen", metrics.to_string().into());
         for (section, key, value) in changes {
             let value: toml::Table = toml::from_str(&format!("value = {value}")).unwrap();
             set(section, key, value["value"].clone());
@@ -206,7 +206,7 @@ impl Service {
             before.memory >> 10,
             after.memory >> 10
         );
-        assert_eq!(self.metric("framegate_http_panicked_total"), 0.0);
+        assert_eq!(self.metric("framegate_http_panics_total{listener=\"dicomweb\"}"), 0.0);
         let log = self.log.lock().unwrap().clone();
         assert!(!log.contains("panicked at src/"), "something panicked:\n{log}");
         let stop = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();

@@ -125,7 +125,10 @@ fn slow_loris() {
         }
     }
     assert!(sent < 100, "{sent} bytes of a request head");
-    let counted = |service: &Service| service.metric("framegate_http_slow_head_total") >= 1.0;
+    let counted = |service: &Service| {
+        service.metric("framegate_http_connections_dropped_total{listener=\"dicomweb\",reason=\"slow_head\"}")
+            >= 1.0
+    };
     service.wait("the counter of slow heads", counted);
     service.answers("a slow request head");
     service.end();
@@ -204,8 +207,11 @@ fn a_reader_that_stalls_is_dropped_and_counted() {
         let mut stream = tls::connect_over(small_buffer(service.https), &["http/1.1"]).unwrap();
         write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         stream.flush().unwrap();
-        let counted =
-            |service: &Service| service.metric("framegate_http_stalled_dropped_total") >= f64::from(round);
+        let counted = |service: &Service| {
+            service
+                .metric("framegate_http_connections_dropped_total{listener=\"dicomweb\",reason=\"stalled\"}")
+                >= f64::from(round)
+        };
         service.wait("the counter of stalled readers", counted);
         assert!(read_to_close(&mut stream).len() < 24 << 20, "it was not cut short");
         service.answers("a stalled reader");

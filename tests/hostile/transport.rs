@@ -110,7 +110,10 @@ fn plain_http_is_told_to_use_tls() {
         assert!(String::from_utf8_lossy(&response.body).contains("https://"));
         service.answers(&request[..1]);
     }
-    service.wait("the counter", |service| service.metric("framegate_http_plain_total") == 5.0);
+    service.wait("the counter", |service| {
+        service.metric("framegate_http_connections_dropped_total{listener=\"dicomweb\",reason=\"plain\"}")
+            == 5.0
+    });
     service.end();
 }
 

@@ -163,7 +163,7 @@ class Gateway(Process):
         self.dimse = ("127.0.0.1", free_port())
         self.dimse_tls = ("127.0.0.1", free_port())
         self.web = ("127.0.0.1", free_port())
-        self._metrics = ("127.0.0.1", free_port())
+        self.monitoring = ("127.0.0.1", free_port())
         files = {"certificate": str(self.server.certificate), "key": str(self.server.key)}
         self.config = {
             "hub": {"linger_ms": 100},
@@ -180,7 +180,7 @@ class Gateway(Process):
             "dicomweb.limits": {"requests_per_second": 100000, "request_burst": 100000},
             # Rights have their own tests too.
             "access": {"anonymous": ["search", "retrieve", "send", "subscribe"]},
-            "service": {"metrics_listen": "%s:%d" % self._metrics},
+            "metrics": {"listen": "%s:%d" % self.monitoring},
         }
         for section, values in sections.items():
             self.config.setdefault(section.replace("__", "."), {}).update(values)
@@ -202,7 +202,7 @@ class Gateway(Process):
 
     def _listening(self) -> bool:
         assert self.child.poll() is None, f"framegate ended at its start:\n{self.output}"
-        for address in (self.dimse, self.dimse_tls, self.web, self._metrics):
+        for address in (self.dimse, self.dimse_tls, self.web, self.monitoring):
             try:
                 socket.create_connection(address, timeout=5).close()
             except OSError:
@@ -217,7 +217,7 @@ class Gateway(Process):
     def metrics(self) -> dict[str, float]:
         """Every sample of /metrics: name with labels, value."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open("http://%s:%d/metrics" % self._metrics, timeout=10) as answer:
+        with direct.open("http://%s:%d/metrics" % self.monitoring, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}

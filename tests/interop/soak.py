@@ -308,7 +308,7 @@ def run(program: Path, folder: Path, way: str, seconds: float, fps: float, megab
         grown = max(memory[-quarter:]) - max(memory[: quarter * 2])
         if grown > GROWTH_BYTES:
             problems.append(f"resident memory has grown by {grown} bytes")
-        told = metrics.get("framegate_dicomweb_missed_total", 0)
+        told = metrics.get("framegate_dicomweb_instances_missed_total", 0)
         if way == "pull" and not 0 < missed.value <= told <= missed.value + RING_BYTES / (rows * 1024) + 2 * fps * seconds:
             problems.append(f"the slow reader lacks {missed.value} frames, the counter says {told}")
         if way == "push":
@@ -355,7 +355,7 @@ def untrue(metrics: dict[str, float], frames: int) -> list[str]:
         "the good destination was sent every frame once": of("sent", "good") - of("repeated", "good") == frames,
         "the good destination missed nothing": missed["good"] == 0,
         "the slow one was told of gaps": missed["slow"] > 0,
-        "what was missed was told": metrics.get("framegate_notify_missed_total", 0) == sum(missed.values()),
+        "what was missed was told": metrics.get("framegate_notify_events_missed_total", 0) == sum(missed.values()),
     }
     return [f"by the counters it is not so that {claim}" for claim, holds in claims.items() if not holds]
 

@@ -399,7 +399,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_credentials_that_are_not_accepted_are_good_for_nothing(room, kind, action):
     make, reason = BAD[kind]
-    counter = f'^framegate_dicomweb_unauthenticated_total{{reason="{reason}"}}$'
+    counter = f'^framegate_dicomweb_requests_unauthenticated_total{{reason="{reason}"}}$'
     with room.client(make(room)) as client:
         # Search is open to anybody who shows nothing.
         answer = ACTIONS[action](client, room, "nobody", room.xa)
@@ -511,7 +511,7 @@ def test_a_revoked_certificate_ends_what_is_open_and_cannot_be_resumed(room, tmp
     room.people.revoke(leaver)
     room.reload()
     revoked.is_cut()
-    assert room.gateway.metric("^framegate_http_revoked_total$") >= 1
+    assert room.gateway.metric('^framegate_http_connections_dropped_total.*"revoked"') >= 1
     for session in (ticket, None):
         with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
             answer, _ = session_of(leaver, session)
@@ -541,7 +541,7 @@ def test_a_right_that_is_taken_ends_what_it_was_for(room, tmp_path):
             rewritten(room, principal__viewer={"may": ["search"]})
             room.reload()
             viewing.is_cut()
-            assert room.gateway.metric("^framegate_dicomweb_withdrawn_total$") >= 1
+            assert room.gateway.metric("^framegate_dicomweb_responses_withdrawn_total$") >= 1
             assert "retrieve" in refused(retrieve(viewer, room, "viewer", room.xa), 403)["detail"]
             assert warden.get(subscriber).status_code == 404, "its subscription has gone with the right"
             assert search(viewer, room, "viewer", room.xa).status_code == 200

@@ -199,7 +199,7 @@ def test_fields_become_frames(fields, deinterlace, own_gateway, http, tmp_path):
         instance = part10_of(body)
         assert instance.InstanceNumber == number
         assert np.array_equal(pixel_array(instance), expected[(number - 1) % len(expected)]), number
-    assert gateway.metric(r"capture_lost_total\{") == 0
+    assert gateway.metric(r"capture_frames_lost_total\{") == 0
 
 
 @pytest.mark.parametrize("deinterlace", ["weave", "bob"])
@@ -244,9 +244,9 @@ def test_what_is_lost_or_spoilt_is_a_gap_and_counted(own_gateway, http, tmp_path
         begun = begun or captured_at(one)
         assert abs(captured_at(one) - begun - place / 40) < 1e-3, place
     room = r'\{capture="room"'
-    assert gateway.metric(f"capture_lost_total{room}") == 2
+    assert gateway.metric(f"capture_frames_lost_total{room}") == 2
     for reason in ("corrupt", "truncated"):
-        assert gateway.metric(rf'capture_dropped_total{room},reason="{reason}"') == 1
+        assert gateway.metric(rf'capture_frames_dropped_total{room},reason="{reason}"') == 1
 
 
 def grey_clip(folder: Path, name: str, frames: np.ndarray, rate: float) -> str:

@@ -78,7 +78,7 @@ def test_a_service_that_lets_nobody_in_works(own_gateway, authority, runtime, he
     file = runtime / "health.json"
     assert file.stat().st_mode & 0o777 == 0o644
     assert gateway.metric("framegate_self_test_ok") == 1
-    assert 0 < gateway.metric("framegate_self_test_seconds") < 5
+    assert 0 < gateway.metric("framegate_self_test_duration_seconds") < 5
     # Not one of its connections is somebody's.
     assert gateway.metric("framegate_dimse_associations_total") == 0
     status, said, _ = health()

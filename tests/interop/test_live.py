@@ -277,7 +277,7 @@ def test_a_broken_certificate_leaves_the_old_one_in_service(own_gateway):
         ("[hub]\nlinger_sm = 1\n", "linger_sm"),
         ("[dimse]\nae_title = \"SEVENTEEN_LETTERS\"\n", "ae_title"),
         ("[dicomweb]\nlisten = \"nowhere\"\n", "listen"),
-        ("[service]\nmetrics_listen = \"0.0.0.0:9100\"\n", "metrics_listen"),
+        ("[metrics]\nlisten = \"0.0.0.0:9100\"\nallow = [\"10.0.0.0/8\"]\n", "metrics.token"),
         ("[hub\n", "bad.toml:1:"),
     ],
 )

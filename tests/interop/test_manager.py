@@ -18,9 +18,9 @@ class Manager:
         self._socket.settimeout(20)
 
     def hear(self, word: str) -> list[str]:
-        """Waits for it; everything heard until then."""
+        """Waits for a line that begins so; everything heard until then."""
         heard: list[str] = []
-        while word not in heard:
+        while not any(line.startswith(word) for line in heard):
             heard += self._socket.recv(4096).decode().splitlines()
         return heard
 
@@ -47,6 +47,13 @@ def test_the_watchdog_is_fed_from_ready_to_stopping(own_gateway, manager, monkey
     manager.hear("READY=1")
     assert gateway.stop() == 0, gateway.output
     manager.hear("STOPPING=1")
+
+
+def test_the_line_for_people_says_what_is_done_and_what_is_wrong(own_gateway, manager):
+    gateway = own_gateway(pattern={"enabled": True}, capture__xa={"device": "/dev/video63"})
+    manager.hear("STATUS=streaming 1 series to 0 readers; capture xa: absent")
+    assert gateway.stop() == 0, gateway.output
+    assert any(said.startswith("STATUS=stopping") for said in manager.hear("STOPPING=1"))
 
 
 def test_a_service_that_is_not_asked_for_it_feeds_no_watchdog(own_gateway, manager):

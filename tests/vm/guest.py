@@ -119,7 +119,7 @@ class Guest:
             # The largest frame that may come must fit.
             "dimse.limits": {"frame_bytes": budget},
             "send.limits": {"frame_bytes": budget},
-            "service": {"metrics_listen": f"127.0.0.1:{METRICS}"},
+            "metrics": {"listen": f"127.0.0.1:{METRICS}"},
         } | {f"capture.{name}": keys for name, keys in captures.items()}
         configuration = self.folder / "framegate.toml"
         configuration.write_text(toml(sections))

@@ -34,7 +34,7 @@ class Walk(Recoveries):
         self.guest.vivid(dv_timings_signal_mode=mode)
         self.guest.is_in(name)
         came = self.guest.count("instances")
-        assert self.guest.count("frames") == came + self.guest.count("dropped"), self.guest.metrics()
+        assert self.guest.count("frames") == came + self.guest.count("frames_dropped"), self.guest.metrics()
         with self.timed(name):
             self.guest.vivid(dv_timings_signal_mode=SELECTED)
             wait_for(lambda: self.guest.count("instances") > came, f"frames after {name}", MOST)
@@ -76,14 +76,14 @@ def test_every_fault_is_told_and_healed(machine, capsys):
         walk.change("change of mode", "1920x1080p30")
         guest.vivid(inject_vidioc_streamon_error=1)
         walk.broken("VIDIOC_STREAMON error", dv_timings=TIMINGS["1280x720p30"])
-        rises(guest, "dropped", lambda: guest.vivid(inject_v4l2_buf_flag_error=1), reason="corrupt")
-        rises(guest, "lost", lambda: guest.vivid(percentage_of_dropped_buffers=50), by=5)
+        rises(guest, "frames_dropped", lambda: guest.vivid(inject_v4l2_buf_flag_error=1), reason="corrupt")
+        rises(guest, "frames_lost", lambda: guest.vivid(percentage_of_dropped_buffers=50), by=5)
         guest.vivid(percentage_of_dropped_buffers=0)
         # vivid is back as soon as nobody has it open any more.
         walk.counted("device gone", "gone", lambda: guest.vivid(disconnect=1))
         walk.round_ends()
     # One for each, and none that nobody made.
-    assert guest.count("dropped", reason="corrupt") == guest.count("faults", reason="gone") == ROUNDS
+    assert guest.count("frames_dropped", reason="corrupt") == guest.count("faults", reason="gone") == ROUNDS
     with capsys.disabled():
         walk.check()
     assert "panicked" not in guest.log()

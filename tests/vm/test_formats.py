@@ -111,7 +111,7 @@ def test_what_the_driver_loses_is_missing_from_the_numbers(machine, options, mod
         instances.append(stream.next_instance())
         while stream.arrived():
             instances.append(stream.next_instance())
-        return gaps(instances) == guest.count("lost") + guest.count("dropped")
+        return gaps(instances) == guest.count("frames_lost") + guest.count("frames_dropped")
 
     wait_for(all_told, "the gaps in the numbers are the frames that are counted as lost")
     assert gaps(instances) > 5 * per_buffer

@@ -103,7 +103,7 @@ def test_a_frame_that_the_driver_throws_away_is_a_gap(machine, fault):
 
         def all_told() -> bool:
             instances.append(stream.next_instance())
-            return gaps(instances) == guest.count("lost") + guest.count("dropped")
+            return gaps(instances) == guest.count("frames_lost") + guest.count("frames_dropped")
 
         wait_for(all_told, "the gaps in the numbers are the frames that are counted as lost")
         check_numbers(instances)
@@ -124,10 +124,10 @@ def test_a_jpeg_that_is_cut_off_is_a_gap(machine):
 
         def all_told() -> bool:
             instances.append(stream.next_instance())
-            return gaps(instances) == guest.count("lost") + guest.count("dropped", reason="truncated")
+            return gaps(instances) == guest.count("frames_lost") + guest.count("frames_dropped", reason="truncated")
 
         wait_for(all_told, "the gaps in the numbers are the frames that are counted")
-        assert guest.count("dropped", reason="truncated") == guest.count("dropped") >= 5
+        assert guest.count("frames_dropped", reason="truncated") == guest.count("frames_dropped") >= 5
         check_numbers(instances)
         guest.stop()
 

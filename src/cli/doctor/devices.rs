@@ -92,7 +92,7 @@ fn judged(edid: &[u8]) -> Result<String, &'static str> {
         return Err("it is none: its header is wrong");
     }
     let sums = edid.chunks(BLOCK).map(|block| block.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
-    if edid.len() % BLOCK != 0 || sums.into_iter().any(|sum| sum != 0) {
+    if !edid.len().is_multiple_of(BLOCK) || sums.into_iter().any(|sum| sum != 0) {
         return Err("its checksum is wrong");
     }
     let [first, second] = [edid.get(8), edid.get(9)].map(|byte| u16::from(byte.copied().unwrap_or_default()));

@@ -117,8 +117,7 @@ fn served(section: &str, identity: &TlsIdentity, host: &str, now: SystemTime) ->
             return check.error(said, "put the chain there, in PEM; framegate identity makes one");
         }
     };
-    let leaf =
-        CertificateDer::pem_slice_iter(&bytes).find_map(Result::ok).and_then(|der| Certificate::of(der));
+    let leaf = CertificateDer::pem_slice_iter(&bytes).find_map(Result::ok).and_then(Certificate::of);
     let Some(leaf) = leaf else {
         return check.error("there is no certificate in the file", "put the chain there, in PEM");
     };

@@ -59,11 +59,13 @@ pub enum Right {
     Console,
     /// See there who is imaged.
     Phi,
+    /// Change the configuration there.
+    Configure,
 }
 
 impl Right {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Search,
         Self::Retrieve,
         Self::Subscribe,
@@ -72,6 +74,7 @@ impl Right {
         Self::Operate,
         Self::Console,
         Self::Phi,
+        Self::Configure,
     ];
 
     /// The word for it in configuration, log and documents.
@@ -85,6 +88,7 @@ impl Right {
             Self::Operate => "operate",
             Self::Console => "console",
             Self::Phi => "phi",
+            Self::Configure => "configure",
         }
     }
 }

@@ -30,7 +30,7 @@ impl Validation<'_> {
             filter.unwrap_or_default(),
             fragment,
         );
-        if anonymous.may.iter().any(|right| matches!(right, Right::Console | Right::Phi)) {
+        if anonymous.may.iter().any(|right| matches!(right, Right::Console | Right::Phi | Right::Configure)) {
             let what = "has console or phi, which are for somebody who is known";
             self.report(
                 &[&keys.may],

@@ -177,14 +177,12 @@ impl Validation<'_> {
 
     pub(super) fn service(&mut self, service: &Service) -> ServiceSettings {
         let default = ServiceSettings::default();
-        let metrics = service.metrics_listen.as_deref();
         ServiceSettings {
             drain: bounds::seconds(service.drain_seconds, default.drain),
             self_test: bounds::seconds(service.self_test_seconds, default.self_test),
             log: service.log.clone().unwrap_or(default.log),
             log_format: service.log_format.unwrap_or(default.log_format),
             landlock: service.landlock.unwrap_or(default.landlock),
-            metrics_listen: self.listener("service.metrics_listen", metrics, default.metrics_listen),
         }
     }
 }

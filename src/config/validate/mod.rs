@@ -9,6 +9,7 @@ mod bounds;
 mod capture;
 mod console;
 mod listening;
+mod metrics;
 mod peers;
 mod procedure;
 mod relay;
@@ -35,6 +36,7 @@ pub(super) fn settings(merged: &Layer, whole: &str) -> Result<Settings, Vec<Prob
     let settings = Settings {
         hub: bounds::hub(&fragment.hub),
         console: check.console(&fragment.console, &dicomweb.tls),
+        metrics: check.metrics(&fragment.metrics, &dicomweb.tls),
         dicomweb,
         access: check.access(fragment),
         send: bounds::send(&fragment.send, &dimse),
@@ -157,7 +159,7 @@ impl Validation<'_> {
             ("dimse.tls.listen", settings.dimse.tls.as_ref().map(|tls| tls.listen)),
             ("dicomweb.listen", Some(settings.dicomweb.listen)),
             ("console.listen", settings.console.listen),
-            ("service.metrics_listen", settings.service.metrics_listen),
+            ("metrics.listen", settings.metrics.listen),
         ]
         .into_iter()
         .map(|(key, address)| (key.to_owned(), address))

@@ -1,6 +1,6 @@
 // What is wrong and how to mend it: the worst of it on every page, and on each page what concerns it.
 
-import { html } from './html.js';
+import { html, useMemo } from './html.js';
 import { Icon } from './parts.js';
 import { clock } from './format.js';
 
@@ -28,32 +28,38 @@ export function troubles(status, page) {
   return { count: bad.length, kind: bad[0]?.severity };
 }
 
-const What = ({ kind, children, mend }) => html`
-  <${Icon} kind=${kind} /><span>${children}${mend ? html` <span class="finding-mend">${mend}</span>` : ''}</span>`;
+const What = ({ kind, lead, text, mend }) => html`
+  <${Icon} kind=${kind} /><span><b>${lead}</b>${text}${mend ? html` <span class="finding-mend">${mend}</span>` : ''}</span>`;
 
-const named = (finding) => html`<b>${WORD[finding.severity]}</b>, ${finding.place}: ${finding.what}`;
+const named = (finding) => ({ kind: finding.severity, lead: WORD[finding.severity], text: `, ${finding.place}: ${finding.what}`, mend: finding.mend });
 
-// The line that is always there. It is a live region whose words change only when what is wrong does.
+// The line that is always there. What a screen reader says of it changes only when something else is the worst: numbers in
+// it may change every second.
 export function Health({ status, link }) {
-  if (link.state === 'lost') {
-    return html`
-      <div class="health health-error" role="status">
-        <${What} kind="error" mend="It is tried again by itself. Is the box on, and this computer on its network?">
-          <b>Connection lost</b> at ${clock(link.since)}. What is shown is from then.</${What}>
-      </div>`;
-  }
-  if (!status) return html`<div class="health" role="status"><${What} kind="busy">Connecting…</${What}></div>`;
-  const bad = status.findings.filter((finding) => finding.severity !== 'note');
-  if (bad.length === 0) {
-    return html`<div class="health health-ok" role="status"><${What} kind="ok"><b>All is well.</b></${What}></div>`;
-  }
+  const bad = (status?.findings ?? []).filter((finding) => finding.severity !== 'note');
   const [worst] = bad;
+  const line = lineOf(status, link, worst);
+  const spoken = useMemo(() => `${line.lead}${line.text} ${line.mend}`, [line.kind, link.state, worst?.place]);
   const more = bad.length > 1 ? ` (and ${bad.length - 1} more)` : '';
   return html`
-    <div class="health health-${worst.severity}" role="status">
-      <${What} kind=${worst.severity} mend=${worst.mend}>${named(worst)}</${What}>
-      <a href="#/${pageOf(worst)}">Show${more}</a>
-    </div>`;
+    <div class="health health-${line.kind}">
+      <${What} ...${line} />
+      ${worst && link.state !== 'lost' ? html`<a href="#/${pageOf(worst)}">Show${more}</a>` : null}
+    </div>
+    <div class="visually-hidden" role="status">${spoken}</div>`;
+}
+
+function lineOf(status, link, worst) {
+  if (link.state === 'lost') {
+    return {
+      kind: 'error',
+      lead: 'Connection lost',
+      text: ` at ${clock(link.since)}. What is shown is from then.`,
+      mend: 'It is tried again by itself. Is the box on, and this computer on its network?',
+    };
+  }
+  if (!status) return { kind: 'busy', lead: 'Connecting…', text: '', mend: '' };
+  return worst ? named(worst) : { kind: 'ok', lead: 'All is well.', text: '', mend: '' };
 }
 
 // The findings of one page but for the one that stands above it already.
@@ -61,8 +67,8 @@ export function Findings({ status, page }) {
   const own = of(status, page).filter((finding) => finding !== status.findings[0] || finding.severity === 'note');
   if (own.length === 0) return null;
   return html`
-    <ul class="findings" aria-label="Findings of this page">${own.map((finding) => html`
-      <li key=${`${finding.place} ${finding.what}`} class="finding finding-${finding.severity}">
-        <${What} kind=${finding.severity} mend=${finding.mend}>${named(finding)}</${What}>
+    <ul class="findings" aria-label="Findings of this page">${own.map((finding, at) => html`
+      <li key=${at} class="finding finding-${finding.severity}">
+        <${What} ...${named(finding)} />
       </li>`)}</ul>`;
 }

@@ -14,6 +14,7 @@ import { Relay } from './page-relay.js';
 import { Network } from './page-network.js';
 import { System } from './page-system.js';
 import { Journal } from './page-journal.js';
+import { Configuration } from './page-configuration.js';
 
 const PAGES = [
   { id: 'live', name: 'Live', page: Live },
@@ -23,6 +24,7 @@ const PAGES = [
   { id: 'network', name: 'Network & certificates', page: Network },
   { id: 'system', name: 'System', page: System },
   { id: 'journal', name: 'Journal', page: Journal },
+  { id: 'configuration', name: 'Configuration', page: Configuration, right: 'configure' },
 ];
 
 const pageNow = () => PAGES.find((page) => location.hash === `#/${page.id}`) ?? PAGES[0];
@@ -39,14 +41,14 @@ function usePage() {
   return page;
 }
 
-function Navigation({ page, status }) {
+function Navigation({ page, status, session }) {
   const [open, setOpen] = useState(false);
   return html`
     <nav class="navigation" aria-label="Pages">
       <button type="button" class="navigation-open" aria-expanded=${open ? 'true' : 'false'} aria-controls="pages"
         onClick=${() => setOpen(!open)}>Pages: ${page.name}</button>
       <ul id="pages" class=${open ? 'open' : ''}>
-        ${PAGES.map(({ id, name }) => {
+        ${PAGES.filter(({ right }) => !right || session.rights.includes(right)).map(({ id, name }) => {
     const bad = troubles(status, id);
     return html`<li key=${id}>
             <a href="#/${id}" aria-current=${id === page.id ? 'page' : undefined} onClick=${() => setOpen(false)}>${name}
@@ -123,7 +125,7 @@ function Console({ session, onSession, onGone, onLeave }) {
     </header>
     <${Health} status=${status} link=${link} />
     <div class="below ${link.state === 'lost' ? 'stale' : ''}">
-      <${Navigation} page=${page} status=${status} />
+      <${Navigation} page=${page} status=${status} session=${session} />
       <${Page} page=${page} session=${session} feed=${feed} status=${status} showPatients=${showPatients} />
     </div>`;
 }
@@ -146,6 +148,7 @@ function App() {
   const leave = async () => {
     // Whatever is shown goes first, with the streams that it comes from.
     setState({ asked: false });
+    await new Promise((drawn) => setTimeout(drawn));
     await post('/api/logout').catch(() => {});
     gone('');
   };

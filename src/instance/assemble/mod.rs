@@ -28,6 +28,8 @@ mod syntax;
 mod transfer;
 mod whole;
 
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use dicom_dictionary_std::tags;
 
@@ -89,6 +91,8 @@ pub struct Assembler {
     /// Where bytes go that nobody needs.
     sink: BytesMut,
     state: State,
+    /// When the instance that is next was begun.
+    begun: Instant,
 }
 
 impl Assembler {
@@ -118,6 +122,7 @@ impl Assembler {
             pending: BytesMut::new(),
             sink: BytesMut::new(),
             state: State::Head,
+            begun: Instant::now(),
         })
     }
 
@@ -131,6 +136,11 @@ impl Assembler {
     /// unknown length its growth.
     pub fn announce(&mut self, bytes: usize) {
         self.announced = Some(bytes);
+    }
+
+    /// When the instance that was given last was begun; the next one is begun when that was `built`.
+    pub fn next_begun(&mut self, built: Instant) -> Instant {
+        std::mem::replace(&mut self.begun, built)
     }
 
     /// Where the next bytes go, and how many at most (at least one).

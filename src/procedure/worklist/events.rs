@@ -14,7 +14,7 @@ events! {
     More<'a>: WARN "worklist.more" { value worklist: &'a str, value entries: usize }
         "the worklist has more entries than are kept; ask for less by station_ae_titles, modality and days, or raise entries of [worklist.{worklist}]";
     /// Look at what the peer sends.
-    Unreadable<'a>: WARN "worklist.unreadable" metric "framegate_worklist_left_out_total" { value worklist: &'a str }
+    Unreadable<'a>: WARN "worklist.unreadable" metric "framegate_worklist_entries_left_out_total" { value worklist: &'a str }
         "the worklist has entries that are no data sets; they are left out. Look at what the peer sends";
     /// Have the RIS mended: it sends values that break PS3.5.
     ValuesDropped<'a>: WARN "worklist.values_dropped" { value worklist: &'a str, value attributes: &'a str }

@@ -16,16 +16,15 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::pki_types::ServerName;
-use sd_notify::NotifyState;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use self::web::Web;
+use super::events;
 use super::health::{Check, Health, microseconds, since_boot, wall};
 use super::metrics::SelfTestMetrics;
-use super::{events, notify};
 use crate::config::settings::DimseSettings;
 use crate::dicomweb::access::Access;
 use crate::dimse::echo::echo;
@@ -188,11 +187,6 @@ impl SelfTest {
 
     fn tell(&self, health: &Health, took: Duration) {
         let milliseconds = took.as_secs_f64() * 1e3;
-        let status = match &health.failed {
-            None => format!("ready; the self-test is good, {milliseconds:.1} ms"),
-            Some(failed) => format!("in service, but the self-test fails: {failed}"),
-        };
-        notify(&[NotifyState::Status(&status)]);
         match &health.failed {
             None if self.was_ok != Some(true) => {
                 events::SelfTestGood { milliseconds }.tell();

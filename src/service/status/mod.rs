@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -31,8 +31,9 @@ pub use self::machine::facts as box_facts;
 pub(super) use self::network::Bound;
 pub use self::network::certificates_in_files;
 use self::rates::Rates;
-use super::health::{Health, wall};
+use super::health::wall;
 use super::metrics::Counters;
+use super::readiness::Readiness;
 use super::spool::given_directory;
 use crate::audit::{self, Audit};
 use crate::config::Loaded;
@@ -67,8 +68,8 @@ pub(super) struct Parts {
     pub(super) listeners: Vec<ListenerStatus>,
     /// Those with TLS, by section.
     pub(super) secured: Vec<(&'static str, Arc<Reloading>)>,
-    /// The last self-test.
-    pub(super) last_test: Arc<ArcSwapOption<Health>>,
+    /// Whether the service can serve.
+    pub(super) readiness: Readiness,
     /// What is known of the clock.
     pub(super) clock: Arc<ArcSwap<ClockState>>,
     /// The audit trail.
@@ -138,13 +139,14 @@ impl Collector {
     }
 
     fn service(&self) -> ServiceStatus {
-        let test = self.parts.last_test.load();
+        let last = self.parts.readiness.last();
+        let test = last.load();
         let (memory_bytes, descriptors, descriptor_limit) = machine::process();
         ServiceStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: wall(self.started.1),
             uptime_seconds: self.started.0.elapsed().as_secs(),
-            ready: test.as_ref().is_some_and(|test| test.ok),
+            ready: self.parts.readiness.reasons().is_empty(),
             memory_bytes,
             descriptors,
             descriptor_limit,

@@ -17,7 +17,7 @@ use crate::config::settings::{
 };
 use crate::procedure::Kind;
 use crate::sink::push::counters::Of as OfDestination;
-use crate::source::dimse::relay::counters::{How, Of as OfRelay};
+use crate::source::dimse::relay::counters::Of as OfRelay;
 use crate::status::{
     DestinationStatus, MppsStatus, RelayStatus, SpoolStatus, SubscriptionStatus, WorklistStatus,
 };
@@ -102,7 +102,7 @@ impl Collector {
     pub(super) fn relays(&self, running: &Running<'_>) -> Vec<RelayStatus> {
         let counters = &self.parts.counters.relay;
         let one = |(name, settings): (&String, &RelaySettings)| {
-            let by = |family: &Family<How, Counter>| counts(family.clone(), Some(("relay", name)), "how");
+            let of = Some(("relay", name.as_str()));
             let spool = self.parts.counters.spools.get(name).map(|spool| {
                 let stats = spool.stats();
                 SpoolStatus {
@@ -127,10 +127,10 @@ impl Collector {
                     .open
                     .get(&OfRelay { relay: name.clone() })
                     .map_or(0, |open| u64::try_from(open.get()).unwrap_or(0)),
-                associations: by(&counters.associations),
-                bytes: by(&counters.bytes),
-                stored: by(&counters.stored),
-                unstreamed: by(&counters.unstreamed),
+                associations: counts(counters.associations.clone(), of, "outcome"),
+                bytes: counts(counters.bytes.clone(), of, "direction"),
+                stored: counts(counters.stored.clone(), of, "outcome"),
+                unstreamed: counts(counters.unstreamed.clone(), of, "reason"),
                 spool,
                 last_error: counters.away(name),
             }

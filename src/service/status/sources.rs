@@ -14,9 +14,6 @@ use crate::hub::{End, LiveSeries, Progress};
 use crate::instance::Dataset;
 use crate::status::{CaptureStatus, DimseStatus, HubStatus, ReaderStatus, SeriesStatus};
 
-/// Status (0000,0900) of a C-STORE that went well.
-const SUCCESS: &str = "0000";
-
 impl Collector {
     pub(super) fn captures(&self, running: &Running<'_>) -> Vec<CaptureStatus> {
         let desk = &self.parts.desk;
@@ -57,12 +54,10 @@ impl Collector {
         let settings = &running.settings.dimse;
         settings.listen.or(settings.tls.as_ref().map(|tls| tls.listen))?;
         let counters = &self.parts.counters.dimse;
-        let mut stored = counts(counters.failed.clone(), None, "reason");
-        stored.insert(SUCCESS.to_owned(), counters.stored.get());
         Some(DimseStatus {
             ae_title: settings.ae_title.clone(),
             associations: u64::try_from(counters.open.get()).unwrap_or(0),
-            stored,
+            stored: counts(counters.stores.clone(), None, "status"),
             refused: counts(counters.refused.clone(), None, "reason"),
         })
     }

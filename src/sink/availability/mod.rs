@@ -75,6 +75,12 @@ impl AvailabilityCounters {
     fn count(&self, peer: &str, outcome: &'static str, by: u64) {
         self.notifications.get_or_create(&Outcome { peer: peer.to_owned(), outcome }).inc_by(by);
     }
+
+    /// One of everything, so that every name and label shows.
+    #[cfg(test)]
+    pub(crate) fn one_of_each(&self) {
+        self.count("", "", 0);
+    }
 }
 
 /// Tells `peers`, by their sections of the configuration, of every series of `hub` that ends, until `stopping` turns

@@ -35,10 +35,26 @@ impl NotifyCounters {
     pub fn register(&self, registry: &mut Registry) {
         let notify = registry.sub_registry_with_prefix("notify");
         notify.register("events", "Events sent on notification connections", self.events.clone());
-        notify.register("missed", "Events and instances told as missed", self.missed.clone());
+        notify.register("events_missed", "Events and instances told as missed", self.missed.clone());
         notify.register("connections_open", "Notification connections open now", self.connections.clone());
-        notify.register("refused", "Connections beyond the bound of one subscriber", self.refused.clone());
-        notify.register("dropped", "Connections whose client took or answered nothing", self.dropped.clone());
-        notify.register("lagged", "Events overtaken before they were told", self.lagged.clone());
+        notify.register(
+            "connections_refused",
+            "Connections beyond the bound of one subscriber",
+            self.refused.clone(),
+        );
+        notify.register(
+            "connections_dropped",
+            "Connections whose client took or answered nothing",
+            self.dropped.clone(),
+        );
+        notify.register("events_overtaken", "Events overtaken before they were told", self.lagged.clone());
+    }
+}
+
+#[cfg(test)]
+impl NotifyCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let _ = self.events.get_or_create(&Told { event: "" });
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::feed::{Feed, Taken};
 use super::part::part;
+use crate::hub::{Going, Sink};
 use crate::net::http::{Body, BodyError};
 use crate::net::multipart::Writer;
 
@@ -56,6 +57,7 @@ pub(super) fn body(
         first: Some(first),
         writer: Some(writer),
         queue: VecDeque::with_capacity(6),
+        going: None,
         instances: 0,
         bytes: 0,
         until,
@@ -75,6 +77,8 @@ struct Flow {
     /// Gone once the closing delimiter is written.
     writer: Option<Writer>,
     queue: VecDeque<Bytes>,
+    /// What is in the queue.
+    going: Option<Going>,
     instances: u64,
     bytes: u64,
     until: Until,
@@ -88,6 +92,9 @@ impl Flow {
                 return Some(chunk);
             }
             let feed = self.feed.as_mut()?;
+            if let Some(gone) = self.going.take() {
+                feed.stages().gone(gone);
+            }
             let is_first = self.first.is_some();
             let taken = match self.first.take() {
                 Some(taken) => taken,
@@ -111,6 +118,7 @@ impl Flow {
                         continue;
                     };
                     feed.hands_over(&instance);
+                    self.going = feed.stages().goes(Sink::Push, instance.way(), feed.since());
                     feed.tally().sent(1);
                     feed.tally().bytes(part.len());
                     self.instances += 1;

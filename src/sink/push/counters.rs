@@ -214,3 +214,26 @@ fn word(state: PushState) -> &'static str {
         PushState::Refused => "refused",
     }
 }
+
+#[cfg(test)]
+impl PushCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let of = Of { destination: String::new() };
+        for family in [
+            &self.sent,
+            &self.bytes,
+            &self.repeated,
+            &self.warnings,
+            &self.missed,
+            &self.connections,
+            &self.connections_failed,
+        ] {
+            let _ = family.get_or_create(&of);
+        }
+        let _ = self.failed.get_or_create(&Failed { destination: String::new(), reason: "" });
+        let _ =
+            self.requests.get_or_create(&Answered { destination: String::new(), transaction: "", status: 0 });
+        let _ = self.states.get_or_create(&Standing { destination: String::new(), state: "" });
+    }
+}

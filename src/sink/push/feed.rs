@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::counters::Tally;
 use crate::audit::{Audit, Outcome, Party, Transfers};
-use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader};
+use crate::hub::{Cursors, Hub, Item, LiveSeries, Mark, Missed, Reader, Stages};
 use crate::instance::Instance;
 use crate::sink::notify::Notifier;
 use crate::sink::pace::Pace;
@@ -59,12 +59,14 @@ pub(super) struct Feed {
     parts: Parts,
     /// What the audit trail is told: from the first instance until all series have ended, or pushing fails.
     transfers: Transfers,
+    /// When it began to read.
+    since: std::time::Instant,
 }
 
 impl Feed {
     /// Starts where the subscription says.
     pub(super) fn new(subscription: Arc<Subscription>, tally: Arc<Tally>, parts: Parts) -> Self {
-        let changed = subscription.changed();
+        let (changed, since) = (subscription.changed(), std::time::Instant::now());
         let (hub, asks) = (parts.hub.clone(), subscription.clone());
         let cursors = Cursors::new(parts.hub.clone(), subscription.request().from, move |live| {
             let members = hub.study(live.study());
@@ -76,7 +78,17 @@ impl Feed {
         })
         .read_by(Reader { kind: "push", peer: tally.destination().into() });
         let transfers = Transfers::pushed(&parts.audit, Party::here(), parts.to.clone());
-        Self { subscription, changed, cursors, pace: None, out: VecDeque::new(), tally, parts, transfers }
+        Self {
+            subscription,
+            changed,
+            cursors,
+            pace: None,
+            out: VecDeque::new(),
+            tally,
+            parts,
+            transfers,
+            since,
+        }
     }
 
     /// Waits for the next instance, for the end of all series, or for a suspension. While the subscription
@@ -210,6 +222,16 @@ impl Feed {
     /// What it counts with.
     pub(super) fn tally(&self) -> &Arc<Tally> {
         &self.tally
+    }
+
+    /// Where it is measured how long frames take.
+    pub(super) fn stages(&self) -> &Stages {
+        self.parts.hub.stages()
+    }
+
+    /// When it began to read.
+    pub(super) fn since(&self) -> std::time::Instant {
+        self.since
     }
 
     /// Its subscription.

@@ -1,6 +1,7 @@
 //! One Store request (STOW-RS, PS3.18 §10.5), from its head to what its answer means.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
@@ -17,6 +18,8 @@ use super::exchange::exchange;
 use super::feed::Taken;
 use super::part::{Part, part};
 use super::pusher::{Outage, Pusher};
+use crate::hub::{Going, Sink, Stages};
+use crate::instance::Way;
 use crate::net::http::BodyError;
 use crate::net::multipart::{Boundary, Writer};
 
@@ -40,9 +43,12 @@ impl Pusher {
             }
         };
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        let (body, length, bytes) = whole_body(Writer::new(boundary), batch);
+        let Some(feed) = &self.feed else { return Ok(()) };
+        let (stages, since) = (feed.stages().clone(), feed.since());
+        let (pieces, length, bytes) = whole_body(Writer::new(boundary), batch);
+        let body = Whole { pieces, queue: VecDeque::new(), going: None, stages, since };
         let (out, is_out) = oneshot::channel::<()>();
-        let chunks = stream::unfold((body.into_iter(), out), |(mut body, out)| async move {
+        let chunks = stream::unfold((body, out), |(mut body, out)| async move {
             let chunk = body.next()?;
             Some((Ok::<_, BodyError>(Frame::data(chunk)), (body, out)))
         });
@@ -67,10 +73,10 @@ impl Pusher {
     }
 
     /// `first`, and what of others is waiting, up to the bound on a batch.
-    async fn batch(&mut self, first: Taken) -> Vec<Part> {
+    async fn batch(&mut self, first: Taken) -> Vec<(Part, Option<Way>)> {
         let most = if self.one_by_one > 0 { 1 } else { self.destination.settings.batch.max(1) };
         self.one_by_one = self.one_by_one.saturating_sub(1);
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<(Part, Option<Way>)> = Vec::new();
         let Some(feed) = &mut self.feed else { return parts };
         feed.arrived();
         let mut next = Some(first);
@@ -79,11 +85,11 @@ impl Pusher {
             match part(feed.subscription().request(), &instance, feed.workers()).await {
                 Ok(part) => {
                     feed.hands_over(&instance);
-                    parts.push(part);
+                    parts.push((part, instance.way()));
                 }
                 Err(_) => self.tally.failed("unsuitable", 1),
             }
-            let bytes: u64 = parts.iter().map(Part::len).sum();
+            let bytes: u64 = parts.iter().map(|(part, _)| part.len()).sum();
             next = None;
             while parts.len() < most && bytes < BATCH_BYTES {
                 next = feed.take().now_or_never();
@@ -154,15 +160,46 @@ impl Pusher {
     }
 }
 
-/// The slices of a whole body, their octets, and those of the instances among them.
-fn whole_body(mut writer: Writer, parts: Vec<Part>) -> (Vec<Bytes>, u64, u64) {
-    let bytes = parts.iter().map(Part::len).sum();
-    let mut chunks = Vec::with_capacity(parts.len() * 4 + 1);
-    for part in parts {
+/// The slices of one instance with its delimiter, or those that close the body, and whose they are.
+type Piece = (Option<Way>, Vec<Bytes>);
+
+/// A whole body on its way out.
+struct Whole {
+    pieces: VecDeque<Piece>,
+    queue: VecDeque<Bytes>,
+    /// What is in the queue.
+    going: Option<Going>,
+    stages: Stages,
+    since: Instant,
+}
+
+impl Whole {
+    fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.queue.pop_front() {
+                return Some(chunk);
+            }
+            if let Some(gone) = self.going.take() {
+                self.stages.gone(gone);
+            }
+            let (way, chunks) = self.pieces.pop_front()?;
+            self.going = self.stages.goes(Sink::Push, way, self.since);
+            self.queue = chunks.into();
+        }
+    }
+}
+
+/// The pieces of a whole body, their octets, and those of the instances among them.
+fn whole_body(mut writer: Writer, parts: Vec<(Part, Option<Way>)>) -> (VecDeque<Piece>, u64, u64) {
+    let bytes = parts.iter().map(|(part, _)| part.len()).sum();
+    let mut pieces = VecDeque::with_capacity(parts.len() + 1);
+    for (part, way) in parts {
+        let mut chunks = Vec::with_capacity(part.content.len() + 1);
         chunks.push(writer.part(&part.head));
         chunks.extend(part.content);
+        pieces.push_back((way, chunks));
     }
-    chunks.push(writer.close());
-    let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-    (chunks, length, bytes)
+    pieces.push_back((None, vec![writer.close()]));
+    let length = pieces.iter().flat_map(|(_, chunks)| chunks).map(|chunk| chunk.len() as u64).sum();
+    (pieces, length, bytes)
 }

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::heartbeat::Heartbeat;
 use super::signal::State;
 
 /// Which capture.
@@ -104,6 +105,8 @@ pub struct Counters {
     pub conversion: Histogram,
     /// From dequeued to published (s).
     pub latency: Histogram,
+    /// Whether the capture thread gets on.
+    pub heartbeat: Heartbeat,
 }
 
 impl CaptureCounters {
@@ -120,6 +123,7 @@ impl CaptureCounters {
             clock_steps: self.clock_steps.get_or_create_owned(&label),
             conversion: self.conversion.get_or_create_owned(&label),
             latency: self.latency.get_or_create_owned(&label),
+            heartbeat: Heartbeat::default(),
         }
     }
 
@@ -141,8 +145,12 @@ impl CaptureCounters {
         let capture = registry.sub_registry_with_prefix("capture");
         capture.register("frames", "Frames that the driver delivered", self.frames.clone());
         capture.register("instances", "Instances published", self.published.clone());
-        capture.register("lost", "Frames that the driver counted and did not deliver", self.lost.clone());
-        capture.register("dropped", "Frames that did not become instances", self.dropped.clone());
+        capture.register(
+            "frames_lost",
+            "Frames that the driver counted and did not deliver",
+            self.lost.clone(),
+        );
+        capture.register("frames_dropped", "Frames that did not become instances", self.dropped.clone());
         capture.register(
             "faults",
             "Faults of devices and streams, which are started again",
@@ -178,5 +186,17 @@ impl Counters {
             let label = InState { capture: self.name.clone(), state: state.as_str() };
             self.all.state.get_or_create(&label).set(i64::from(state == now));
         }
+    }
+}
+
+#[cfg(test)]
+impl CaptureCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let counters = self.of("");
+        counters.dropped("");
+        counters.fault("");
+        counters.state(State::Absent);
+        self.doubtful("", &[""], &[]);
     }
 }

@@ -12,7 +12,7 @@ use super::log_events;
 use super::series::OpenSeries;
 use crate::frame::PixelDescription;
 use crate::instance::video::{self, ClockState, Lossy, VideoFrame, VideoSource};
-use crate::instance::{Instance, uid};
+use crate::instance::{Instance, Source, uid};
 
 /// The pixels of a frame.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ impl Draft {
         };
         let published = instance
             .map_err(|error| error.to_string())
+            .map(|instance| instance.coming_from(Source::Capture, self.dequeued))
             .and_then(|instance| self.series.publish(instance).map_err(|error| error.to_string()));
         match published {
             Ok(_) => {

@@ -9,7 +9,7 @@ events! {
     /// To be known. Its number is the Series Number.
     SeriesBegins<'a>: INFO "capture.series_begins" { value capture: &'a str, value number: i32 } "a series begins";
     /// The frame is lost. The error says why; report it if it is none of the configuration.
-    NotPublished<'a>: WARN "capture.not_published" metric "framegate_capture_dropped_total"
+    NotPublished<'a>: WARN "capture.not_published" metric "framegate_capture_frames_dropped_total"
         { value capture: &'a str, value error: &'a str }
         "a frame cannot be published";
     /// Nothing is connected to this capture: it plays a file, as its `device` says. Name a real device if that is wrong.
@@ -23,7 +23,7 @@ events! {
         { value capture: &'a str, value microseconds: i64 }
         "somebody set the clock; frames have the new time from here on";
     /// Frames are lost until one can be opened. The error says why, such as `hub.max_series`.
-    NoSeries<'a>: WARN "capture.no_series" metric "framegate_capture_dropped_total"
+    NoSeries<'a>: WARN "capture.no_series" metric "framegate_capture_frames_dropped_total"
         { value capture: &'a str, display error: &'a dyn Display }
         "no series can be opened";
     /// How good the clock is, and who says so; instances tell the same. If it is not synchronised, look at chrony.
@@ -58,7 +58,7 @@ events! {
     /// A fault of framegate: report it.
     CompressorPanicked: ERROR "capture.compressor_panicked" "a thread that compresses had panicked";
     /// The frame is lost. Report it, with the format of the pictures.
-    NotCompressed<'a>: WARN "capture.not_compressed" metric "framegate_capture_dropped_total"
+    NotCompressed<'a>: WARN "capture.not_compressed" metric "framegate_capture_frames_dropped_total"
         { value capture: &'a str, display error: &'a dyn Display }
         "a frame cannot be compressed";
 }

@@ -22,6 +22,7 @@ pub mod find;
 pub mod format;
 pub mod frames;
 pub mod gaps;
+pub mod heartbeat;
 pub(crate) mod log_events;
 pub mod pace;
 pub mod picture;

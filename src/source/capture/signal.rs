@@ -35,11 +35,13 @@ pub enum State {
     Streaming,
     /// Frames came and have stopped, and the device does not say why.
     Stalled,
+    /// The driver does not come back from a request, so that the capture thread can do nothing, and say nothing.
+    Hung,
 }
 
 impl State {
     /// All of them, in the order of the way.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Absent,
         Self::Unusable,
         Self::NoSignal,
@@ -48,6 +50,7 @@ impl State {
         Self::Starting,
         Self::Streaming,
         Self::Stalled,
+        Self::Hung,
     ];
 
     /// Its name in reports, metrics and the log.
@@ -61,6 +64,7 @@ impl State {
             Self::Starting => "starting",
             Self::Streaming => "streaming",
             Self::Stalled => "stalled",
+            Self::Hung => "hung",
         }
     }
 
@@ -73,6 +77,9 @@ impl State {
             Self::NoLock => "unstable signal: try another cable, or a shorter one",
             Self::OutOfRange => "the card cannot take this mode: set the output to one that it knows",
             Self::Stalled => "the device delivers no frames: is its source on? It is started again",
+            Self::Hung => {
+                "the driver does not answer: unplug the device and plug it in again, or restart the box"
+            }
             Self::Starting | Self::Streaming => "",
         }
     }

@@ -143,7 +143,9 @@ impl Worker {
         self.capture.frames.end();
     }
 
+    /// Asked before everything that may take its time, so that it is the thread's heartbeat too.
     fn stopped(&self) -> bool {
+        self.capture.counters.heartbeat.beat();
         self.stop.load(Ordering::Relaxed)
     }
 

@@ -28,7 +28,7 @@ use crate::context::desk::Desk;
 use crate::dimse::command::{self, Command, CommandError, Status};
 use crate::dimse::pdu::{AssociateRequest, Next, PduError, PduStream, Pdv, command_pdu};
 use crate::hub::Hub;
-use crate::instance::Uid;
+use crate::instance::{Source, Uid};
 use crate::net::counters::Open;
 use crate::source::claims::Claims;
 
@@ -179,7 +179,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send>(
         called,
         calling,
         service,
-        claims: Claims::of("dimse", transfers),
+        claims: Claims::of(Source::Dimse, transfers),
         duty,
     };
     let open = Open::new(&association.service.counters.open);
@@ -329,11 +329,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
                 .await?;
             return Ok(match kept {
                 Ok(()) => {
-                    self.service.counters.stored.inc();
+                    self.service.counters.answered(Status::Success, "stored");
                     (Status::Success, None)
                 }
                 Err(error) => {
-                    self.service.counters.failed.get_or_create(&Reason { reason: "spool" }).inc();
+                    self.service.counters.answered(Status::OutOfResources, "spool");
                     let calling = &printable(&self.calling);
                     events::NotSpooled { relay: relay.name(), calling, error: &error }.tell();
                     (Status::OutOfResources, Some("it cannot be spooled; try again later".to_owned()))
@@ -345,15 +345,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Association<S> {
         let outcome = store::receive(&mut self.stream, &self.service, &mut self.claims, request).await?;
         Ok(match outcome {
             Ok(()) if matches!(self.duty, Duty::StreamOnly) => {
+                self.service.counters.answered(Status::OutOfResources, "upstream_away");
                 (Status::OutOfResources, Some(AWAY.to_owned()))
             }
             Ok(()) => {
-                self.service.counters.stored.inc();
+                self.service.counters.answered(Status::Success, "stored");
                 (Status::Success, None)
             }
             Err(refused) => {
-                let reason = Reason { reason: refused.kind() };
-                self.service.counters.failed.get_or_create(&reason).inc();
+                self.service.counters.answered(refused.status(), refused.kind());
                 events::StoreRefused {
                     calling: &printable(&self.calling),
                     sop_class,

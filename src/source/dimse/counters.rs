@@ -7,10 +7,21 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::dimse::command::Status;
+
 /// A label with one of few fixed words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Reason {
     /// Why.
+    pub reason: &'static str,
+}
+
+/// How a C-STORE request was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Answered {
+    /// Status (0000,0900) in hexadecimal, such as `A700`.
+    pub status: &'static str,
+    /// Why; `stored` where it was.
     pub reason: &'static str,
 }
 
@@ -25,10 +36,8 @@ pub struct DimseCounters {
     pub broken: Family<Reason, Counter>,
     /// Associations open now.
     pub open: Gauge,
-    /// C-STORE requests that were answered with success.
-    pub stored: Counter,
-    /// C-STORE requests that were answered with a failure.
-    pub failed: Family<Reason, Counter>,
+    /// C-STORE requests by how they were answered.
+    pub stores: Family<Answered, Counter>,
     /// Instances published.
     pub published: Counter,
     /// Instances that the ring held already.
@@ -38,6 +47,11 @@ pub struct DimseCounters {
 }
 
 impl DimseCounters {
+    /// A C-STORE request is answered.
+    pub(super) fn answered(&self, status: Status, reason: &'static str) {
+        self.stores.get_or_create(&Answered { status: status.hex(), reason }).inc();
+    }
+
     /// Makes them visible in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let dimse = registry.sub_registry_with_prefix("dimse");
@@ -45,10 +59,24 @@ impl DimseCounters {
         dimse.register("associations_refused", "Associations refused", self.refused.clone());
         dimse.register("associations_broken", "Associations that ended without release", self.broken.clone());
         dimse.register("associations_open", "Associations open now", self.open.clone());
-        dimse.register("stored", "C-STORE requests answered with success", self.stored.clone());
-        dimse.register("failed", "C-STORE requests answered with a failure", self.failed.clone());
+        let help = "C-STORE requests answered, by the status (hexadecimal) and why";
+        dimse.register("stores", help, self.stores.clone());
         dimse.register("instances", "Instances published", self.published.clone());
-        dimse.register("duplicates", "Instances that the ring held already", self.duplicates.clone());
+        dimse.register(
+            "instances_duplicate",
+            "Instances that the ring held already",
+            self.duplicates.clone(),
+        );
         dimse.register("received_bytes", "Bytes of data sets received", self.bytes.clone());
+    }
+}
+
+#[cfg(test)]
+impl DimseCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let _ = self.refused.get_or_create(&Reason { reason: "" });
+        let _ = self.broken.get_or_create(&Reason { reason: "" });
+        self.answered(Status::Success, "");
     }
 }

@@ -24,11 +24,11 @@ events! {
         { display peer: SocketAddr, display calling: &'a str, value relay: &'a str }
         "association passed on";
     /// The spool is full, or its disk fails. Bring the upstream back, or mend the disk; the modality sends it again.
-    NotSpooled<'a>: ERROR "dimse.not_spooled" metric "framegate_dimse_failed_total"
+    NotSpooled<'a>: ERROR "dimse.not_spooled" metric "framegate_dimse_stores_total"
         { value relay: &'a str, display calling: &'a str } (error: &'a dyn Display)
         "an object cannot be spooled: {error}; the modality is told to keep it";
     /// The text says why, and how to mend it.
-    StoreRefused<'a>: WARN "dimse.store_refused" metric "framegate_dimse_failed_total"
+    StoreRefused<'a>: WARN "dimse.store_refused" metric "framegate_dimse_stores_total"
         { display calling: &'a str, display sop_class: &'a dyn Display, display status: Arguments<'a> }
         (refused: &'a dyn Display, mend: &'a str)
         "C-STORE refused: {refused}{mend}";

@@ -50,10 +50,19 @@ impl SendCounters {
         send.register("requests_open", "Send and Store requests open now", self.open.clone());
         send.register("requests_turned_away", "Requests beyond send.requests", self.turned_away.clone());
         send.register("requests_broken", "Requests that did not come to their end", self.broken.clone());
-        send.register("taken", "Objects that were taken", self.taken.clone());
-        send.register("failed", "Objects that were refused", self.failed.clone());
+        send.register("objects_taken", "Objects that were taken", self.taken.clone());
+        send.register("objects_refused", "Objects that were refused", self.failed.clone());
         send.register("instances", "Instances published", self.published.clone());
-        send.register("duplicates", "Instances that the ring held already", self.duplicates.clone());
+        send.register("instances_duplicate", "Instances that the ring held already", self.duplicates.clone());
         send.register("received_bytes", "Bytes of bodies received", self.bytes.clone());
+    }
+}
+
+#[cfg(test)]
+impl SendCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        let _ = self.broken.get_or_create(&Reason { reason: "" });
+        let _ = self.failed.get_or_create(&Reason { reason: "" });
     }
 }

@@ -6,7 +6,7 @@ use crate::event::events;
 
 events! {
     /// The text says why, and how to mend it; the sender is told the same.
-    Refused<'a>: WARN "send.object_refused" metric "framegate_send_failed_total"
+    Refused<'a>: WARN "send.object_refused" metric "framegate_send_objects_refused_total"
         { value principal: &'a str, value sop_class: &'a str, display reason: Arguments<'a>, value suppressed: u64 }
         (failure: &'a dyn Display, mend: &'a str)
         "an object that was sent is refused: {failure}{mend}";

@@ -24,7 +24,7 @@ use super::report::{End, Report};
 use super::{Place, SendSource};
 use crate::audit::Transfers;
 use crate::config::settings::SendSettings;
-use crate::instance::Uid;
+use crate::instance::{Source, Uid};
 use crate::net::counters::Open;
 use crate::net::multipart::reader::{Event, ReadError, Reader};
 use crate::net::multipart::{Boundary, PartHead};
@@ -94,7 +94,7 @@ impl Intake {
         let settings = source.settings.load_full();
         let outlet = Outlet {
             hub: source.hub.clone(),
-            claims: Claims::of("send", request.transfers),
+            claims: Claims::of(Source::Send, request.transfers),
             counters: counters.clone(),
             study: request.study,
             report: Report::new(settings.listed),

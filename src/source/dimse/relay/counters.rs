@@ -16,13 +16,31 @@ pub struct Of {
     pub relay: String,
 }
 
-/// Which relay, and what of it.
+/// Which relay, and what became of something there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct How {
+pub struct Became {
     /// `[relay.NAME]`.
     pub relay: String,
     /// One of few words.
-    pub how: &'static str,
+    pub outcome: &'static str,
+}
+
+/// Which relay, and which way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Towards {
+    /// `[relay.NAME]`.
+    pub relay: String,
+    /// `there` or `back`.
+    pub direction: &'static str,
+}
+
+/// Which relay, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Why {
+    /// `[relay.NAME]`.
+    pub relay: String,
+    /// One of few words.
+    pub reason: &'static str,
 }
 
 /// Counters of the relays. Cheap to clone.
@@ -30,17 +48,17 @@ pub struct How {
 pub struct RelayCounters {
     /// Associations by what became of the request: `accepted`, `refused` by the upstream, `unreachable`,
     /// `left` by the modality before there was an answer.
-    pub associations: Family<How, Counter>,
+    pub associations: Family<Became, Counter>,
     /// Associations that ended without release, by who left: `modality`, `upstream`, `idle`, `draining`.
-    pub broken: Family<How, Counter>,
+    pub broken: Family<Why, Counter>,
     /// Associations open now.
     pub open: Family<Of, Gauge>,
     /// Bytes passed on to the upstream and back: `there`, `back`.
-    pub bytes: Family<How, Counter>,
+    pub bytes: Family<Towards, Counter>,
     /// C-STORE responses of the upstream that passed, by their kind: `success`, `warning`, `failure`.
-    pub stored: Family<How, Counter>,
+    pub stored: Family<Became, Counter>,
     /// Objects that were passed on and could not be streamed, by why.
-    pub unstreamed: Family<How, Counter>,
+    pub unstreamed: Family<Why, Counter>,
     /// Why an upstream could not be reached the last time, by relay.
     away: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -49,16 +67,15 @@ impl RelayCounters {
     /// Makes them visible in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let relay = registry.sub_registry_with_prefix("relay");
-        let families = [
-            ("associations", "Associations by what became of the request", &self.associations),
-            ("associations_broken", "Associations that ended without release, by who left", &self.broken),
-            ("bytes", "Bytes passed on, there and back", &self.bytes),
-            ("stored", "Answers of the upstream to C-STORE requests, by their kind", &self.stored),
-            ("unstreamed", "Objects that were passed on and not streamed, by why", &self.unstreamed),
-        ];
-        for (name, help, family) in families {
-            relay.register(name, help, family.clone());
-        }
+        let associations = "Associations by what became of the request";
+        relay.register("associations", associations, self.associations.clone());
+        let broken = "Associations that ended without release, by who left or why";
+        relay.register("associations_broken", broken, self.broken.clone());
+        relay.register("bytes", "Bytes passed on, there and back", self.bytes.clone());
+        let stores = "Answers of the upstream to C-STORE requests, by their kind";
+        relay.register("stores", stores, self.stored.clone());
+        let unstreamed = "Objects that were passed on and not streamed, by why";
+        relay.register("objects_unstreamed", unstreamed, self.unstreamed.clone());
         relay.register("associations_open", "Associations open now", self.open.clone());
     }
 
@@ -76,28 +93,41 @@ impl RelayCounters {
         }
     }
 
-    pub(super) fn association(&self, relay: &str, how: &'static str) {
-        self.associations.get_or_create(&How { relay: relay.to_owned(), how }).inc();
+    pub(super) fn association(&self, relay: &str, outcome: &'static str) {
+        self.associations.get_or_create(&Became { relay: relay.to_owned(), outcome }).inc();
     }
 
-    pub(super) fn broke(&self, relay: &str, how: &'static str) {
-        self.broken.get_or_create(&How { relay: relay.to_owned(), how }).inc();
+    pub(super) fn broke(&self, relay: &str, reason: &'static str) {
+        self.broken.get_or_create(&Why { relay: relay.to_owned(), reason }).inc();
     }
 
-    pub(super) fn unstreamed(&self, relay: &str, how: &'static str) {
-        self.unstreamed.get_or_create(&How { relay: relay.to_owned(), how }).inc();
+    pub(super) fn unstreamed(&self, relay: &str, reason: &'static str) {
+        self.unstreamed.get_or_create(&Why { relay: relay.to_owned(), reason }).inc();
     }
 
-    pub(super) fn passed(&self, relay: &str, how: &'static str) -> Counter {
-        self.bytes.get_or_create(&How { relay: relay.to_owned(), how }).clone()
+    pub(super) fn passed(&self, relay: &str, direction: &'static str) -> Counter {
+        self.bytes.get_or_create(&Towards { relay: relay.to_owned(), direction }).clone()
     }
 
     pub(super) fn answered(&self, relay: &str, status: u16) {
-        let how = match status {
+        let outcome = match status {
             0x0000 => "success",
             0xB000..=0xBFFF | 0x0001 | 0x0107 | 0x0116 => "warning",
             _ => "failure",
         };
-        self.stored.get_or_create(&How { relay: relay.to_owned(), how }).inc();
+        self.stored.get_or_create(&Became { relay: relay.to_owned(), outcome }).inc();
+    }
+}
+
+#[cfg(test)]
+impl RelayCounters {
+    /// One of everything, so that every name and label shows.
+    pub(crate) fn one_of_each(&self) {
+        self.association("", "");
+        self.broke("", "");
+        self.unstreamed("", "");
+        self.passed("", "");
+        self.answered("", 0);
+        let _ = self.open.get_or_create(&Of { relay: String::new() });
     }
 }

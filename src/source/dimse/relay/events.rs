@@ -23,11 +23,11 @@ events! {
     StepTooLong<'a>: WARN "relay.step_too_long" { display relay: &'a str } (limit: usize)
         "a performed procedure step of more than {limit} bytes is passed on unread";
     /// The upstream has it, and no application sees it. The text says why, and how to mend it.
-    NotStreamed<'a>: WARN "relay.not_streamed" metric "framegate_relay_unstreamed_total"
+    NotStreamed<'a>: WARN "relay.not_streamed" metric "framegate_relay_objects_unstreamed_total"
         { display relay: &'a str, display calling: &'a str } (refused: &'a dyn Display, mend: &'a str)
         "an object is passed on and not streamed: {refused}{mend}";
     /// A fault of framegate: report it. The upstream gets everything; applications miss the rest of this association.
-    TapFailed<'a>: ERROR "relay.tap_failed" metric "framegate_relay_unstreamed_total" { display relay: &'a str }
+    TapFailed<'a>: ERROR "relay.tap_failed" metric "framegate_relay_objects_unstreamed_total" { display relay: &'a str }
         "the stream of an association has failed by a fault of ours; the association is passed on without it";
     /// The text says why. What becomes of associations meanwhile is `when_unreachable` of `[relay.NAME]`.
     UpstreamAway<'a>: WARN "relay.upstream_away" { display relay: &'a str, display upstream: &'a dyn Display }

@@ -19,6 +19,7 @@ use super::pump::Watch;
 use super::steps::{STEP_LIMIT, Step, Steps};
 use crate::audit::Transfers;
 use crate::dimse::command::{C_STORE, Heading};
+use crate::instance::Source;
 use crate::instance::assemble::Assembler;
 use crate::source::claims::Claims;
 
@@ -54,7 +55,7 @@ impl Tap {
         steps: Steps,
         transfers: Transfers,
     ) -> Self {
-        let claims = Claims::of("dimse", transfers);
+        let claims = Claims::of(Source::Relay, transfers);
         Self { service, relay, contexts, calling, claims, message: Message::Passes, steps }
     }
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::counters::How;
+use super::counters::Why;
 use super::*;
 use crate::config::settings::{DimseSettings, HubSettings};
 use crate::context::desk::Desk;
@@ -217,8 +217,8 @@ fn streamed(hub: &Hub) -> usize {
     hub.find("1.2", "1.3").map_or(0, |live| live.instances().len())
 }
 
-fn unstreamed(counters: &RelayCounters, how: &'static str) -> u64 {
-    counters.unstreamed.get_or_create(&How { relay: "pacs".to_owned(), how }).get()
+fn unstreamed(counters: &RelayCounters, reason: &'static str) -> u64 {
+    counters.unstreamed.get_or_create(&Why { relay: "pacs".to_owned(), reason }).get()
 }
 
 async fn in_time<F: Future>(future: F) -> F::Output {
