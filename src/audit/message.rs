@@ -3,9 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::occurrence::{
-    Alert, How, Occurrence, Outcome, Party, Patient, Question, Study, Transfer, Withheld,
-};
+use super::occurrence::{Alert, How, Occurrence, Outcome, Party, Patient, Study, Transfer, Withheld};
 
 /// A coded concept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +41,6 @@ const DESTINATION: Code = dcm("110152", "Destination Role ID");
 const SOURCE: Code = dcm("110153", "Source Role ID");
 
 const STUDY_UID: Code = dcm("110180", "Study Instance UID");
-const SOP_CLASS: Code = dcm("110181", "SOP Class UID");
 const NODE: Code = dcm("110182", "Node ID");
 const DEVICE_NAME: Code = dcm("113877", "Device Name");
 const PATIENT_NUMBER: Code = rfc("2", "Patient Number");
@@ -271,14 +268,8 @@ impl Object {
         Self { type_code: PERSON, role: PATIENT, ..known }
     }
 
-    fn query(of: &str, question: &Question) -> Self {
-        match question {
-            Question::Web(query) => Self::new(URI, of.to_owned(), Content::Query(query.clone().into_bytes())),
-            Question::Dimse(identifier, transfer_syntax) => Self {
-                details: vec![("TransferSyntax", transfer_syntax.as_bytes().into())],
-                ..Self::new(SOP_CLASS, of.to_owned(), Content::Query(identifier.clone()))
-            },
-        }
+    fn query(of: &str, Withheld(question): &Withheld) -> Self {
+        Self::new(URI, of.to_owned(), Content::Query(question.clone().into_bytes()))
     }
 }
 

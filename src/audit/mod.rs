@@ -31,9 +31,7 @@ use tokio::sync::{Notify, watch};
 
 use self::counters::AuditCounters;
 use self::message::{Message, Source};
-pub use self::occurrence::{
-    Alert, How, Occurrence, Outcome, Party, Patient, Question, Study, Transfer, Withheld,
-};
+pub use self::occurrence::{Alert, How, Occurrence, Outcome, Party, Patient, Study, Transfer, Withheld};
 use self::pace::Pace;
 use self::spool::Spool;
 pub use self::transfers::Transfers;
@@ -184,14 +182,11 @@ impl Shared {
         let Ok(document) = xml::write(&message, &self.source) else { return };
         let frame = syslog::frame(&document, at, message.is_failure(), &self.source);
         let mut spool = self.spool();
-        let has_room = spool.put(frame.into());
+        let lost = spool.put(frame.into());
         self.counters.waiting.set(i64::try_from(spool.len()).unwrap_or(i64::MAX));
         drop(spool);
-        if has_room {
-            self.filled.notify_one();
-        } else {
-            self.counters.lost.inc();
-        }
+        self.counters.lost.inc_by(lost);
+        self.filled.notify_one();
     }
 }
 

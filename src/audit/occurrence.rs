@@ -61,10 +61,10 @@ pub enum Occurrence {
         by: Party,
         /// Who is asked.
         to: Party,
-        /// What is asked for: the path of a resource, or the UID of a SOP class.
+        /// What is asked for: the path of a resource.
         of: String,
-        /// The question.
-        question: Question,
+        /// The question: the query part of the URL.
+        question: Withheld,
     },
     /// Who or what is imaged has been told, or has changed (a Procedure Record by the conventions of §A.5.2).
     ContextChanges {
@@ -251,24 +251,16 @@ impl Patient {
     }
 }
 
-/// What was asked.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Question {
-    /// The query part of a URL.
-    Web(String),
-    /// The identifier of a C-FIND, and the UID of its transfer syntax.
-    Dimse(Vec<u8>, &'static str),
-}
-
-impl fmt::Debug for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Question(withheld)")
-    }
-}
-
 /// A text that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Withheld(pub(super) String);
+
+impl Withheld {
+    /// Holds it back from logs.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
 
 impl fmt::Debug for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

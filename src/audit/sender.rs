@@ -175,7 +175,7 @@ async fn deliver<S: AsyncRead + AsyncWrite>(
                     };
                     match timeout(SEND, out).await {
                         Ok(Ok(())) => {
-                            shared.went_out();
+                            shared.went_out(&message);
                             continue;
                         }
                         Ok(Err(error)) => Err(SendError::Broken(error)),
@@ -241,9 +241,9 @@ impl Shared {
         self.spool().front()
     }
 
-    fn went_out(&self) {
+    fn went_out(&self, message: &Arc<[u8]>) {
         let mut spool = self.spool();
-        spool.went_out(Instant::now());
+        spool.went_out(message, Instant::now());
         self.counters.waiting.set(i64::try_from(spool.len()).unwrap_or(i64::MAX));
         self.counters.sent.inc();
     }
@@ -280,7 +280,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::super::counters::AuditCounters;
-    use super::super::{Audit, How, Party, Question};
+    use super::super::{Audit, How, Party, Withheld};
     use super::*;
     use crate::config::settings::PeerTls;
 
@@ -296,7 +296,7 @@ mod tests {
             by: Party::at("192.0.2.7".parse().unwrap()),
             to: Party::here(),
             of: what.to_owned(),
-            question: Question::Web("PatientName=Sesame".to_owned()),
+            question: Withheld::new("PatientName=Sesame"),
         });
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Spool {
     most: usize,
     bytes: usize,
     waiting: VecDeque<Arc<[u8]>>,
+    /// How many of them, from the front, have been out before.
+    again: usize,
     /// Oldest first.
     doubtful: VecDeque<(Instant, Arc<[u8]>)>,
     /// Not told yet.
@@ -34,7 +36,7 @@ pub(super) struct Spool {
 impl Spool {
     /// For so many messages.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, bytes: 0, waiting: VecDeque::new(), doubtful: VecDeque::new(), lost: 0 }
+        Self { most, bytes: 0, waiting: VecDeque::new(), again: 0, doubtful: VecDeque::new(), lost: 0 }
     }
 
     /// Another bound; what is there already stays.
@@ -42,21 +44,30 @@ impl Spool {
         self.most = most;
     }
 
-    /// Takes one more; says whether there was room.
-    pub(super) fn put(&mut self, message: Arc<[u8]>) -> bool {
-        // What may not have arrived makes room first.
+    /// Takes one more; says how many are lost by that.
+    pub(super) fn put(&mut self, message: Arc<[u8]>) -> u64 {
+        let before = self.lost;
+        // What has been out before makes room first: it may well have arrived.
         while self.is_full(message.len())
             && let Some((_, known)) = self.doubtful.pop_front()
         {
             self.bytes -= known.len();
         }
+        while self.again > 0
+            && self.is_full(message.len())
+            && let Some(known) = self.waiting.pop_front()
+        {
+            self.again -= 1;
+            self.lost += 1;
+            self.bytes -= known.len();
+        }
         if self.is_full(message.len()) {
             self.lost += 1;
-            return false;
+        } else {
+            self.bytes += message.len();
+            self.waiting.push_back(message);
         }
-        self.bytes += message.len();
-        self.waiting.push_back(message);
-        true
+        self.lost - before
     }
 
     fn is_full(&self, more: usize) -> bool {
@@ -68,14 +79,17 @@ impl Spool {
         self.waiting.front().cloned()
     }
 
-    /// The next one has gone out.
-    pub(super) fn went_out(&mut self, now: Instant) {
+    /// This one, which was the next, has gone out. Meanwhile it may have had to make room.
+    pub(super) fn went_out(&mut self, message: &Arc<[u8]>, now: Instant) {
         while self.doubtful.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > MEMORY)
             && let Some((_, known)) = self.doubtful.pop_front()
         {
             self.bytes -= known.len();
         }
-        self.doubtful.extend(self.waiting.pop_front().map(|message| (now, message)));
+        if self.waiting.front().is_some_and(|next| Arc::ptr_eq(next, message)) {
+            self.again = self.again.saturating_sub(1);
+            self.doubtful.extend(self.waiting.pop_front().map(|message| (now, message)));
+        }
     }
 
     /// What went out at or after `since` goes out again.
@@ -86,6 +100,7 @@ impl Spool {
                 break;
             }
             self.waiting.push_front(message);
+            self.again += 1;
         }
         self.bytes -= self.doubtful.drain(..).map(|(_, message)| message.len()).sum::<usize>();
     }
@@ -113,14 +128,19 @@ mod tests {
     use super::*;
 
     fn put(spool: &mut Spool, text: &str) -> bool {
-        spool.put(text.as_bytes().into())
+        spool.put(text.as_bytes().into()) == 0
+    }
+
+    fn goes(spool: &mut Spool, now: Instant) {
+        let message = spool.front().unwrap();
+        spool.went_out(&message, now);
     }
 
     fn rest(spool: &mut Spool) -> Vec<String> {
         let mut rest = Vec::new();
         while let Some(message) = spool.front() {
             rest.push(String::from_utf8(message.to_vec()).unwrap());
-            spool.went_out(Instant::now());
+            spool.went_out(&message, Instant::now());
         }
         rest
     }
@@ -142,9 +162,23 @@ mod tests {
         let large = "x".repeat(MOST_BYTES / 2);
         assert!(put(&mut spool, &large) && put(&mut spool, &large));
         assert!(!put(&mut spool, "x"));
-        spool.went_out(Instant::now());
+        goes(&mut spool, Instant::now());
         assert!(put(&mut spool, "x"));
         assert_eq!(spool.bytes, MOST_BYTES / 2 + 1);
+    }
+
+    #[test]
+    fn what_goes_out_again_makes_room_for_what_has_not_been_out() {
+        let mut spool = Spool::new(2);
+        let now = Instant::now();
+        assert!(put(&mut spool, "a") && put(&mut spool, "b"));
+        goes(&mut spool, now);
+        goes(&mut spool, now);
+        spool.go_back(now);
+        let on_its_way = spool.front().unwrap();
+        assert!(!put(&mut spool, "c"), "a message is lost, but not this one");
+        spool.went_out(&on_its_way, now);
+        assert_eq!((rest(&mut spool), spool.take_lost()), (vec!["b".to_owned(), "c".to_owned()], 1));
     }
 
     #[test]
@@ -153,15 +187,16 @@ mod tests {
         ["a", "b", "c", "d"].iter().for_each(|text| assert!(put(&mut spool, text)));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        spool.went_out(at(0));
-        spool.went_out(at(10));
-        spool.went_out(at(11));
+        goes(&mut spool, at(0));
+        goes(&mut spool, at(10));
+        goes(&mut spool, at(11));
         spool.go_back(at(10));
         assert_eq!(rest(&mut spool), ["b", "c", "d"]);
         assert_eq!(spool.bytes, 3);
 
         assert!(put(&mut spool, "e"));
-        spool.went_out(Instant::now() + MEMORY + Duration::from_secs(1));
+        assert_eq!(spool.again, 0);
+        goes(&mut spool, Instant::now() + MEMORY + Duration::from_secs(1));
         assert_eq!((spool.doubtful.len(), spool.bytes), (1, 1), "the others are forgotten");
         assert!(put(&mut spool, "f"));
         assert_eq!(spool.clear(), 1);

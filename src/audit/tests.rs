@@ -61,13 +61,7 @@ fn all(text: &str) -> Vec<Occurrence> {
             by: party(),
             to: Party::us("FRAMEGATE"),
             of: "/dicomweb/studies".into(),
-            question: Question::Web(text.into()),
-        },
-        Occurrence::Query {
-            by: Party::us("FRAMEGATE"),
-            to: party(),
-            of: "1.2.840.10008.5.1.4.31".into(),
-            question: Question::Dimse(text.into(), "1.2.840.10008.1.2"),
+            question: Withheld(text.into()),
         },
         Occurrence::ContextChanges {
             capture: text.into(),

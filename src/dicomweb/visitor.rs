@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::audit::{Audit, How, Occurrence, Outcome, Party, Question, Study, Transfers};
+use crate::audit::{Audit, How, Occurrence, Outcome, Party, Study, Transfers, Withheld};
 use crate::hub::Hub;
 use crate::instance::{Dataset, Instance, Uid};
 use crate::net::auth::Unauthenticated;
@@ -124,7 +124,7 @@ impl Visitor {
     /// It asks something of the resource at `path`.
     pub(super) fn asks(&self, path: &str, query: &str) {
         let Some(by) = self.party() else { return };
-        let question = Question::Web(query.to_owned());
+        let question = Withheld::new(query);
         self.audit.record(Occurrence::Query { by, to: Party::here(), of: path.to_owned(), question });
     }
 }

@@ -3,22 +3,24 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-/// Who is told. The default tells nobody. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Alarms(Option<Arc<Tell>>);
+/// Who is told. The default tells nobody.
+#[derive(Default)]
+pub struct Alarms(OnceLock<Box<Tell>>);
 
 type Tell = dyn Fn(SocketAddr, &str) + Send + Sync;
 
 impl Alarms {
-    /// Tells `tell` of each peer, and why it was turned away. It must not wait, and bound what it makes of a flood.
-    pub fn new(tell: impl Fn(SocketAddr, &str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(tell)))
+    /// From now on tells `tell` of each peer, and why it was turned away, unless somebody is told already. It must not
+    /// wait, and bound what it makes of a flood.
+    pub fn tell(&self, tell: impl Fn(SocketAddr, &str) + Send + Sync + 'static) {
+        // Who came first stays.
+        let _ = self.0.set(Box::new(tell));
     }
 
     pub(super) fn raise(&self, peer: SocketAddr, why: &str) {
-        if let Some(tell) = &self.0 {
+        if let Some(tell) = self.0.get() {
             tell(peer, why);
         }
     }
@@ -26,6 +28,6 @@ impl Alarms {
 
 impl fmt::Debug for Alarms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Alarms").field(&self.0.is_some()).finish()
+        f.debug_tuple("Alarms").field(&self.0.get().is_some()).finish()
     }
 }

@@ -192,7 +192,8 @@ fn admit<H: Handler>(
     }
     counters.accepted.add(1);
     if !limits.allows(ip) {
-        counters.alarms.raise(peer, &format!("its address is in no network of {}.allow", limits.section()));
+        let why = format!("its address is in no network of {}.allow", limits.section());
+        counters.alarms.raise(peer, &why);
         counters.refused_network.note(|suppressed| {
             events::NetworkRefused { peer, suppressed, section: limits.section() }.tell();
         });

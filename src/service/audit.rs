@@ -6,17 +6,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::capture::host;
-use crate::audit::counters::AuditCounters;
+use super::metrics::Counters;
 use crate::audit::{Alert, Audit, Occurrence, Outcome, events};
 use crate::config::settings::Settings;
-use crate::net::alarms::Alarms;
 use crate::net::counters::NetCounters;
 
 /// Where the version that runs is left for the next start, in the runtime directory.
@@ -26,44 +24,23 @@ const VERSION: &str = "version";
 #[derive(Debug)]
 pub(super) struct Trail {
     audit: Audit,
-    counters: AuditCounters,
     version: String,
     sending: JoinHandle<()>,
 }
 
 impl Trail {
-    /// Begins it. Must be called within the runtime.
-    pub(super) fn start(settings: &Settings) -> Self {
-        let (counters, version) = (AuditCounters::default(), version());
-        let audit =
-            Audit::new(settings.audit.clone(), &host(), &settings.dimse.ae_title, &version, counters.clone());
+    /// Begins it, with the alarms of all listeners. Must be called within the runtime.
+    pub(super) fn start(settings: &Settings, counters: &Counters) -> Self {
+        let (title, version, counted) = (&settings.dimse.ae_title, version(), counters.audit.clone());
+        let audit = Audit::new(settings.audit.clone(), &host(), title, &version, counted);
+        counters.listeners.values().for_each(|listener| listen(&audit, listener));
         let sending = tokio::spawn(audit.clone().send());
-        Self { audit, counters, version, sending }
+        Self { audit, version, sending }
     }
 
     /// Where occurrences are recorded.
     pub(super) fn audit(&self) -> Audit {
         self.audit.clone()
-    }
-
-    /// What is counted of it.
-    pub(super) fn counters(&self) -> AuditCounters {
-        self.counters.clone()
-    }
-
-    /// Counters of a listener whose alarms are recorded.
-    pub(super) fn net_counters(&self) -> Arc<NetCounters> {
-        let audit = self.audit();
-        let alarms = Alarms::new(move |peer, why| {
-            audit.record(Occurrence::SecurityAlert {
-                alert: Alert::NodeAuthentication,
-                outcome: Outcome::MinorFailure,
-                peer: Some(peer.ip()),
-                user: None,
-                said: format!("HTTPS: {why}"),
-            });
-        });
-        Arc::new(NetCounters { alarms, ..NetCounters::default() })
     }
 
     /// The service is ready. `runtime` is its runtime directory, if it has one.
@@ -95,6 +72,20 @@ impl Trail {
             events::LostAtEnd { waiting }.tell();
         }
     }
+}
+
+/// Records who is turned away by the listener that counts so.
+fn listen(audit: &Audit, counters: &NetCounters) {
+    let audit = audit.clone();
+    counters.alarms.tell(move |peer, why| {
+        audit.record(Occurrence::SecurityAlert {
+            alert: Alert::NodeAuthentication,
+            outcome: Outcome::MinorFailure,
+            peer: Some(peer.ip()),
+            user: None,
+            said: format!("HTTPS: {why}"),
+        });
+    });
 }
 
 /// Name and version of the program, and of the image that it is part of.

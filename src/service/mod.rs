@@ -137,9 +137,9 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
     let registry = Registry::new(settings.subscriptions.clone());
     let notifier = Notifier::new(hub.clone(), registry.clone(), dicomweb::retrieve_url);
     let spools = spool::open(&settings.spool, settings.relays.keys())?;
-    let trail = Trail::start(&settings);
-    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), &spools).audited(&trail);
+    let counters = metrics::Counters::new(hub.clone(), notifier.counters().clone(), &spools);
     let readiness = readiness::Readiness::new(counters.progress.clone());
+    let trail = Trail::start(&settings, &counters);
     let own = OwnConnections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(notifier.clone().run());
@@ -286,6 +286,7 @@ pub async fn run(loaded: Loaded, reload: Reload, ready: impl FnOnce(&Ready)) -> 
         secured: secured.clone(),
         readiness: readiness.clone(),
         clock: captures.clock(),
+        audit: trail.audit(),
     };
     let collector = Collector::start(parts, &mut tasks, &stopping);
     tasks.spawn(metrics::serve(metrics, &counters, &secured, readiness.clone(), close.subscribe()));

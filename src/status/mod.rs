@@ -12,7 +12,7 @@ mod system;
 use serde::{Deserialize, Serialize};
 
 pub use self::peers::{
-    DestinationStatus, MppsStatus, RelayStatus, SpoolStatus, SubscriptionStatus, WorklistStatus,
+    AuditStatus, DestinationStatus, MppsStatus, RelayStatus, SpoolStatus, SubscriptionStatus, WorklistStatus,
 };
 pub use self::sources::{CaptureStatus, DimseStatus, HubStatus, ReaderStatus, SeriesStatus};
 pub use self::system::{
@@ -47,6 +47,9 @@ pub struct Status {
     pub worklists: Vec<WorklistStatus>,
     /// Peers that are told of performed procedure steps, by name.
     pub mpps: Vec<MppsStatus>,
+    /// The receiver of the audit trail; `None` without one.
+    #[serde(default)]
+    pub audit: Option<AuditStatus>,
     /// Listeners, certificates, time.
     pub network: NetworkStatus,
     /// The machine.

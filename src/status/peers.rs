@@ -135,3 +135,18 @@ pub struct MppsStatus {
     /// Why the last message came to nothing; `None` where it did not.
     pub last_error: Option<String>,
 }
+
+/// The receiver of the audit trail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// Host and port.
+    pub address: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// Messages that wait for it.
+    pub waiting: u64,
+    /// Messages that were lost, since the start.
+    pub lost: u64,
+    /// Why there is no connection, and what to do about it; `None` since it went well.
+    pub last_error: Option<String>,
+}

@@ -23,7 +23,6 @@ use prometheus_client::registry::Registry;
 pub(super) use self::listener::{Door, bind, serve};
 use self::process::Process;
 use self::sampled::Sampled;
-use super::audit::Trail;
 use super::progress::Progress;
 use super::spool::Opened;
 use crate::audit::counters::AuditCounters;
@@ -70,10 +69,10 @@ pub struct Counters {
     pub capture: CaptureCounters,
     /// What the service finds when it tries itself.
     pub self_test: SelfTestMetrics,
-    /// The audit trail.
-    pub audit: AuditCounters,
     /// Whether frames get through.
     pub(super) progress: Progress,
+    /// The audit trail.
+    pub audit: AuditCounters,
 }
 
 /// The last self-test. Cheap to clone.
@@ -148,15 +147,9 @@ impl Counters {
             procedure: ProcedureCounters::default(),
             capture: CaptureCounters::default(),
             self_test: SelfTestMetrics::default(),
-            audit: AuditCounters::default(),
             progress: Progress::new(Instant::now()),
+            audit: AuditCounters::default(),
         }
-    }
-
-    /// The same, with those of an audit trail, which is told of whom listeners turn away.
-    pub(super) fn audited(self, trail: &Trail) -> Self {
-        let listeners = LISTENERS.map(|section| (section, trail.net_counters())).into();
-        Self { listeners, audit: trail.counters(), ..self }
     }
 
     /// What the listener of this section counts; one that is not shown, where there is no such listener.

@@ -27,6 +27,7 @@ pub fn findings(status: &Status) -> Vec<Finding> {
     destinations(status, &mut found);
     relays(status, &mut found);
     ris(status, &mut found);
+    audit(status, &mut found);
     network(status, &mut found);
     system(status, &mut found);
     let Found(mut found) = found;
@@ -208,6 +209,28 @@ fn ris(status: &Status, found: &mut Found) {
             mpps.name
         );
         found.add(Severity::Error, format!("mpps {}", mpps.name), error, mend);
+    }
+}
+
+fn audit(status: &Status, found: &mut Found) {
+    let Some(audit) = &status.audit else { return };
+    if let Some(error) = audit.last_error.as_ref().filter(|_| !audit.connected) {
+        let what = format!("{error}; {} messages wait", audit.waiting);
+        found.add(
+            Severity::Error,
+            "audit",
+            what,
+            "look at [audit], and at the receiver; framegate_audit_* has numbers",
+        );
+    }
+    if audit.lost > 0 {
+        let what = format!("{} messages were lost while the receiver was away", audit.lost);
+        found.add(
+            Severity::Warning,
+            "audit",
+            what,
+            "the journal has them without patients; raise audit.queue",
+        );
     }
 }
 

@@ -36,6 +36,7 @@ use super::health::wall;
 use super::metrics::Counters;
 use super::readiness::Readiness;
 use super::spool::given_directory;
+use crate::audit::{self, Audit};
 use crate::config::Loaded;
 use crate::config::settings::Settings;
 use crate::context::desk::Desk;
@@ -44,7 +45,9 @@ use crate::instance::video::ClockState;
 use crate::net::tls::Reloading;
 use crate::sink::notify::Notifier;
 use crate::source::capture::clock::Clock;
-use crate::status::{ListenerStatus, NetworkStatus, SelfTestStatus, ServiceStatus, Status, SystemStatus};
+use crate::status::{
+    AuditStatus, ListenerStatus, NetworkStatus, SelfTestStatus, ServiceStatus, Status, SystemStatus,
+};
 use crate::subscription::registry::Registry;
 
 /// How often counts are looked at, for rates.
@@ -70,6 +73,8 @@ pub(super) struct Parts {
     pub(super) readiness: Readiness,
     /// What captures are told of the clock; `None` where there are none, and somebody else has to ask.
     pub(super) clock: Option<Arc<ArcSwap<ClockState>>>,
+    /// The audit trail.
+    pub(super) audit: Audit,
 }
 
 /// Makes a [`Status`] whenever somebody asks. Cheap to clone; all clones are one.
@@ -129,6 +134,7 @@ impl Collector {
             relays: self.relays(&running),
             worklists: self.worklists(&running),
             mpps: self.mpps(&running),
+            audit: audit(&self.parts.audit.state()),
             network: sampled.network.clone(),
             system: sampled.system.clone(),
         };
@@ -215,4 +221,10 @@ pub fn of_machine(settings: &Settings, runtime: &Path) -> SystemStatus {
     let spool = settings.spool.directory.clone().map(|place| ("spool", place));
     let disks: Vec<_> = std::iter::once(("runtime", runtime.to_owned())).chain(spool).collect();
     Machine::read().now(&disks)
+}
+/// How the trail stands, where there is a receiver.
+fn audit(state: &audit::State) -> Option<AuditStatus> {
+    let address = state.receiver.clone()?;
+    let (connected, waiting, lost) = (state.is_connected, state.waiting as u64, state.lost);
+    Some(AuditStatus { address, connected, waiting, lost, last_error: state.complaint.clone() })
 }
