@@ -75,8 +75,12 @@ const OF_LISTENERS: [OfListener; 6] = [
 
 /// Name, help, value.
 type OfSpool<T> = (&'static str, &'static str, T);
+/// What is read of a spool.
+type Read = fn(&Stats) -> u64;
+/// The same for each value of the label.
+type ReadBy = &'static [(&'static str, Read)];
 
-const SPOOL_GAUGES: [OfSpool<fn(&Stats) -> u64>; 5] = [
+const SPOOL_GAUGES: [OfSpool<Read>; 5] = [
     ("spool_bytes", "Bytes on the disk of what waits for an upstream", |stats| stats.bytes),
     ("spool_objects", "Objects that wait for an upstream", |stats| stats.objects as u64),
     ("spool_oldest_age_seconds", "Age of the first of them", |stats| {
@@ -88,7 +92,7 @@ const SPOOL_GAUGES: [OfSpool<fn(&Stats) -> u64>; 5] = [
     ("spool_objects_locked", "Objects under another sealed key", |stats| stats.locked as u64),
 ];
 
-const SPOOL_COUNTERS: [OfSpool<&[(&str, fn(&Stats) -> u64)]>; 4] = [
+const SPOOL_COUNTERS: [OfSpool<ReadBy>; 4] = [
     ("spool_objects_committed", "Objects that were spooled", &[("", |stats| stats.committed)]),
     (
         "spool_objects_delivered",
