@@ -18,7 +18,7 @@ events! {
         "somebody was authenticated";
     /// Somebody shows a credential that is not accepted. If it is one of yours, see to that credential.
     NotAuthenticated<'a>: WARN "audit.not_authenticated" at "framegate::audit"
-        { value user: &'a str, display peer: IpAddr, debug how: &'a dyn Debug }
+        { display peer: IpAddr, debug how: &'a dyn Debug }
         "somebody was not authenticated";
     /// To be known.
     Alert<'a>: INFO "audit.alert" at "framegate::audit"
@@ -30,15 +30,15 @@ events! {
         "{said}";
     /// To be known: instances of a study are on their way.
     TransferBegins<'a>: INFO "audit.transfer_begins" at "framegate::audit"
-        { value from: &'a str, value to: &'a str, value study: &'a str }
+        { value from: &'a str, value to: &'a str }
         "a transfer begins";
     /// To be known: no more instances of a study follow. An outcome other than Success says that the peer went away, or
     /// did not take them.
     TransferEnded<'a>: INFO "audit.transfer_ended" at "framegate::audit"
-        { value from: &'a str, value to: &'a str, value study: &'a str, value instances: u64, debug outcome: &'a dyn Debug }
+        { value from: &'a str, value to: &'a str, value instances: u64, debug outcome: &'a dyn Debug }
         "a transfer has ended";
     /// To be known.
-    Accessed<'a>: INFO "audit.accessed" at "framegate::audit" { value by: &'a str, value study: &'a str }
+    Accessed<'a>: INFO "audit.accessed" at "framegate::audit" { value by: &'a str }
         "the attributes of a study were read";
     /// To be known: what was asked is for the audit record repository only.
     Asked<'a>: INFO "audit.asked" at "framegate::audit" { value by: &'a str, value to: &'a str, value of: &'a str }

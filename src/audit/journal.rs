@@ -1,5 +1,5 @@
 //! An occurrence as a line of the log, with the target `framegate::audit`: the same event, without the patient, the
-//! accession number and the question.
+//! study, the accession number and the question, and without what somebody claims to be who is not let in.
 
 use super::events;
 use super::occurrence::{Occurrence, Outcome, Party, Transfer};
@@ -10,11 +10,11 @@ pub(super) fn tell(occurrence: &Occurrence, version: &str) {
         Occurrence::ApplicationStarted => events::Started { version }.tell(),
         Occurrence::ApplicationStopped => events::Stopped { version }.tell(),
         Occurrence::UserAuthenticated { user, peer, outcome, how } => {
-            let (user, peer) = (&printable(user), *peer);
+            let peer = *peer;
             if *outcome == Outcome::Success {
-                events::Authenticated { user, peer, how }.tell();
+                events::Authenticated { user: &printable(user), peer, how }.tell();
             } else {
-                events::NotAuthenticated { user, peer, how }.tell();
+                events::NotAuthenticated { peer, how }.tell();
             }
         }
         Occurrence::SecurityAlert { alert, outcome, peer, user, said } => {
@@ -27,18 +27,14 @@ pub(super) fn tell(occurrence: &Occurrence, version: &str) {
             }
         }
         Occurrence::TransferBegins(transfer) => {
-            let Transfer { from, to, study, .. } = transfer;
-            let (from, to, study) = (&named(from), &named(to), &printable(&study.uid));
-            events::TransferBegins { from, to, study }.tell();
+            events::TransferBegins { from: &named(&transfer.from), to: &named(&transfer.to) }.tell();
         }
         Occurrence::Transferred(transfer) => {
             let Transfer { from, to, study, outcome, .. } = transfer;
             let (from, to, instances) = (&named(from), &named(to), study.instances());
-            events::TransferEnded { from, to, study: &printable(&study.uid), instances, outcome }.tell();
+            events::TransferEnded { from, to, instances, outcome }.tell();
         }
-        Occurrence::InstancesAccessed { by, study } => {
-            events::Accessed { by: &named(by), study: &printable(&study.uid) }.tell();
-        }
+        Occurrence::InstancesAccessed { by, .. } => events::Accessed { by: &named(by) }.tell(),
         Occurrence::Query { by, to, of, .. } => {
             events::Asked { by: &named(by), to: &named(to), of: &printable(of) }.tell();
         }

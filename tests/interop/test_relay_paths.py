@@ -76,9 +76,9 @@ def test_the_modality_is_answered_with_the_titles_that_it_knows(own_gateway, ups
 
 
 def test_several_relays_by_called_title(own_gateway, upstreams, source):
-    one, other = upstreams(title="ONE", status=0xB000), upstreams(title="OTHER", status=0xB006)
-    gateway = own_gateway(relay__one=to(one, "ONE"), relay__other=to(other, "OTHER"))
-    assert store(gateway.dimse, source.path, called="OTHER") == [0xB006]
+    one, other = upstreams(title="ONE", status=0xB000), upstreams(title="SECOND", status=0xB006)
+    gateway = own_gateway(relay__one=to(one, "ONE"), relay__other=to(other, "SECOND"))
+    assert store(gateway.dimse, source.path, called="SECOND") == [0xB006]
     assert store(gateway.dimse, source.path, called="ONE") == [0xB000]
     # The gateway itself is still there.
     assert store(gateway.dimse, source.path) == [0x0000]
