@@ -24,11 +24,10 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # A machine that does much else at once; what has to be quick says so itself.
     expect.set_options(timeout=20_000)
-    # No patient in anything that a framegate writes; counts as one test.
-    config.pluginmanager.register(phi.Search(config), "phi")
     named = os.environ.get("FRAMEGATE_BIN")
     if named and not Path(named).is_file():
         raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    # No patient in anything that a framegate writes; counts as one test.
     config.pluginmanager.register(phi.Search(config), "phi")
 
 
