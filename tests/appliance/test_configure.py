@@ -13,7 +13,7 @@ from gateway import toml
 
 DROP_IN = "/etc/framegate/framegate.d/90-console.toml"
 CONSOLE = {"console": {"allow": NETWORKS, "code_may": ["configure"]}}
-PATIENCE = "[Service]\nEnvironment=PATIENCE=15\n"
+PATIENCE = "[Service]\nEnvironment=PATIENCE=45\n"
 
 
 class Console:
