@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use framegate::audit::Transfers;
 use framegate::config::settings::{HubSettings, SendSettings};
 use framegate::hub::Hub;
 use framegate::net::multipart::ContentType;
@@ -46,7 +47,9 @@ async fn send(root: &str, body: &[u8], chunk: usize) -> (String, Vec<Vec<u8>>) {
         SendSource::new(hub.clone(), Arc::new(ArcSwap::from_pointee(settings)), SendCounters::default());
     let content = format!("multipart/related; type=\"{root}\"; boundary=b");
     let content = ContentType::parse(&content).unwrap();
-    let mut intake = source.begin(&content, Of { study: Some("1.2.3".into()), principal: None }).unwrap();
+    let mut intake = source
+        .begin(&content, Of { study: Some("1.2.3".into()), principal: None, transfers: Transfers::default() })
+        .unwrap();
     let mut end = End::Body;
     for chunk in body.chunks(chunk) {
         if intake.feed(Bytes::copy_from_slice(chunk)).await.is_err() {
