@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -62,7 +63,9 @@ class Modality(threading.Thread):
                     time.sleep(BEFORE_RETRY)
                 self._told(uid)
                 self.done += 1
-            association.release()
+            # Killed after its last answer, the other side has nothing more to say.
+            with contextlib.suppress(Aborted, OSError):
+                association.release()
         except BaseException as error:  # for whoever waits
             self.error = error
 

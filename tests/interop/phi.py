@@ -57,8 +57,8 @@ def words(values: Iterable[str]) -> dict[str, str]:
             parts = re.split(r"[\^ ]+", whole)
             if len(parts) > 1:
                 found |= {part: value for part in parts if len(part.encode()) > 3 and part not in ORDINARY}
-    # Shorter ones are in every log.
-    return {word: value for word, value in found.items() if len(word) > (3 if word.isdigit() else 1)}
+    # Shorter ones are in every log: in fingerprints and tokens, by chance.
+    return {word: value for word, value in found.items() if len(word.encode()) > 3}
 
 
 def leaks(lines: Iterable[str], values: Iterable[str]) -> Iterator[tuple[int, str, str]]:

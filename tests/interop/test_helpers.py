@@ -35,12 +35,12 @@ def test_reader_gives_a_part_with_its_last_byte():
 
 
 def test_search_finds_a_patient_however_written():
-    values = ["Synthétique^Jörg=山田^太郎", "P1", "4711", "7", "One^Patient"]
+    values = ["Synthétique^Jörg=山田^太郎", "P1", "D2", "4711", "7", "One^Patient"]
     assert words(values).keys() == {
-        "Synthétique^Jörg", "Synthétique", "Jörg", "山田^太郎", "山田", "太郎", "P1", "4711", "One^Patient"
+        "Synthétique^Jörg", "Synthétique", "Jörg", "山田^太郎", "山田", "太郎", "4711", "One^Patient"
     }  # fmt: skip
-    bad = ["for Jörg.", 'id="P1"', "is 山田 here", "?PatientName=Synth%C3%A9tique", "A_4711", "id 4711."]
-    good = ["One Patient, 7", "P12", "127.0.0.1:4711", "2.25.4711", "4711.5 ms", "Jörgen", ""]
+    bad = ["for Jörg.", 'id="4711"', "is 山田 here", "?PatientName=Synth%C3%A9tique", "A_4711", "id 4711."]
+    good = ["One Patient, 7", "P1 04:D2:13", "47110", "127.0.0.1:4711", "2.25.4711", "4711.5 ms", "Jörgen", ""]
     assert [line for line, _, _ in leaks(good + bad, values)] == list(range(len(good) + 1, len(good + bad) + 1))
 
 
