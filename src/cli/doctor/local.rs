@@ -23,10 +23,7 @@ const MOST: u64 = 1 << 20;
 
 /// Whether each address that is listened on is the service's, or free.
 pub(super) fn ports(loaded: &Loaded, ours: &[ListenerStatus]) -> Vec<Check> {
-    let listeners = loaded
-        .values
-        .iter()
-        .filter(|value| value.key.ends_with("listen") || value.key.ends_with("metrics_listen"));
+    let listeners = loaded.values.iter().filter(|value| value.key.ends_with("listen"));
     let addresses = listeners.filter_map(|value| {
         let address: SocketAddr = value.value.as_str()?.parse().ok()?;
         Some((value.key.clone(), address))
