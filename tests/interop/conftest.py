@@ -34,6 +34,15 @@ def program() -> Path:
     return path
 
 
+@pytest.fixture
+def runtime(tmp_path, monkeypatch) -> Path:
+    """A runtime directory for the service to be started with, as systemd gives it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory) -> Authority:
     return Authority(tmp_path_factory.mktemp("pki"))

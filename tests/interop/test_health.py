@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -18,15 +17,6 @@ from objects import EXPLICIT_LE, Recipe, build
 from test_notifications import Sender
 
 NOWHERE = ["192.0.2.0/24"]
-
-
-@pytest.fixture
-def runtime(tmp_path, monkeypatch) -> Path:
-    """A runtime directory for the service to be started with, as systemd gives it."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
-    return folder
 
 
 @pytest.fixture

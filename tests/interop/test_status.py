@@ -27,15 +27,6 @@ SECRETS = ["Geheim", "G4711", "Stumm^Sabine"]
 
 
 @pytest.fixture
-def runtime(tmp_path, monkeypatch) -> Path:
-    """A runtime directory for the service to be started with, as systemd gives it."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
-    return folder
-
-
-@pytest.fixture
 def ask(program, runtime, tmp_path):
     """A command that asks the service: exit status, standard output, standard error."""
 

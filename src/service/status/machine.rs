@@ -193,17 +193,6 @@ fn ipv6(line: &str) -> Option<Ipv6Addr> {
     (!address.is_loopback() && !address.is_unicast_link_local()).then_some(address)
 }
 
-/// Resident memory (bytes), open descriptors, and how many may be open, of this process.
-pub(super) fn process() -> (u64, u64, u64) {
-    let memory = kibibytes(&text("/proc/self/status"), "VmRSS:").unwrap_or_default();
-    // One of them is that of the folder itself.
-    let open = fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count().saturating_sub(1));
-    let limits = text("/proc/self/limits");
-    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let limit = limit.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    (memory, open as u64, limit.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,8 +216,6 @@ mod tests {
             "2001:db8::1"
         );
         assert_eq!(ipv6("fe800000000000000000000000000001 02 40 20 80 eth0"), None);
-        let (memory, open, limit) = process();
-        assert!(memory > 0 && open > 2 && limit >= open, "{memory} {open} {limit}");
     }
 
     #[test]

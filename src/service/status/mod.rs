@@ -33,7 +33,7 @@ pub(super) use self::network::Bound;
 pub use self::network::certificates_in_files;
 use self::rates::Rates;
 use super::health::wall;
-use super::metrics::Counters;
+use super::metrics::{Counters, process};
 use super::readiness::Readiness;
 use super::spool::given_directory;
 use crate::audit::{self, Audit};
@@ -151,15 +151,14 @@ impl Collector {
     fn service(&self) -> ServiceStatus {
         let last = self.parts.readiness.last();
         let test = last.load();
-        let (memory_bytes, descriptors, descriptor_limit) = machine::process();
         ServiceStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: wall(self.started.1),
             uptime_seconds: self.started.0.elapsed().as_secs(),
             ready: self.parts.readiness.reasons().is_empty(),
-            memory_bytes,
-            descriptors,
-            descriptor_limit,
+            memory_bytes: process::memory().unwrap_or_default(),
+            descriptors: process::descriptors().unwrap_or_default(),
+            descriptor_limit: process::descriptor_limit().unwrap_or_default(),
             self_test: test.as_ref().map(|test| SelfTestStatus {
                 ok: test.ok,
                 at: test.at.clone(),
