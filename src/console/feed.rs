@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::Frame;
@@ -59,8 +59,13 @@ impl Feed {
     }
 }
 
-/// The response that goes on. `after` is the number of the log entry that the client had last.
-pub(super) fn respond(feed: Arc<Feed>, after: Option<u64>) -> Response<Body> {
+/// The response that goes on until `over` completes, and is whole then: a browser that finds it cut short says so to
+/// whoever has logged out. `after` is the number of the log entry that the client had last.
+pub(super) fn respond(
+    feed: Arc<Feed>,
+    after: Option<u64>,
+    over: impl Future<Output = ()> + Send + 'static,
+) -> Response<Body> {
     let mut tick = interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let state = State { feed, tick, told: None, entry: after.unwrap_or_else(|| recent().newest()) };
@@ -68,7 +73,7 @@ pub(super) fn respond(feed: Arc<Feed>, after: Option<u64>) -> Response<Body> {
         let chunk = state.next().await;
         Some((Ok::<_, BodyError>(Frame::data(chunk)), state))
     });
-    let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
+    let mut response = Response::new(StreamBody::new(chunks.take_until(Box::pin(over))).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }
@@ -134,7 +139,10 @@ fn steady(status: &Status) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use std::future;
     use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -155,8 +163,10 @@ mod tests {
             status.hub.bytes = seen.load(Ordering::Relaxed);
             status
         })));
-        let mut body = respond(feed.clone(), Some(u64::MAX)).into_body();
-        let mut other = respond(feed, Some(u64::MAX)).into_body();
+        let (end, ended) = oneshot::channel::<()>();
+        let over = async move { drop(ended.await) };
+        let mut body = respond(feed.clone(), Some(u64::MAX), over).into_body();
+        let mut other = respond(feed, Some(u64::MAX), future::pending()).into_body();
         let first = chunk(&mut body).await;
         assert!(first.starts_with("event: status\ndata: {") && first.ends_with("}\n\n"), "{first}");
         assert_eq!(first.lines().count(), 3, "{first}");
@@ -169,5 +179,7 @@ mod tests {
         let quiet = Instant::now();
         chunk(&mut body).await;
         assert!(quiet.elapsed() > PERIOD * 10 && quiet.elapsed() <= SILENCE, "{:?}", quiet.elapsed());
+        end.send(()).unwrap();
+        assert!(body.frame().await.is_none(), "it ends as a whole");
     }
 }

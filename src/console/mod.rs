@@ -65,7 +65,7 @@ use crate::dicomweb::problem::Problem;
 use crate::dicomweb::{Destinations, DicomwebCounters, View};
 use crate::event::recent;
 use crate::hub::{Hub, LiveSeries};
-use crate::net::http::{Body, BodyError, Handler, PeerInfo, Refusal};
+use crate::net::http::{Body, Handler, PeerInfo, Refusal};
 use crate::net::until::until;
 use crate::sink::workers::Workers;
 use crate::status::Status;
@@ -178,7 +178,14 @@ impl Console {
     }
 
     async fn answer(&self, request: Request<Incoming>, peer: &PeerInfo) -> Answer {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
+        let answer = self.answer_to(&head, &mut body, peer).await;
+        // What was refused, or needs no content, may still bring some.
+        content::linger(&mut body).await;
+        answer
+    }
+
+    async fn answer_to(&self, head: &request::Parts, body: &mut Incoming, peer: &PeerInfo) -> Answer {
         let route = Route::of(head.uri.path()).ok_or_else(Problem::unknown_path)?;
         let (asked, takes) = (&head.method, route.method());
         if *asked != takes && !(*asked == Method::HEAD && takes == Method::GET) {
@@ -188,7 +195,7 @@ impl Console {
             return Err(Problem::draining(BACK_SOON));
         }
         let changes = takes != Method::GET;
-        if changes && !origin::is_ours(&head) {
+        if changes && !origin::is_ours(head) {
             return Err(foreign());
         }
         let missing = Problem::unknown_path;
@@ -216,7 +223,7 @@ impl Console {
                 let brought = content::collect(body, most, content::DEADLINE).await?;
                 self.operate(&caller, peer, route, &brought).await
             }
-            _ => self.look(&head, route, caller, peer).await,
+            _ => self.look(head, route, caller, peer).await,
         }
     }
 
@@ -228,7 +235,11 @@ impl Console {
                 let slot = slot(&self.shared.listeners)?;
                 let after = head.headers.get("last-event-id");
                 let after = after.and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
-                Ok(self.bounded(feed::respond(self.shared.feed.clone(), after), &caller, false, slot))
+                let over = self.over(&caller, false);
+                Ok(feed::respond(self.shared.feed.clone(), after, async move {
+                    let _slot = slot;
+                    over.await;
+                }))
             }
             Route::Journal => {
                 let asked = journal::Asked::read(head.uri.query().unwrap_or_default())?;
@@ -260,7 +271,14 @@ impl Console {
                     counters: self.shared.counters.clone(),
                     transfers,
                 };
-                Ok(self.bounded(view.respond()?, &caller, true, slot))
+                // Cut short, so that the page asks for it again: what may be seen of it may have changed.
+                let over = self.over(&caller, true);
+                Ok(view.respond()?.map(|body| {
+                    until(body, async move {
+                        let _slot = slot;
+                        over.await.into()
+                    })
+                }))
             }
             Route::SupportBundle => self.support_bundle().await,
             Route::Configuration => {
@@ -321,25 +339,9 @@ impl Console {
         Ok(response)
     }
 
-    /// A response that ends with its session, when what may be seen in it changes if it is of `people`, and when the
-    /// service stops. The slot is free again then.
-    fn bounded(
-        &self,
-        response: Response<Body>,
-        caller: &Caller,
-        people: bool,
-        slot: OwnedSemaphorePermit,
-    ) -> Response<Body> {
-        let over = self.over(caller, people);
-        response.map(|body| {
-            until(body, async move {
-                let _slot = slot;
-                over.await
-            })
-        })
-    }
-
-    fn over(&self, caller: &Caller, people: bool) -> impl Future<Output = BodyError> + Send + 'static {
+    /// Completes, and says why, when what goes on in a session has to end: with the session, with the service, and
+    /// if it shows `people` when what may be seen of them changes.
+    fn over(&self, caller: &Caller, people: bool) -> impl Future<Output = &'static str> + Send + 'static {
         let (console, id, saw) = (self.clone(), caller.session.id, caller.sees_people());
         async move {
             let mut changed = console.shared.sessions.changed();
@@ -349,9 +351,9 @@ impl Console {
                 let session = console.shared.sessions.look(id, Instant::now(), idle, false);
                 let now = session.and_then(|session| Some((session.unlocked, console.may(&session.who)?)));
                 match now {
-                    None => return "the session is over".into(),
+                    None => return "the session is over",
                     Some((unlocked, may)) if people && (unlocked && may.phi) != saw => {
-                        return "what may be seen has changed".into();
+                        return "what may be seen has changed";
                     }
                     Some(_) => {}
                 }
@@ -359,7 +361,7 @@ impl Console {
                     _ = changed.changed() => {}
                     // It may be over by the clock, or by a reload.
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    _ = stopping.wait_for(|&down| down) => return "the service stops".into(),
+                    _ = stopping.wait_for(|&down| down) => return "the service stops",
                 }
             }
         }

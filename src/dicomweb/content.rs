@@ -41,7 +41,7 @@ where
 }
 
 /// Reads on for a while what nobody wants.
-pub(super) async fn linger(body: &mut Incoming) {
+pub(crate) async fn linger(body: &mut Incoming) {
     let rest = async {
         let mut left = LINGER_BYTES;
         while let Some(Ok(frame)) = body.frame().await {

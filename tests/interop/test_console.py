@@ -265,9 +265,7 @@ def test_a_certificate_lets_in_those_who_have_the_right(boxes, authority, progra
         next(told)
         box.config["principal.engineer"]["may"] = ["operate", "phi"]
         reload(box)
-        with pytest.raises(requests.RequestException):
-            for _ in range(100):
-                next(told)
+        assert sum(1 for _ in itertools.islice(told, 100)) < 100
     refused(engineer.get("/api/status"), 401, "no-session")
 
 
@@ -277,6 +275,9 @@ def test_pages_of_others_can_do_nothing(boxes, authority, program):
     made = code(program, box)
     for origin in (None, "https://evil.example", "null", box.origin.replace("https", "http")):
         refused(page.post("/api/login", {"code": made}, origin=origin), 403, "foreign-request")
+    # What is refused has content; unless it is read, the connection is of no use for the next request.
+    for _ in range(30):
+        refused(page.post("/api/login", {"code": made}, origin="null"), 403, "foreign-request")
     assert page.login(made).status_code == 204
     start = "/api/captures/room/start"
     refused(page.post(start, csrf="0" * 64), 403, "foreign-request")
@@ -442,7 +443,23 @@ def test_a_service_that_stops_ends_what_goes_on(boxes, authority, program):
     page = Page(box, authority)
     assert page.login(code(program, box)).status_code == 204
     with page.stream("/api/events") as listening:
-        next(events(listening))
+        told = events(listening)
+        next(told)
         began = time.monotonic()
         assert box.stop() == 0, box.output
         assert time.monotonic() - began < 4
+        # Whole, not cut short.
+        assert all(name in ("status", "journal") for name, _ in told)
+
+
+def test_a_session_that_ends_ends_what_is_told_in_it(boxes, authority, program):
+    box = boxes()
+    page = Page(box, authority)
+    assert page.login(code(program, box)).status_code == 204
+    with page.stream("/api/events") as listening:
+        told = events(listening)
+        next(told)
+        began = time.monotonic()
+        assert page.post("/api/logout").status_code == 204
+        assert all(name in ("status", "journal") for name, _ in told)
+        assert time.monotonic() - began < 2
