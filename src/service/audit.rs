@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::capture::host;
 use super::metrics::Counters;
+use super::status::machine::image_version;
 use crate::audit::{Alert, Audit, Occurrence, Outcome, events};
 use crate::config::settings::Settings;
 use crate::net::counters::NetCounters;
@@ -91,10 +92,8 @@ fn listen(audit: &Audit, counters: &NetCounters) {
 /// Name and version of the program, and of the image that it is part of.
 fn version() -> String {
     let program = concat!("framegate ", env!("CARGO_PKG_VERSION"));
-    let system = fs::read_to_string("/usr/lib/os-release").unwrap_or_default();
-    let image = system.lines().find_map(|line| line.strip_prefix("IMAGE_VERSION="));
-    let image = image.map(|version| version.trim_matches('"')).filter(|version| !version.is_empty());
-    image.map_or_else(|| program.to_owned(), |image| format!("{program}, image {image}"))
+    let image = image_version();
+    if image.is_empty() { program.to_owned() } else { format!("{program}, image {image}") }
 }
 
 /// Leaves the version that runs, and says so where it was another before.

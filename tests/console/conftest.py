@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 import gateway as gateways
 import phi
+from gateway import program  # noqa: F401 # a fixture
 from box import room
 from mock import Mock
 from pki import Authority
@@ -24,20 +24,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # A machine that does much else at once; what has to be quick says so itself.
     expect.set_options(timeout=20_000)
-    named = os.environ.get("FRAMEGATE_BIN")
-    if named and not Path(named).is_file():
-        raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    gateways.check_binary()
     # No patient in anything that a framegate writes; counts as one test.
     config.pluginmanager.register(phi.Search(config), "phi")
-
-
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The binary under test."""
-    path = gateways.binary()
-    if path is None:
-        pytest.skip("no framegate binary: run `cargo build --release` first")
-    return path.resolve()
 
 
 @pytest.fixture(scope="session")

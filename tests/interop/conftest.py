@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,25 +12,14 @@ from dicomweb_client.api import DICOMwebClient
 
 import gateway as gateways
 import phi
-from gateway import Gateway
+from gateway import Gateway, program  # noqa: F401 # one is a fixture
 from inline import Inline
 from pki import Authority
 
 
 def pytest_configure(config):
-    named = os.environ.get("FRAMEGATE_BIN")
-    if named and not Path(named).is_file():
-        raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+    gateways.check_binary()
     config.pluginmanager.register(phi.Search(config), "phi")
-
-
-@pytest.fixture(scope="session")
-def program() -> Path:
-    """The binary under test."""
-    path = gateways.binary()
-    if path is None:
-        pytest.skip("no framegate binary: run `cargo build --release` first")
-    return path
 
 
 @pytest.fixture

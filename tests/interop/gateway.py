@@ -15,6 +15,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 import phi
 from pki import Authority, Leaf
 
@@ -34,6 +36,22 @@ def binary() -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def check_binary() -> None:
+    """A binary that was named has to be there: none of the tests is to run another, or be skipped."""
+    named = os.environ.get("FRAMEGATE_BIN")
+    if named and not Path(named).is_file():
+        raise pytest.UsageError(f"FRAMEGATE_BIN={named} is not there")
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The binary under test."""
+    path = binary()
+    if path is None:
+        pytest.skip("no framegate binary: run `cargo build --release` first")
+    return path.resolve()
 
 
 def _ports():

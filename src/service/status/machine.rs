@@ -47,7 +47,7 @@ impl Machine {
         let profile = profiles.as_ref().and_then(|profiles| profiles.box_for(&facts)).map(|(found, _)| found);
         let still = SystemStatus {
             device_id: text("/etc/framegate/identity/device-id"),
-            image_version: image_version(&text("/etc/os-release")),
+            image_version: image_version(),
             slot: slot(&text("/proc/cmdline"), &text("/run/framegate-units/slot")),
             profile: profile.map(|profile| profile.name.clone()).unwrap_or_default(),
             ..SystemStatus::default()
@@ -88,8 +88,13 @@ pub fn facts() -> BoxFacts {
     }
 }
 
+/// The version of the image that we are part of; empty where it is none of ours.
+pub(in crate::service) fn image_version() -> String {
+    image_version_in(&text("/etc/os-release"))
+}
+
 /// `IMAGE_VERSION` of an image of ours (os-release(5)).
-fn image_version(release: &str) -> String {
+fn image_version_in(release: &str) -> String {
     let of = |key: &str| {
         let mut lines = release.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         lines.next().map(|value| value.trim_matches('"').to_owned())
@@ -205,8 +210,8 @@ mod tests {
         );
         assert_eq!(kibibytes("MemTotal: x kB", "MemTotal:"), None);
         let release = "ID=debian\nIMAGE_ID=framegate\nIMAGE_VERSION=1.2.3\n";
-        assert_eq!(image_version(release), "1.2.3");
-        assert_eq!(image_version(&release.replace("framegate", "other")), "");
+        assert_eq!(image_version_in(release), "1.2.3");
+        assert_eq!(image_version_in(&release.replace("framegate", "other")), "");
         assert_eq!((slot("a rauc.slot=B c", ""), slot("", "A")), ("B".to_owned(), "A".to_owned()));
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.7\n        /32 host LOCAL\n     |-- 127.0.0.1\n        \
                     /32 host LOCAL\n     |-- 192.0.2.0\n        /24 link UNICAST\n";

@@ -10,7 +10,7 @@
 //! those of the log.
 
 mod findings;
-mod machine;
+pub(super) mod machine;
 mod network;
 mod peers;
 mod rates;
