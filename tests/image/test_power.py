@@ -18,7 +18,7 @@ CUTS = int(os.environ.get("FRAMEGATE_IMAGE_CUTS", "20"))
 
 @pytest.fixture(scope="module")
 def installing(factory, update, tmp_path_factory) -> dict:
-    """How long an installation and the boot after it take: what the moments are drawn from."""
+    """How long each stage of an update takes (s): what the moments are drawn from."""
     from served import Served
 
     folder = tmp_path_factory.mktemp("length")
@@ -33,8 +33,13 @@ def installing(factory, update, tmp_path_factory) -> dict:
             boots = len(box.boots())
             box.run("systemctl --no-block reboot")
             box.wait_boots(boots + 1)
+            stopped = time.monotonic() - began
             box.wait_healthy()
-            return {"install": installed, "all": time.monotonic() - began, "identity": before}
+            healthy = time.monotonic() - began
+            return {
+                "writing": installed, "stopping": stopped - installed, "trying": healthy - stopped,
+                "identity": before,
+            }  # fmt: skip
         finally:
             box.cut_power()
 
@@ -42,25 +47,34 @@ def installing(factory, update, tmp_path_factory) -> dict:
 @pytest.mark.parametrize("cut", range(CUTS))
 def test_a_power_cut(factory, update, served, tmp_path, installing, cut):
     seed = os.environ.get("FRAMEGATE_IMAGE_SEED", str(random.randrange(1 << 30)))
-    # Half of the moments while the other slot is written, half from there to the end of the first boot of it.
-    dice = random.Random(f"{seed} {cut}")
-    length = installing["install"]
-    moment = dice.uniform(0, length) if cut % 2 == 0 else dice.uniform(0.9 * length, installing["all"])
+    # Each third while the other slot is written, while this one stops, and in the first boot of the other.
+    stage = ("writing", "stopping", "trying")[cut % 3]
+    moment = random.Random(f"{seed} {cut}").uniform(0, installing[stage])
     disk = boxes.overlay(tmp_path / "box.qcow2", factory)
     box = boxes.Box(tmp_path, disk, durable=True).start(kept(factory))
     try:
         box.wait_healthy()
         url = served.url(update)
-        # Not waited for: the agent answers at once.
-        box.run(f"(rauc install {url} && systemctl --no-block reboot) > /dev/null 2>&1 &")
+        boots = len(box.boots())
+        if stage == "writing":
+            # Not waited for: the agent answers at once.
+            box.run(f"(rauc install {url} && systemctl --no-block reboot) > /dev/null 2>&1 &")
+        else:
+            box.check(INSTALL.format(url), 900)
+            box.run("systemctl --no-block reboot")
+        if stage == "trying":
+            box.wait_boots(boots + 1)
         time.sleep(moment)
+        tried = len(box.boots()) > boots
         box.cut_power()
         box.start()
         box.wait_healthy()
         slot, its = box.slot(), version(box)
-        print(f"\nseed {seed}, cut {cut}: power went {moment:.1f} s into an update that takes {installing['all']:.0f} s "
-              f"({length:.0f} s to write); back with slot {slot}, version {its}")  # fmt: skip
+        print(f"\nseed {seed}, cut {cut}: power went {moment:.1f} s into {stage}, which takes {installing[stage]:.0f} s; "
+              f"back with slot {slot}, version {its}")  # fmt: skip
         assert (slot, its) in {("A", "2.0.0-development"), ("B", "3.0.0-development")}
+        # What was written, and not tried yet, is tried now.
+        assert slot == "B" or stage != "stopping" or tried
         assert identity(box) == installing["identity"]
         # And an update still goes in.
         if slot == "A":
