@@ -3,9 +3,11 @@ so that a test can tell what was there before what."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import queue
+import socket
 import threading
 
 import httpx
@@ -53,12 +55,20 @@ class LiveRead:
         context = gateway.authority.client_context()
         connection = http.client.HTTPSConnection(host, port, context=context, timeout=PATIENCE)
         connection.request("GET", f"/{root}{path}", headers={"Accept": accept})
+        plug = connection.sock
+
+        def hang_up() -> None:
+            # Closing alone does nothing as long as the thread reads: it would do so for as long as the series lives.
+            with contextlib.suppress(OSError):
+                plug.shutdown(socket.SHUT_RDWR)
+            plug.close()
+
         answer = connection.getresponse()
         if answer.status != 200:
             connection.close()
             raise Status(answer.status)
         self.content_type = answer.getheader("Content-Type")
-        self.hang_up = connection.sock.close if connection.sock else answer.close
+        self.hang_up = hang_up
         return iter(lambda: answer.read1(1 << 16), b"")
 
     def _open_http2(self, gateway: Gateway, root: str, path: str, accept: str):
