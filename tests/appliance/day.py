@@ -126,7 +126,8 @@ def test_what_it_holds_stays_the_same(box):
     problems += footprint.problems(disturbances)
     wrong = [line for line in log if EVERY_LEVEL.search(line) and not any(re.search(e, line) for e in EXPECTED)]
     problems += [f"the log says: {line[:300]}" for line in wrong[:20]]
-    if sum(failures.values()) > disturbances * 0.05:
+    # Seen: 4 of 10,000.
+    if sum(failures.values()) > disturbances * 0.01:
         problems.append(f"{sum(failures.values())} of {disturbances} came to no good end")
     print(
         said(

@@ -21,8 +21,8 @@ BYTES_EACH = 2048
 MOVES_BYTES = 8 << 20
 
 # What the self-test says of a machine that is too slow for it. This one has a processor whose system calls are
-# emulated, on a machine that may be busy: so much of all looks may find that.
-LATE, LATE_SHARE = "no answer within", 0.34
+# emulated, beside whatever else its host does: so much of all looks may find that. Seen: 1 of 405.
+LATE, LATE_SHARE = "no answer within", 0.05
 
 SAMPLE = """
 pid=$(systemctl show -P MainPID framegate.service)

@@ -58,10 +58,15 @@ class LiveRead:
         plug = connection.sock
 
         def hang_up() -> None:
-            # Closing alone does nothing as long as the thread reads: it would do so for as long as the series lives.
+            # Closing does nothing as long as the thread reads, which it would for as long as the series lives; and
+            # what it closed might be another's by the time that TLS has written its last record.
             with contextlib.suppress(OSError):
-                plug.shutdown(socket.SHUT_RDWR)
-            plug.close()
+                # Past TLS, whose own would let the reading thread take ciphertext for content.
+                socket.socket.shutdown(plug, socket.SHUT_RDWR)
+
+        def chunks():
+            with contextlib.closing(connection), contextlib.closing(answer):
+                yield from iter(lambda: answer.read1(1 << 16), b"")
 
         answer = connection.getresponse()
         if answer.status != 200:
@@ -69,7 +74,7 @@ class LiveRead:
             raise Status(answer.status)
         self.content_type = answer.getheader("Content-Type")
         self.hang_up = hang_up
-        return iter(lambda: answer.read1(1 << 16), b"")
+        return chunks()
 
     def _open_http2(self, gateway: Gateway, root: str, path: str, accept: str):
         client = httpx.Client(
