@@ -103,6 +103,15 @@ def events(answer: requests.Response):
             yield name, json.loads(line.removeprefix("data: "))
 
 
+@contextlib.contextmanager
+def listening(page: Page):
+    """What is told to a page after the first event, while it listens."""
+    with page.stream("/api/events") as answer:
+        told = events(answer)
+        next(told)
+        yield told
+
+
 @pytest.fixture
 def ris():
     peer = scheduling.Worklist([scheduling.scheduled("SECRET-4711", "Geheim^Gretel")])
@@ -260,9 +269,7 @@ def test_a_certificate_lets_in_those_who_have_the_right(boxes, authority, progra
     refused(thief.get("/api/status"), 401, "no-session")
     assert engineer.get("/api/status").status_code == 200
     # Who loses the right is out.
-    with engineer.stream("/api/events") as listening:
-        told = events(listening)
-        next(told)
+    with listening(engineer) as told:
         box.config["principal.engineer"]["may"] = ["operate", "phi"]
         reload(box)
         assert sum(1 for _ in itertools.islice(told, 100)) < 100
@@ -338,9 +345,9 @@ def test_what_is_done_is_told_within_two_seconds(boxes, authority, program):
     box = boxes(subscription__fixed=standing)
     page = Page(box, authority)
     assert page.login(code(program, box)).status_code == 204
-    with page.stream("/api/events") as listening:
-        assert listening.headers["content-type"] == "text/event-stream"
-        told = events(listening)
+    with page.stream("/api/events") as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        told = events(answer)
         name, status = next(told)
         assert name == "status"
         (subscription,) = status["subscriptions"]
@@ -442,9 +449,7 @@ def test_a_service_that_stops_ends_what_goes_on(boxes, authority, program):
     box = boxes()
     page = Page(box, authority)
     assert page.login(code(program, box)).status_code == 204
-    with page.stream("/api/events") as listening:
-        told = events(listening)
-        next(told)
+    with listening(page) as told:
         began = time.monotonic()
         assert box.stop() == 0, box.output
         assert time.monotonic() - began < 4
@@ -456,9 +461,7 @@ def test_a_session_that_ends_ends_what_is_told_in_it(boxes, authority, program):
     box = boxes()
     page = Page(box, authority)
     assert page.login(code(program, box)).status_code == 204
-    with page.stream("/api/events") as listening:
-        told = events(listening)
-        next(told)
+    with listening(page) as told:
         began = time.monotonic()
         assert page.post("/api/logout").status_code == 204
         assert all(name in ("status", "journal") for name, _ in told)
